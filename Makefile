@@ -1,0 +1,64 @@
+# Every target sets up what it needs: `make repro` in a fresh clone is all there is to it.
+PYTHON ?= python3.11
+PORT ?= 5000
+
+BIN := .venv/bin
+DATABASE := mlruns/mlflow.db
+# What the stages write, without the raw files; tests/architecture/test_dvc_yaml.py holds this to dvc.yaml.
+MADE := data/cache data/cohort data/split.tsv data/layout data/images data/baselines data/search data/models data/evaluation data/comparison data/attributions data/report
+
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test lint format ui lock clean clean-all
+
+help:  ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1#\2/p' Makefile | while IFS='#' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+
+setup: .venv/.done  ## Make .venv with exactly the packages of requirements.lock
+
+.venv/.done: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) must be installed, but is not there. Install it, or name another: make PYTHON=..." >&2; exit 2; }
+	@echo "Setting up .venv (once; some minutes)"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+repro: .venv/.done  ## Run the pipeline as far as something has changed
+	@git rev-parse --git-dir >/dev/null 2>&1 || { echo "No git checkout: DVC runs without it." && $(BIN)/dvc config --quiet --local core.no_scm true; }
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	@echo "Report: data/report/report.html    Runs and models: make ui"
+
+test: .venv/.done  ## Run all tests
+	@$(BIN)/python -m pytest -q
+
+lint: .venv/.done  ## Check style, types and floors
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: .venv/.done  ## Write the code as `make lint` wants it
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+ui: .venv/.done  ## Show runs and models in the browser (PORT=5000)
+	@test -f $(DATABASE) || { echo "There must be runs to show, but $(DATABASE) is not there. Run: make repro" >&2; exit 2; }
+	@$(BIN)/python -c "from pathlib import Path; from expressionist.mlruns import open_store; open_store(Path())"
+	@echo "http://127.0.0.1:$(PORT)  (stop with Ctrl-C)"
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri sqlite:///$(DATABASE) --host 127.0.0.1 --port $(PORT)
+
+lock:  ## Refresh requirements.lock (needs uv)
+	@command -v uv >/dev/null || { echo "uv must be installed to refresh the lock, but is not there. See CONTRIBUTING.md." >&2; exit 2; }
+	@uv pip compile pyproject.toml --group dev --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade --quiet -o requirements.lock
+
+clean:  ## Remove what the pipeline made; raw files, MLflow's store and .venv stay
+	@rm -rf $(MADE)
+
+clean-all: clean  ## Remove .venv and DVC's cache as well; raw files and MLflow's store stay
+	@rm -rf .venv .dvc/cache .dvc/tmp dvc.lock .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

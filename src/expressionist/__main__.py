@@ -1,0 +1,167 @@
+"""The command line: one command per stage, and those that a person uses on models."""
+
+import ast
+import getpass
+import importlib
+import inspect
+import os
+import pkgutil
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from expressionist import stages
+from expressionist.errors import Refusal
+from expressionist.params import read_params
+
+PARAMS = Path("params.yaml")
+_STAGES = {module.name: module for module in pkgutil.iter_modules(stages.__path__)}
+# What a stage asks for by these names is known to the environment, not to dvc.yaml.
+_ENVIRONMENT = {"root": ("DVC_ROOT", Path()), "tracking_uri": ("MLFLOW_TRACKING_URI", None)}
+
+
+class _Commands(TyperGroup):
+    """Loads a stage, with all it imports, only when it is run."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        return [*_STAGES, *self.commands]
+
+    def get_command(self, ctx: object, cmd_name: str) -> Any:  # noqa: ANN401  typer does not export its type
+        if cmd_name not in _STAGES:
+            return self.commands.get(cmd_name)
+        if cmd_name in sys.argv:
+            return _make_stage_command(
+                cmd_name, importlib.import_module(f"expressionist.stages.{cmd_name}").run
+            )
+        return _make_stage_command(cmd_name, None)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=importlib.import_module("expressionist").__doc__,
+)
+
+Root = Annotated[Path, typer.Option(envvar="DVC_ROOT", help="Checkout that holds mlruns/.")]
+Server = Annotated[
+    str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server to use instead.")
+]
+
+
+def _read_summary(stage: str) -> str:
+    """Read the first line of a stage's docstring without importing it."""
+    source = Path(stages.__path__[0], f"{stage}.py").read_text(encoding="utf-8")
+    return str(ast.get_docstring(ast.parse(source))).splitlines()[0]
+
+
+def _make_stage_command(stage: str, run: Callable[..., None] | None) -> Any:  # noqa: ANN401
+    """Turn a stage's `run` into a command: its sections come from params.yaml, its paths are options."""
+    parameters = list(inspect.signature(run).parameters.values()) if run else []
+    sections = [item.name for item in parameters if item.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    paths = [_as_option(item) for item in parameters if item.kind is inspect.Parameter.KEYWORD_ONLY]
+
+    def command(**options: Any) -> None:  # noqa: ANN401
+        if run is not None:
+            params = read_params(PARAMS) if sections else None
+            run(*(getattr(params, section) for section in sections), **options)
+
+    command.__signature__ = inspect.Signature(paths)  # type: ignore[attr-defined]
+    command.__doc__ = _read_summary(stage)
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command(stage)(command)
+    return typer.main.get_command(single)
+
+
+def _as_option(item: inspect.Parameter) -> inspect.Parameter:
+    if item.name in _ENVIRONMENT:
+        variable, default = _ENVIRONMENT[item.name]
+        hint = Annotated[item.annotation, typer.Option(envvar=variable)]  # type: ignore[name-defined]
+        return item.replace(annotation=hint, default=default)
+    return item.replace(annotation=Annotated[item.annotation, typer.Option()])
+
+
+@app.command()
+def promote(
+    to: Annotated[str, typer.Option(help="Alias to set.")] = "staging",
+    across_data: Annotated[  # noqa: FBT002  typer's way to declare a flag
+        bool, typer.Option(help="Promote although the present version was tested on other samples.")
+    ] = False,
+    root: Root = Path(),
+    tracking_uri: Server = None,
+) -> None:
+    """Promote the challenger if it passes the gate of params.yaml."""
+    from expressionist.mlruns import open_store
+    from expressionist.registry import promote as promote_version
+
+    params = read_params(PARAMS).registry
+    outcome = promote_version(
+        open_store(root, tracking_uri),
+        params.name,
+        to=to,
+        gate=params.gate,
+        who=getpass.getuser(),
+        when=datetime.now(UTC),
+        across_data=across_data,
+    )
+    for reason in outcome.reasons:
+        typer.echo(reason)
+    if not outcome.passed:
+        typer.echo(f"Version {outcome.version} of {params.name} is not promoted; {to} stays as it was.")
+        raise typer.Exit(1)
+    typer.echo(
+        f"Version {outcome.version} of {params.name} is {to} (before: {outcome.from_version or 'none'})."
+    )
+
+
+@app.command()
+def models(root: Root = Path(), tracking_uri: Server = None) -> None:
+    """List the versions of the registered model and their aliases."""
+    from expressionist.mlruns import open_store
+    from expressionist.registry import list_versions
+
+    versions = list_versions(open_store(root, tracking_uri), read_params(PARAMS).registry.name)
+    typer.echo(versions.to_string(index=False))
+
+
+@app.command()
+def predict(
+    table: Annotated[
+        Path, typer.Argument(help="Samples × genes (tsv or csv, also packed), ids in the first column.")
+    ],
+    model: Annotated[str, typer.Option(help="Version, such as models:/tumour-type@staging.")],
+    out: Annotated[Path | None, typer.Option(help="Table to write; printed if not given.")] = None,
+    genes_in: Annotated[str, typer.Option(help="columns | rows: where the table has its genes.")] = "columns",
+    root: Root = Path(),
+    tracking_uri: Server = None,
+) -> None:
+    """Predict the tumour types of a table's samples."""
+    from expressionist.mlruns import open_store
+    from expressionist.registry import predict_with
+    from expressionist.store import read_user_table, write_table
+
+    predictions = predict_with(open_store(root, tracking_uri), model, read_user_table(table, genes_in))
+    if out is None:
+        typer.echo(predictions.to_csv(sep="\t", index=False), nl=False)
+    else:
+        write_table(out, predictions, index=False)
+
+
+def main() -> None:
+    """Run the command line; a refusal is one line and exit code 2."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app()
+    except Refusal as refusal:
+        typer.echo(f"expressionist: {refusal}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

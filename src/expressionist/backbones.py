@@ -1,0 +1,277 @@
+"""The backbones: one table row each, and where their pretrained weights come from."""
+
+import hashlib
+import os
+import socket
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expressionist.errors import ParamsError, WeightsError
+
+if TYPE_CHECKING:
+    from keras import Model
+
+_PATIENCE = 20.0  # seconds without an answer
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A family of `keras.applications`, as the rest of the package needs to know it.
+
+    Parameters
+    ----------
+    constructor : str
+        Name in `keras.applications`.
+    mode : str
+        How pixels in [0, 255] are scaled for its ImageNet weights: ``tf``, ``torch`` or ``caffe``, as in
+        `keras.applications.imagenet_utils.preprocess_input`.
+    smallest_side : int
+        Least height and width of an image, in pixels.
+    last_block : str
+        What the names of all layers of its last convolutional block start with.
+    weights_files : tuple of str
+        Names under which its ImageNet weights (without classifier) may lie in a folder; the first is Keras's
+        own.
+    options : dict
+        Further arguments of the constructor.
+    """
+
+    constructor: str
+    mode: str
+    smallest_side: int
+    last_block: str
+    weights_files: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+BACKBONES = {
+    "xception": Backbone(
+        "Xception", "tf", 71, "block14_", ("xception_weights_tf_dim_ordering_tf_kernels_notop.h5",)
+    ),
+    "densenet169": Backbone(
+        "DenseNet169",
+        "torch",
+        32,
+        "conv5_block32_",
+        ("densenet169_weights_tf_dim_ordering_tf_kernels_notop.h5",),
+    ),
+    "resnet50": Backbone(
+        "ResNet50", "caffe", 32, "conv5_block3_", ("resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",)
+    ),
+    "vgg19": Backbone(
+        "VGG19", "caffe", 32, "block5_", ("vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",)
+    ),
+    "mobilenet": Backbone(
+        "MobileNet",
+        "tf",
+        32,
+        "conv_*_13",
+        ("mobilenet_2_5_224_tf_no_top.h5", "mobilenet_2_5_224_imagenet_no_top.weights.h5"),
+        {"alpha": 0.25},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a backbone was initialised with; travels with every product made from it.
+
+    Parameters
+    ----------
+    source : str
+        ``imagenet`` or ``random``.
+    file : str
+        Name of the weights file; empty for random weights.
+    digest : str
+        sha256 of that file, or ``random-<seed>``.
+    """
+
+    source: str
+    file: str
+    digest: str
+
+    @property
+    def random(self) -> bool:
+        """Whether the backbone was not pretrained."""
+        return self.source == "random"
+
+
+def find_backbone(name: str) -> Backbone:
+    """Return a row of the table.
+
+    Raises
+    ------
+    ParamsError
+        If there is no such row.
+    """
+    if name not in BACKBONES:
+        raise ParamsError(f"A backbone must be one of {', '.join(BACKBONES)}, but got {name!r}. Choose one.")
+    return BACKBONES[name]
+
+
+def find_weights(
+    name: str, source: str, folder: Path, *, required: bool, seed: int
+) -> tuple[Weights, Path | None]:
+    """Find a backbone's weights: in the folder, else in Keras's cache, else by downloading them.
+
+    Parameters
+    ----------
+    name : str
+        Backbone.
+    source : str
+        ``imagenet`` or ``random``.
+    folder : pathlib.Path
+        Looked into first.
+    required : bool
+        Whether to refuse when ImageNet weights cannot be had, instead of falling back to random ones.
+    seed : int
+        Seed of random weights.
+
+    Returns
+    -------
+    weights : Weights
+        What will be used.
+    path : pathlib.Path or None
+        The file to load; None for random weights.
+
+    Raises
+    ------
+    WeightsError
+        If the weights are required and cannot be had.
+    """
+    row, cache_folder = find_backbone(name), _keras_cache()
+    if source == "imagenet":
+        places = [folder / file for file in row.weights_files]
+        places += [cache_folder / file for file in row.weights_files]
+        path = next((place for place in places if place.is_file()), None) or _download(name)
+        if path is not None:
+            return Weights("imagenet", path.name, _sha256(path)), path
+        if required:
+            raise WeightsError(
+                f"{name} must have its ImageNet weights (weights.required), but got none: they lie neither "
+                f"in {folder} nor in {cache_folder}, and could not be downloaded. "
+                f"Put {row.weights_files[0]} into {folder}, "
+                "or set weights.required to false to run on random weights."
+            )
+    return Weights("random", "", f"random-{seed}"), None
+
+
+def _keras_cache() -> Path:
+    """Return where Keras keeps what it downloads; it reads the same variable."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+
+
+@cache
+def _download(name: str) -> Path | None:
+    """Let Keras download the weights into its cache, with its own URL and hash; None where it cannot."""
+    row, patience = BACKBONES[name], socket.getdefaulttimeout()
+    # A network that swallows packets must not hold up a run that may go on without the weights.
+    socket.setdefaulttimeout(_PATIENCE)
+    try:
+        build_untrained(name, (224, 224, 3), weights="imagenet")
+    except Exception:  # noqa: BLE001  Keras wraps every network failure in a bare Exception
+        return None
+    finally:
+        socket.setdefaulttimeout(patience)
+    return next((path for file in row.weights_files if (path := _keras_cache() / file).is_file()), None)
+
+
+def build_untrained(name: str, shape: tuple[int, int, int], *, weights: str | None = None) -> Any:
+    """Call the backbone's constructor without its classifier.
+
+    Parameters
+    ----------
+    name : str
+        Backbone.
+    shape : tuple of int
+        (height, width, 3) of its images.
+    weights : str, optional
+        Passed on to Keras; None initialises at random from the global seed.
+
+    Returns
+    -------
+    keras.Model
+        The convolutional base.
+    """
+    import keras
+
+    row = find_backbone(name)
+    constructor = getattr(keras.applications, row.constructor)
+    return constructor(include_top=False, weights=weights, input_shape=shape, **row.options)
+
+
+def build_backbone(name: str, side: tuple[int, int], weights: Path | None, *, seed: int) -> "Model":
+    """Build a backbone without its classifier, pretrained or at random.
+
+    Parameters
+    ----------
+    name : str
+        Row of the table of backbones.
+    side : tuple of int
+        (height, width) of its images in pixels.
+    weights : pathlib.Path or None
+        File to load; None draws He-uniform kernels (He et al. 2015) from the seed.
+    seed : int
+        Seed of random weights.
+
+    Returns
+    -------
+    keras.Model
+        Images of shape (n_samples, height, width, 3) → last map.
+
+    Raises
+    ------
+    ParamsError
+        If the images are too small for the backbone.
+    """
+    row = find_backbone(name)
+    if min(side) < row.smallest_side:
+        raise ParamsError(
+            f"Images for {name} must be at least {row.smallest_side} pixels wide and high, but got {side[0]} "
+            f"x {side[1]}. Raise network.magnify, or leave it at 0."
+        )
+    backbone = build_untrained(name, (*side, 3))
+    if weights is not None:
+        backbone.load_weights(weights)
+        return backbone
+    randomise(backbone, seed)
+    return backbone
+
+
+def randomise(model: "Model", seed: int) -> None:
+    """Draw every kernel anew, He-uniform (He et al. 2015), and reset biases and batch normalisations.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A backbone, or an assembled network as the control of its own attributions. Changed in place; what was
+        fitted to expression (bounds, pixels, centring) stays.
+    seed : int
+        Of the kernels.
+    """
+    import keras
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    resets = {"bias": 0.0, "beta": 0.0, "gamma": 1.0, "moving_mean": 0.0, "moving_variance": 1.0}
+    depthwise = {
+        id(variable)
+        for layer in model._flatten_layers()
+        if isinstance(layer, (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D))
+        for variable in layer.weights[:1]
+    }
+    for variable in model.weights:
+        if "kernel" in variable.name:
+            # Every output of a depthwise kernel sees one channel only, whatever their number.
+            per_output = variable.shape[:2] if id(variable) in depthwise else variable.shape[:-1]
+            bound = np.sqrt(6.0 / np.prod(per_output))
+            variable.assign(rng.uniform(-bound, bound, variable.shape).astype(np.float32))
+        elif variable.name in resets:
+            variable.assign(np.full(variable.shape, resets[variable.name], np.float32))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,150 @@
+"""The cohort: expression with its samples and genes, and the checks that every source must pass."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from expressionist.errors import CohortError, name_some
+
+LINEAR_UNITS = ("counts", "RSEM", "RPM", "TPM", "FPKM")
+LOG2_UNIT = "log2(x+1)"
+UNITS = (*LINEAR_UNITS, LOG2_UNIT)
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """Expression of one source, with its sample and gene tables.
+
+    Parameters
+    ----------
+    name : str
+        What the cohort is called in tables, figures and MLflow.
+    expression : numpy.ndarray of shape (n_samples, n_genes)
+        float32, in `unit`; finite, and never negative.
+    samples : pandas.DataFrame of length n_samples
+        Indexed by sample id (for TCGA the aliquot barcode), with the columns ``patient`` and ``tumour_type``.
+    genes : pandas.DataFrame of length n_genes
+        Indexed by gene id (str), with the column ``symbol``; ``chromosome`` and ``start`` where positions are
+        known; ``marker_of`` (tumour types, comma separated) where markers were planted.
+    unit : str
+        One of `UNITS`.
+    synthetic : bool
+        Whether the expression was simulated. Every product of such a cohort says so.
+
+    Raises
+    ------
+    CohortError
+        If the parts do not fit together or the values cannot be expression.
+    """
+
+    name: str
+    expression: np.ndarray
+    samples: pd.DataFrame
+    genes: pd.DataFrame
+    unit: str
+    synthetic: bool = False
+
+    def __post_init__(self) -> None:
+        _check_tables(self)
+        _check_values(self)
+
+    @property
+    def tumour_types(self) -> list[str]:
+        """Tumour types that occur, in alphabetical order."""
+        return sorted(self.samples["tumour_type"].unique())
+
+    def take(
+        self, samples: slice | np.ndarray = slice(None), genes: slice | np.ndarray = slice(None)
+    ) -> "Cohort":
+        """Return the cohort restricted to some samples and genes.
+
+        Parameters
+        ----------
+        samples, genes : slice, boolean mask or array of positions
+            Rows and columns to keep, in the order given.
+
+        Returns
+        -------
+        Cohort
+            A cohort of the same name and unit.
+        """
+        return Cohort(
+            name=self.name,
+            expression=self.expression[samples][:, genes],
+            samples=self.samples.iloc[samples],
+            genes=self.genes.iloc[genes],
+            unit=self.unit,
+            synthetic=self.synthetic,
+        )
+
+
+def _check_tables(cohort: Cohort) -> None:
+    if cohort.unit not in UNITS:
+        raise CohortError(
+            f"The unit must be one of {', '.join(UNITS)}, but got {cohort.unit!r}. State the unit of the "
+            "expression."
+        )
+    expected = (len(cohort.samples), len(cohort.genes))
+    if cohort.expression.shape != expected:
+        raise CohortError(
+            f"Expression must be (n_samples, n_genes) = {expected}, but got {cohort.expression.shape}. "
+            "Check the orientation of the matrix."
+        )
+    if 0 in expected:
+        raise CohortError(
+            f"A cohort must have samples and genes, but got {expected[0]} samples and {expected[1]} genes. "
+            "Check what was filtered out."
+        )
+    for table, kind, columns in (
+        (cohort.samples, "sample", ("patient", "tumour_type")),
+        (cohort.genes, "gene", ("symbol",)),
+    ):
+        missing = [column for column in columns if column not in table]
+        if missing:
+            raise CohortError(
+                f"The {kind} table must have the columns {', '.join(columns)}, but lacks "
+                f"{', '.join(missing)}. Add them."
+            )
+        twice = table.index[table.index.duplicated()]
+        if len(twice):
+            raise CohortError(
+                f"Every {kind} id must stand once, but {len(set(twice))} stand more often: "
+                f"{name_some(dict.fromkeys(twice))}. Drop or rename the repeats."
+            )
+        empty = table.index[table[list(columns)].isna().any(axis=1)]
+        if len(empty):
+            raise CohortError(
+                f"Every {kind} must have {' and '.join(columns)}, but {len(empty)} have not: "
+                f"{name_some(empty)}. Fill them in or drop these rows."
+            )
+    types_per_patient = cohort.samples.groupby("patient")["tumour_type"].nunique()
+    torn = types_per_patient.index[types_per_patient > 1]
+    if len(torn):
+        raise CohortError(
+            f"A patient must have one tumour type, but {len(torn)} have several: {name_some(torn)}. "
+            "Correct the labels or drop these patients."
+        )
+
+
+def _check_values(cohort: Cohort) -> None:
+    if cohort.expression.dtype != np.float32:
+        raise CohortError(
+            f"Expression must be float32, but got {cohort.expression.dtype}. Convert it when reading."
+        )
+    # A sum is finite exactly when no NaN or infinity is in it (float64 cannot overflow on float32 values).
+    with np.errstate(invalid="ignore"):
+        per_gene = cohort.expression.sum(axis=0, dtype=np.float64)
+    bad = cohort.genes.index[~np.isfinite(per_gene)]
+    if len(bad):
+        raise CohortError(
+            f"Expression must be finite, but {len(bad)} genes have NaN or infinite values: {name_some(bad)}. "
+            "Drop these genes or state how missing values are to be filled."
+        )
+    lowest = cohort.expression.min(axis=0)
+    bad = cohort.genes.index[lowest < 0]
+    if len(bad):
+        raise CohortError(
+            f"Expression in {cohort.unit} must not be negative, but {len(bad)} genes go down to "
+            f"{lowest.min():.4g}: {name_some(bad)}. Clip the values at 0 or state another unit."
+        )

@@ -1,0 +1,199 @@
+"""The cut: where a backbone is divided into what stays frozen and what trains."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from expressionist.backbones import find_backbone
+from expressionist.errors import ParamsError
+
+_WEIGHTED = (
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+    keras.layers.Dense,
+)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a backbone is cut in two.
+
+    Parameters
+    ----------
+    layer : str
+        Name of the layer at whose output the prefix ends.
+    position : int
+        Position of that layer among the backbone's.
+    kept : tuple of int
+        Positions of the layers whose outputs are the frozen activations: the cut, and the maps before it.
+    """
+
+    layer: str
+    position: int
+    kept: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Division:
+    """A backbone cut in two, with what the head looks at.
+
+    Parameters
+    ----------
+    prefix : keras.Model
+        Images of shape (n_samples, height, width, 3) → frozen activations, a list of one or more arrays.
+    tail : keras.Model
+        Those activations → the maps that the head looks at.
+    unfrozen : tuple of str
+        Names of the weighted layers that train, from the head down; one name per depth.
+    cut : Cut
+        Where one ends and the other begins.
+    """
+
+    prefix: keras.Model
+    tail: keras.Model
+    unfrozen: tuple[str, ...]
+    cut: Cut
+
+
+def weighted_layers(backbone: keras.Model) -> list[keras.layers.Layer]:
+    """List the layers that count for the fine-tune depth, from the head down: those with a kernel."""
+    return [layer for layer in reversed(backbone.layers) if isinstance(layer, _WEIGHTED)]
+
+
+def last_block_depth(name: str, backbone: keras.Model) -> int:
+    """Return how many weighted layers the last block has: the greatest depth that stays inside it."""
+    matches = [
+        Path(layer.name).match(find_backbone(name).last_block + "*") for layer in weighted_layers(backbone)
+    ]
+    return matches.index(False)
+
+
+def articulation_points(backbone: keras.Model) -> list[int]:
+    """List the positions of layers through which every path from the input to the output goes.
+
+    Parameters
+    ----------
+    backbone : keras.Model
+        A functional model with one input and one output.
+
+    Returns
+    -------
+    list of int
+        Positions in ``backbone.layers``, from the input to the output.
+    """
+    position = {id(layer): place for place, layer in enumerate(backbone.layers)}
+    # The layers stand in topological order, so nothing bypasses one whose predecessors' last reader it is.
+    reach, points = 0, []
+    for place, layer in enumerate(backbone.layers):
+        if reach <= place:
+            points.append(place)
+        readers = [
+            position[id(node.operation)] for node in layer._outbound_nodes if id(node.operation) in position
+        ]
+        reach = max([reach, *readers])
+    return points
+
+
+def _stride(backbone: keras.Model, place: int) -> int:
+    ratio = backbone.input.shape[1] / backbone.layers[place].output.shape[1]
+    return int(2 ** round(np.log2(ratio)))
+
+
+def _find_maps(backbone: keras.Model, points: list[int], strides: Sequence[int]) -> list[int]:
+    last = {_stride(backbone, place): place for place in points}
+    unknown = [stride for stride in strides if stride not in last]
+    if unknown or not strides:
+        raise ParamsError(
+            f"network.strides must name maps of the backbone, which has {', '.join(map(str, last))}, but got "
+            f"{list(strides)}. Choose among these."
+        )
+    return sorted(last[stride] for stride in set(strides))
+
+
+def divide(backbone: keras.Model, depth: int, strides: Sequence[int]) -> Division:
+    """Cut a backbone in two at the last place before everything that trains.
+
+    Parameters
+    ----------
+    backbone : keras.Model
+        As `build_backbone` gives it. Its layers are shared by both parts, and their ``trainable`` is set
+        here: the `depth` weighted layers nearest to the head train, all others and every batch normalisation
+        do not.
+    depth : int
+        Fine-tune depth; 0 trains the head only.
+    strides : sequence of int
+        Maps that the head looks at, each the last of those that are so many times smaller than the image.
+
+    Returns
+    -------
+    Division
+        Prefix and tail; tail(prefix(images)) are the maps of the whole backbone.
+
+    Raises
+    ------
+    ParamsError
+        If the backbone has fewer weighted layers than `depth`, no map of such a stride, or if the head looks
+        at nothing that the unfrozen layers change.
+    """
+    weighted = weighted_layers(backbone)
+    if not 0 <= depth <= len(weighted):
+        raise ParamsError(
+            f"Fine-tune depth must be 0 to {len(weighted)}, but got {depth}. Choose a smaller one."
+        )
+    unfrozen = weighted[:depth]
+    for layer in backbone.layers:
+        layer.trainable = layer in unfrozen
+    points = articulation_points(backbone)
+    maps = _find_maps(backbone, points, strides)
+    # With depth 0 nothing is computed after the deepest map, so the cut is that map.
+    first = min((backbone.layers.index(layer) for layer in unfrozen), default=max(maps) + 1)
+    if unfrozen and first > max(maps):
+        raise ParamsError(
+            f"Layers that train must lie before a map that the head looks at, but got depth {depth} with "
+            f"network.strides {list(strides)}. Add a larger stride, or search depth 0 only."
+        )
+    cut = max(place for place in points if place < first)
+    kept = sorted({place for place in maps if place < cut} | ({cut} if max(maps) >= cut else set()))
+    prefix = keras.Model(backbone.input, [backbone.layers[place].output for place in kept], name="prefix")
+    tail = _rebuild_after(backbone, cut, kept, maps)
+    names = tuple(layer.name for layer in unfrozen)
+    return Division(prefix, tail, names, Cut(backbone.layers[cut].name, cut, tuple(kept)))
+
+
+def bridge(backbone: keras.Model, earlier: Cut, later: Cut) -> keras.Model:
+    """Build what lies between two cuts, so that the later activations come from the earlier ones.
+
+    Parameters
+    ----------
+    backbone : keras.Model
+        As `build_backbone` gives it.
+    earlier, later : Cut
+        Cuts of this backbone, or of another built alike; nothing between them may train.
+
+    Returns
+    -------
+    keras.Model
+        The earlier cut's activations → the later one's.
+    """
+    return _rebuild_after(backbone, earlier.position, earlier.kept, later.kept)
+
+
+def _rebuild_after(backbone: keras.Model, cut: int, kept: Sequence[int], maps: Sequence[int]) -> keras.Model:
+    """Call the layers behind the cut once more, on inputs that stand for the kept activations."""
+    inputs = {place: keras.Input(backbone.layers[place].output.shape[1:]) for place in kept}
+    known = {id(backbone.layers[place].output): tensor for place, tensor in inputs.items()}
+    for layer in backbone.layers[cut + 1 : max(maps) + 1]:
+        given = [known[id(tensor)] for tensor in listed(layer.input)]
+        known[id(layer.output)] = layer(given if isinstance(layer.input, list) else given[0])
+    outputs = [known[id(backbone.layers[place].output)] for place in maps]
+    return keras.Model(list(inputs.values()), outputs, name="tail")
+
+
+def listed(tensors: Any) -> list[Any]:
+    """Return the tensors of a model's input or output as a list, also where Keras gives a single one bare."""
+    return list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]

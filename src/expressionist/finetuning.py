@@ -1,0 +1,269 @@
+"""Fine-tune one backbone at one depth: cut it, take frozen activations from the cache, train the rest."""
+
+import hashlib
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from expressionist import backbones, cut, metrics, network, prefix, training
+from expressionist.backbones import Weights, build_backbone, find_backbone
+from expressionist.cut import Cut, Division, bridge, divide, last_block_depth
+from expressionist.network import attach_head, centre_head, choose_magnification, image_front
+from expressionist.params import NetworkParams, TrainingParams
+from expressionist.prefix import compute_prefix, digest
+from expressionist.store import read_array, read_json, read_split
+from expressionist.training import Epoch, Fit, Rows, fit_tail
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Painted samples of one side of the split.
+
+    Parameters
+    ----------
+    images : numpy.ndarray of shape (n_samples, height, width, 1)
+        Usually memory-mapped.
+    types : numpy.ndarray of shape (n_samples,)
+        Tumour types as positions.
+    digest : str
+        Of the images; names them in the cache.
+    """
+
+    images: np.ndarray
+    types: np.ndarray
+    digest: str
+
+    @property
+    def labelled_digest(self) -> str:
+        """Digest of images and types together: labels can change where the images do not."""
+        types = np.ascontiguousarray(self.types, np.int64).tobytes()
+        return hashlib.sha256(self.digest.encode() + types).hexdigest()
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A backbone after fine-tuning.
+
+    Parameters
+    ----------
+    front : keras.Model
+        Painted images → the backbone's input.
+    division : Division
+        Where the backbone was cut, and what trained.
+    model : keras.Model
+        Frozen activations → logits, with the weights of the best epoch.
+    fit : Fit
+        History of the training.
+    """
+
+    front: keras.Model
+    division: Division
+    model: keras.Model
+    fit: Fit
+
+    @property
+    def n_unfrozen_parameters(self) -> int:
+        """Number of parameters of the backbone that trained; the head's are not counted."""
+        return int(sum(np.prod(variable.shape) for variable in self.division.tail.trainable_variables))
+
+
+class FineTuner:
+    """Trains one backbone on one set of images, at any depth.
+
+    Parameters
+    ----------
+    backbone : str
+        Row of the table of backbones.
+    weights : Weights
+        What the backbone is initialised with; names it in the cache.
+    weights_path : pathlib.Path or None
+        File to load; None for random weights.
+    training, validation : ImageSet
+        Training rows are fitted, validation rows choose the epoch.
+    n_types : int
+        Number of tumour types.
+    network : NetworkParams
+        Image size and head.
+    weights_seed : int
+        Seed of random weights.
+    cache : pathlib.Path
+        Folder of the prefix cache.
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        weights: Weights,
+        weights_path: Path | None,
+        training: ImageSet,
+        validation: ImageSet,
+        *,
+        n_types: int,
+        network: NetworkParams,
+        weights_seed: int,
+        cache: Path,
+    ) -> None:
+        row = find_backbone(backbone)
+        shape = training.images.shape[1:3]
+        self.backbone, self.weights, self.weights_path = backbone, weights, weights_path
+        self.training, self.validation, self.n_types = training, validation, n_types
+        self.network, self.weights_seed, self.cache = network, weights_seed, cache
+        self.magnify = choose_magnification(shape, network.magnify, network.smallest_side, row)
+        self.front = image_front(shape, self.magnify, row.mode)
+        # Activations by images and cut: a later cut's are computed from an earlier one's.
+        self._known: dict[str, dict[Cut, list[np.ndarray]]] = {}
+
+    def build(self) -> keras.Model:
+        """Build the backbone with its initial weights."""
+        side = self.front.output.shape[1:3]
+        return build_backbone(self.backbone, side, self.weights_path, seed=self.weights_seed)
+
+    def last_block_depth(self) -> int:
+        """Return the greatest depth that stays inside the last block."""
+        return last_block_depth(self.backbone, self.build())
+
+    def fit(
+        self,
+        depth: int,
+        dropout: float,
+        params: TrainingParams,
+        *,
+        objective: str,
+        checkpoints: Path,
+        report: Callable[[Epoch], bool] = lambda _: False,
+        advance: Callable[[int], object] = lambda _: None,
+    ) -> FineTuned:
+        """Train at one depth.
+
+        Parameters
+        ----------
+        depth : int
+            Fine-tune depth.
+        dropout : float
+            Of the head.
+        params : TrainingParams
+            Epochs, rates, batch size, class weights, seed.
+        objective : str
+            A metric of `metrics.score`; chooses the best epoch on validation rows.
+        checkpoints : pathlib.Path
+            Folder in which a broken-off training of exactly these facts finds where it was.
+        report : callable
+            Called with every epoch's row; returns True to break off.
+        advance : callable
+            Told how many images have passed the prefix.
+
+        Returns
+        -------
+        FineTuned
+            The trained parts.
+        """
+        backbone = self.build()
+        division = divide(backbone, depth, self.network.strides)
+        training, validation = (
+            Rows(self._activations(backbone, division, images, advance), images.types)
+            for images in (self.training, self.validation)
+        )
+        model = attach_head(
+            division.tail, self.n_types, head=self.network.head, dropout=dropout, seed=params.seed
+        )
+        centre_head(model, training.blocks())
+        facts = {
+            **self._facts(division),
+            "dropout": dropout,
+            "objective": objective,
+            "head": self.network.head,
+            "rows": [self.training.labelled_digest, self.validation.labelled_digest, self.n_types],
+        }
+        checkpoint = checkpoints / digest({**facts, "depth": depth, "training": asdict(params)})
+        fit = fit_tail(
+            model, training, validation, params, objective=objective, checkpoint=checkpoint, report=report
+        )
+        shutil.rmtree(checkpoint)
+        return FineTuned(self.front, division, model, fit)
+
+    def _activations(
+        self,
+        backbone: keras.Model,
+        division: Division,
+        images: ImageSet,
+        advance: Callable[[int], object],
+    ) -> list[np.ndarray]:
+        """Compute the activations of a cut, from those of an earlier one where this tuner has them."""
+        known = self._known.setdefault(images.digest, {})
+        nearer = [each for each in known if each.position <= division.cut.position]
+        if nearer:
+            start = max(nearer, key=lambda each: each.position)
+            model, inputs = bridge(backbone, start, division.cut), known[start]
+        else:
+            model = keras.Model(self.front.input, division.prefix(self.front.output))
+            inputs = [images.images]
+        identity = {**self._facts(division), "images": images.digest}
+        found = compute_prefix(model, inputs, self.cache, identity, advance=advance)
+        known[division.cut] = found
+        return found
+
+    def _facts(self, division: Division) -> dict[str, Any]:
+        """Name what the frozen activations depend on, but for the rows."""
+        return {
+            "images": self.training.digest,
+            "backbone": self.backbone,
+            "weights": self.weights.digest,
+            "magnify": self.magnify,
+            "strides": sorted(set(self.network.strides)),
+            # Names that Keras gives by a counter differ between sessions; the position of the cut does not.
+            "cut": division.cut.position,
+            "code": digest_code(),
+        }
+
+
+def digest_code() -> str:
+    """Digest the source of what activations and trainings depend on.
+
+    What is kept on disk (activations, checkpoints, trials) carries it, so that nothing outlives a change of
+    the code that made it.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+    """
+    code = hashlib.md5(usedforsecurity=False)
+    for module in (backbones, cut, network, metrics, prefix, training, sys.modules[__name__]):
+        code.update(Path(str(module.__file__)).read_bytes())
+    return code.hexdigest()
+
+
+def read_image_sets(images: Path, split: Path) -> tuple[dict[str, ImageSet], list[str]]:
+    """Open the painted training and validation samples.
+
+    Parameters
+    ----------
+    images, split : pathlib.Path
+        Outputs of the stages of that name. The test images are not opened.
+
+    Returns
+    -------
+    sets : dict of str to ImageSet
+        ``train`` and ``validation``.
+    tumour_types : list of str
+        What the positions in their types stand for: all types of the cohort, in alphabetical order.
+    """
+    rows, about = read_split(split), read_json(images / "images.json")
+    tumour_types = sorted(rows["tumour_type"].unique())
+    types = pd.Series(pd.Index(tumour_types).get_indexer(rows["tumour_type"]), index=rows.index)
+    sets = {
+        side: ImageSet(
+            read_array(images / f"{side}.npy"),
+            types[rows["split"] == side].to_numpy(),
+            about[side]["md5"],
+        )
+        for side in ("train", "validation")
+    }
+    return sets, tumour_types

@@ -1,0 +1,256 @@
+"""The MLflow store in mlruns/: its database, made once and kept up to date; its paths follow the checkout."""
+
+import fcntl
+import importlib
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from expressionist.errors import RegistryError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# MLflow writes absolute paths. These columns hold them, and no others (found by scanning all tables).
+_PATH_COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+    ("model_versions", "source"),
+)
+
+_GUIDE = """\
+Runs of the cohort **{name}**. `tags.kind` says what a run is:
+
+| kind | one run per | scores |
+|---|---|---|
+| `search` | backbone; its trials are nested below it | best of the search, on validation samples |
+| `trial` | fine-tune depth tried | `validation_*`; every epoch under `epoch/` |
+| `training` | final training of a backbone | test samples; `validation_*` beside them |
+| `opponent` | model that sees no image, on the same split | test samples |
+
+To see who won: filter `metrics.accuracy >= 0` (only what was tested has it), show the columns `model`,
+`backbone`, `depth`, `accuracy` and `f1_macro`, and sort by `f1_macro`. `accuracy_low` and `accuracy_high` are
+bounds by a bootstrap.
+A run marked RANDOM started from no pretrained weights; one marked SYNTHETIC saw simulated samples only.
+"""
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow store: a client, and the mlruns folder unless a server keeps the store."""
+
+    client: "MlflowClient"
+    folder: Path | None
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep other processes of this machine from looking for something and making it at the same time."""
+        with nullcontext() if self.folder is None else hold(self.folder):
+            yield
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The experiment of one cohort."""
+
+    store: Store
+    id: str
+    name: str
+
+    @property
+    def client(self) -> "MlflowClient":
+        """The store's MlflowClient."""
+        return self.store.client
+
+
+def open_store(root: Path, uri: str | None = None) -> Store:
+    """Open the MLflow store of a checkout, made or moved into place as needed, or that of a server.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The checkout. Its store is ``mlruns/mlflow.db`` with ``mlruns/artifacts/``.
+    uri : str, optional
+        Tracking URI to use instead, such as ``http://host:5000``.
+
+    Returns
+    -------
+    Store
+        Client and folder.
+
+    Raises
+    ------
+    RegistryError
+        If the checkout's path cannot stand in a URI.
+    """
+    folder = None if uri else (root / "mlruns").resolve()
+    uri = uri or prepare(root / "mlruns")
+    return Store(import_mlflow().MlflowClient(uri), folder)
+
+
+def open_experiment(store: Store, cohort: str) -> Experiment:
+    """Find or make the experiment named like the cohort; one that was deleted in the UI is restored.
+
+    Parameters
+    ----------
+    store : Store
+        From `open_store`.
+    cohort : str
+        The cohort's name.
+    """
+    with store.hold():
+        found = store.client.get_experiment_by_name(cohort)
+        if found is None:
+            place = None if store.folder is None else str(store.folder / "artifacts" / _as_folder(cohort))
+            identity = store.client.create_experiment(cohort, artifact_location=place)
+            store.client.set_experiment_tag(identity, "mlflow.note.content", _GUIDE.format(name=cohort))
+            store.client.set_experiment_tag(identity, "mlflow.experimentKind", "custom_model_development")
+        else:
+            identity = found.experiment_id
+            if found.lifecycle_stage == "deleted":
+                store.client.restore_experiment(identity)
+    return Experiment(store, identity, cohort)
+
+
+def _as_folder(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
+
+
+def import_mlflow() -> ModuleType:
+    """Import MLflow with its telemetry off, and return the module.
+
+    Telemetry begins with the import (it writes an installation id and later asks a server), so the switch
+    must be set before. Importing late also spares the commands that do not need MLflow the seconds it takes.
+    """
+    loaded = "mlflow" in sys.modules
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    mlflow = importlib.import_module("mlflow")
+    if loaded:
+        mlflow.telemetry.set_telemetry_client()
+    return mlflow
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep other processes of this machine out of the folder while the block runs.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The mlruns folder; made if it does not exist.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def prepare(folder: Path) -> str:
+    """Create or upgrade the database, let its paths follow a moved checkout, and return its URI.
+
+    Two processes that create the database at once destroy it half made, hence the lock.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The mlruns folder.
+
+    Returns
+    -------
+    str
+        Tracking URI, ``sqlite:///<folder>/mlflow.db``.
+
+    Raises
+    ------
+    RegistryError
+        If the path of the folder cannot stand in a URI.
+    """
+    folder = folder.resolve()
+    if bad := sorted(set(str(folder)) & set("%#?")):
+        raise RegistryError(
+            f"The path of the MLflow store must be free of the characters %, # and ?, but {folder} has "
+            f"{' '.join(bad)}. Rename the folder or set MLFLOW_TRACKING_URI to a server."
+        )
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    with hold(folder):
+        _bring_up_to_date(folder, uri)
+        _follow(folder)
+    return uri
+
+
+def _bring_up_to_date(folder: Path, uri: str) -> None:
+    database = folder / "mlflow.db"
+    mlflow = import_mlflow()
+    if database.exists():
+        _upgrade(database)
+        return
+    _create(database)
+    mlflow.MlflowClient(uri)
+    # MLflow places its Default experiment in whatever folder the process happens to run in.
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "UPDATE experiments SET artifact_location = ?", (str(folder / "artifacts" / "Default"),)
+        )
+
+
+def _create(database: Path) -> None:
+    # Made elsewhere and moved into place: a database whose making was cut off cannot be mended.
+    partial = database.with_name(".partial-mlflow.db")
+    partial.unlink(missing_ok=True)
+    with _engine(partial) as (utils, engine):
+        utils._initialize_tables(engine)
+    partial.replace(database)
+
+
+def _upgrade(database: Path) -> None:
+    """Do what `mlflow db upgrade` does, after the backup that its documentation asks for."""
+    with _engine(database) as (utils, engine):
+        version = utils._get_schema_version(engine)
+        if version == utils._get_latest_schema_revision():
+            return
+        copy = f"{database}.of-{version}"
+        with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(copy)) as backup:
+            old.backup(backup)
+        utils._upgrade_db(engine)
+
+
+@contextmanager
+def _engine(database: Path) -> Iterator[tuple[Any, Any]]:
+    utils = importlib.import_module("mlflow.store.db.utils")
+    engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{database}")
+    try:
+        yield utils, engine
+    finally:
+        engine.dispose()
+
+
+def _follow(folder: Path) -> None:
+    """Rewrite the paths in the database if the folder is not where its stamp says it was."""
+    stamp = folder / ".root"
+    here = str(folder)
+    there = stamp.read_text(encoding="utf-8") if stamp.exists() else here
+    if there != here:
+        with closing(sqlite3.connect(folder / "mlflow.db", timeout=20)) as connection, connection:
+            for table, column in _PATH_COLUMNS:
+                _replace_prefix(connection, table, column, there, here)
+    # Last, so that a rewrite that was cut off is done again.
+    if there != here or not stamp.exists():
+        stamp.write_text(here, encoding="utf-8")
+
+
+def _replace_prefix(connection: sqlite3.Connection, table: str, column: str, there: str, here: str) -> None:
+    for scheme in ("", "file://"):
+        old, new = f"{scheme}{there}/", f"{scheme}{here}/"
+        connection.execute(
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+            (new, len(old) + 1, len(old), old),
+        )

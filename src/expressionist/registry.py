@@ -1,0 +1,379 @@
+"""The model registry: versions with what they were tested on, and the aliases challenger and staging."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version as installed
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from expressionist.errors import Refusal, RegistryError
+from expressionist.gate import Contender, judge
+from expressionist.mlruns import Experiment, Store, import_mlflow
+from expressionist.params import GateParams
+from expressionist.runs import DIGEST_LENGTH, Run, is_number
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHALLENGER = "challenger"
+# What loading and running the served network imports, at the versions it was trained with.
+_REQUIREMENTS = ("mlflow", "numpy", "pandas", "keras", "tensorflow")
+_GATED = ("accuracy", "f1_macro")
+_DESCRIPTION = (
+    "Takes a table of samples × genes in the cohort's unit, genes in any order, and returns tumour types. "
+    "`challenger` is what the pipeline made last; `staging` is what passed the gate."
+)
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What came of a promotion.
+
+    Parameters
+    ----------
+    passed : bool
+        Whether the version passed the gate and the alias now points at it.
+    reasons : tuple of str
+        One sentence per check, whether it held or not.
+    version : str
+        The version that was to be promoted.
+    from_version : str or None
+        The version that the alias pointed at before.
+    """
+
+    passed: bool
+    reasons: tuple[str, ...]
+    version: str
+    from_version: str | None
+
+
+def register_version(
+    experiment: Experiment,
+    name: str,
+    folder: Path,
+    *,
+    model_md5: str,
+    run_id: str,
+    metrics: Mapping[str, float],
+    dataset_digest: str,
+    split_digest: str,
+    tags: Mapping[str, str],
+    artifacts: Sequence[Path] = (),
+) -> str:
+    """Register a model folder as a version with the alias challenger, unless it is one already.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Where the model's run is.
+    name : str
+        Name of the registered model.
+    folder : pathlib.Path
+        ``model.keras``, ``genes.tsv`` and ``model.json`` (see `expressionist.serving`).
+    model_md5 : str
+        md5 of the folder. One that was registered before keeps its version and becomes challenger again.
+    run_id : str
+        The run of the final training, from `expressionist.tracking.publish_training`.
+    metrics : mapping of str to float
+        Test scores, with ``accuracy`` and ``f1_macro``; the gate reads them.
+    dataset_digest, split_digest : str
+        What the scores were measured on. Scores are only compared if both agree.
+    tags : mapping of str to str
+        Tags of the version: ``synthetic``, ``weights``, ``cohort`` and whatever else.
+    artifacts : sequence of pathlib.Path, optional
+        Files and folders (the report, the attributions) to hang on the model and on its run.
+
+    Returns
+    -------
+    str
+        The version.
+    """
+    client = experiment.client
+    # MLflow looks some things up through its module-level functions, whatever client it was called with.
+    with experiment.store.hold(), _pointing_at(client):
+        version = _find_version(client, name, model_md5)
+        if version is None:
+            model_id = _log_model(experiment, name, folder, run_id)
+            _attach(experiment, model_id, run_id, metrics, dataset_digest, artifacts)
+            facts = {
+                **tags,
+                **{score: repr(float(metrics[score])) for score in _GATED},
+                "dataset_digest": dataset_digest,
+                "split_digest": split_digest,
+                "model_md5": model_md5,
+            }
+            version = _create_version(client, name, model_id, run_id, facts)
+        client.set_registered_model_alias(name, CHALLENGER, version)
+    return version
+
+
+def _find_version(client: "MlflowClient", name: str, model_md5: str) -> str | None:
+    found = client.search_model_versions(f"name = '{name}' and tags.model_md5 = '{model_md5}'", max_results=1)
+    return str(found[0].version) if found else None
+
+
+def _log_model(experiment: Experiment, name: str, folder: Path, run_id: str) -> str:
+    mlflow = import_mlflow()
+    package = Path(str(package_files("expressionist")))
+    with _pointing_at(experiment.client):
+        # No signature: with 10,000 gene columns it is slow, and its refusals run to 371,000 characters.
+        # `align` checks instead. None would infer one, and warn that it cannot.
+        info = mlflow.pyfunc.log_model(
+            name=name,
+            python_model=str(package / "served_model.py"),
+            artifacts={"model": str(folder)},
+            code_paths=[str(package)],
+            signature=False,
+            pip_requirements=[f"{item}=={installed(item)}" for item in _REQUIREMENTS],
+            model_id=experiment.client.create_logged_model(
+                experiment.id, name=name, source_run_id=run_id, model_type="tumour type classifier"
+            ).model_id,
+        )
+    return str(info.model_id)
+
+
+def _attach(
+    experiment: Experiment,
+    model_id: str,
+    run_id: str,
+    metrics: Mapping[str, float],
+    dataset_digest: str,
+    artifacts: Sequence[Path],
+) -> None:
+    """Hang scores and files on the model, and the files on its run too, where the UI shows them."""
+    client, entities = experiment.client, import_mlflow().entities
+    run = client.get_run(run_id)
+    moment = run.info.end_time or run.info.start_time
+    about = {
+        "model_id": model_id,
+        "dataset_name": experiment.name,
+        "dataset_digest": dataset_digest[:DIGEST_LENGTH],
+    }
+    points = [
+        entities.Metric(key, float(value), moment, 0, **about)
+        for key, value in metrics.items()
+        if is_number(value)
+    ]
+    client.log_batch(run_id, metrics=points)
+    client.log_outputs(run_id, [entities.LoggedModelOutput(model_id, step=0)])
+    for path in artifacts:
+        if path.is_dir():
+            client.log_model_artifacts(model_id, str(path), path.name)
+        else:
+            client.log_model_artifact(model_id, str(path))
+    Run(client, run_id, moment, fresh=False, done=True).log_files(artifacts)
+
+
+def _create_version(
+    client: "MlflowClient", name: str, model_id: str, run_id: str, tags: Mapping[str, str]
+) -> str:
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name, description=_DESCRIPTION)
+    # Tags come with the version in one step, so that a version without its md5 never exists.
+    version = client.create_model_version(
+        name, f"models:/{model_id}", run_id, tags=dict(tags), model_id=model_id
+    )
+    return str(version.version)
+
+
+def promote(
+    store: Store,
+    name: str,
+    *,
+    to: str = "staging",
+    gate: GateParams,
+    who: str,
+    when: datetime,
+    across_data: bool = False,
+) -> Promotion:
+    """Point an alias at the challenger if it passes the gate.
+
+    The checks are those of `expressionist.gate.judge`. An alias keeps no history, so the version's tags do:
+    who promoted it, when and from which version.
+
+    Parameters
+    ----------
+    store : Store
+        From `expressionist.mlruns.open_store`.
+    name : str
+        Name of the registered model.
+    to : str, optional
+        The alias.
+    gate : GateParams
+        Thresholds.
+    who : str
+        Who promotes.
+    when : datetime.datetime
+        When.
+    across_data : bool, optional
+        Whether to promote although the present version was tested on other samples.
+
+    Returns
+    -------
+    Promotion
+        Whether it passed, and why or why not. If not, the alias stays and the version is tagged
+        ``validation_status=failed`` with the reasons.
+
+    Raises
+    ------
+    RegistryError
+        If there is no challenger, or `to` is ``challenger``.
+    """
+    if to == CHALLENGER:
+        raise RegistryError(f"A version must be promoted to another alias, but got {to!r}. Use staging.")
+    client = store.client
+    with store.hold():
+        aliases = _read_aliases(client, name)
+        version, present = aliases.get(CHALLENGER), aliases.get(to)
+        if version is None:
+            raise RegistryError(
+                f"A version of {name} must be the {CHALLENGER}, but none is. Run the stage register."
+            )
+        if version == present:
+            return Promotion(
+                passed=True,
+                reasons=(f"Version {version} is {to} already.",),
+                version=version,
+                from_version=present,
+            )
+        rival = None if present is None else _weigh(client, name, present)
+        passed, reasons = judge(_weigh(client, name, version), rival, gate, across_data=across_data)
+        promotion = Promotion(passed, reasons, version, present)
+        for key, value in _record(promotion, to, who, when, across_data=across_data).items():
+            client.set_model_version_tag(name, version, key, value)
+        if passed:
+            client.set_registered_model_alias(name, to, version)
+    return promotion
+
+
+def _record(promotion: Promotion, to: str, who: str, when: datetime, *, across_data: bool) -> dict[str, str]:
+    status = "passed" if promotion.passed else "failed"
+    tags = {"validation_status": status, "validation_reasons": " ".join(promotion.reasons)}
+    if promotion.passed:
+        tags |= {
+            "promoted_to": to,
+            "promoted_by": who,
+            "promoted_at": when.isoformat(timespec="seconds"),
+            "promoted_from": promotion.from_version or "none",
+            "promoted_across_data": "true" if across_data else "false",
+        }
+    return tags
+
+
+def _weigh(client: "MlflowClient", name: str, number: str) -> Contender:
+    """Read what the gate compares: scores as measured, not as tagged, since anybody can edit tags."""
+    version = client.get_model_version(name, number)
+    # The SQL registry keeps a version's model id in its source only.
+    model = client.get_logged_model(version.source.removeprefix("models:/"))
+    measured = {metric.key: metric.value for metric in model.metrics or ()}
+    return Contender(
+        version=number,
+        accuracy=float(measured.get("accuracy", "nan")),
+        f1_macro=float(measured.get("f1_macro", "nan")),
+        dataset=version.tags.get("dataset_digest", ""),
+        split=version.tags.get("split_digest", ""),
+    )
+
+
+def _read_aliases(client: "MlflowClient", name: str) -> dict[str, str]:
+    if not client.search_registered_models(f"name = '{name}'"):
+        raise RegistryError(
+            f"The model {name} must be registered, but it is not. Run the stage register first."
+        )
+    return {alias: str(number) for alias, number in client.get_registered_model(name).aliases.items()}
+
+
+def list_versions(store: Store, name: str) -> pd.DataFrame:
+    """List the versions of a model, the newest first.
+
+    Parameters
+    ----------
+    store : Store
+        From `expressionist.mlruns.open_store`.
+    name : str
+        Name of the registered model.
+
+    Returns
+    -------
+    pandas.DataFrame of length n_versions
+        ``version``, ``aliases`` (comma separated), ``accuracy``, ``f1_macro``, ``weights``, ``cohort``,
+        ``synthetic`` and ``created`` (UTC).
+
+    Raises
+    ------
+    RegistryError
+        If no model has that name.
+    """
+    aliases = _read_aliases(store.client, name)
+    rows = []
+    for version in store.client.search_model_versions(f"name = '{name}'"):
+        pointing = sorted(alias for alias, number in aliases.items() if number == str(version.version))
+        rows.append(
+            {
+                "version": int(version.version),
+                "aliases": ", ".join(pointing),
+                **{score: float(version.tags.get(score, "nan")) for score in _GATED},
+                **{tag: version.tags.get(tag, "") for tag in ("weights", "cohort", "synthetic")},
+                "created": pd.Timestamp(version.creation_timestamp, unit="ms", tz="UTC"),
+            }
+        )
+    table = pd.DataFrame(
+        rows, columns=["version", "aliases", *_GATED, "weights", "cohort", "synthetic", "created"]
+    )
+    return table.sort_values("version", ascending=False, ignore_index=True)
+
+
+def predict_with(store: Store, model: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Predict with a registered model.
+
+    Parameters
+    ----------
+    store : Store
+        From `expressionist.mlruns.open_store`.
+    model : str
+        ``models:/<name>@<alias>`` or ``models:/<name>/<version>``.
+    table : pandas.DataFrame of shape (n_samples, any number of columns)
+        See `expressionist.serving.predict`.
+
+    Returns
+    -------
+    pandas.DataFrame of length n_samples
+        See `expressionist.serving.predict`.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such model, or the table does not fit it.
+    """
+    mlflow = import_mlflow()
+    with _pointing_at(store.client):
+        try:
+            loaded = mlflow.pyfunc.load_model(model)
+        except mlflow.exceptions.MlflowException as error:
+            reason = " ".join(str(error).split())
+            raise RegistryError(
+                f"The model must be in the registry, but got {model!r}: {reason} See `expressionist models`."
+            ) from error
+    try:
+        return pd.DataFrame(loaded.predict(table))
+    except mlflow.exceptions.MlflowException as error:
+        if isinstance(error.__cause__, Refusal):
+            raise error.__cause__ from None
+        raise
+
+
+@contextmanager
+def _pointing_at(client: "MlflowClient") -> Iterator[None]:
+    """Let MLflow's module-level functions use the client's store, and put back what they used before."""
+    mlflow = import_mlflow()
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    mlflow.set_tracking_uri(client.tracking_uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)

@@ -1,0 +1,112 @@
+"""Cohort and quality: what was read, kept and dropped, whichever source it came from."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from expressionist.figures import draw_samples
+from expressionist.report.content import Part, Table
+from expressionist.report.marks import Marks
+from expressionist.report.tables import format_value, spell
+
+_ENTRY = ("rule", "n", "examples", "by_type")
+# Shown elsewhere: in the banner, under "What was run", or as the figure of samples.
+_TOLD = frozenset({"synthetic", "cohort", "unit", "n_samples_per_type"})
+
+
+def describe_cohort(quality: Mapping[str, Any], split: pd.DataFrame, marks: Marks) -> Part:
+    """Describe a cohort by its quality.json.
+
+    Parameters
+    ----------
+    quality : mapping
+        Content of quality.json. Every source has its own keys: numbers become facts, mappings of numbers
+        folded tables, and entries with a ``rule`` rows of the table of rules.
+    split : pandas.DataFrame of length n_samples
+        Columns ``tumour_type`` and ``split``.
+    marks : Marks
+        What figures must say.
+
+    Returns
+    -------
+    Part
+        The section.
+    """
+    kept = {key: value for key, value in quality.items() if key not in _TOLD}
+    rules = pd.DataFrame(_list_rules(kept))
+    picture = marks.show(
+        draw_samples(split),
+        "Number of samples per tumour type, by side of the split",
+        "Samples per tumour type. All samples of a patient stand on one side of the split.",
+    )
+    tables = [_tabulate_rules(rules)] if len(rules) else []
+    return Part(facts=_state_facts(kept), pictures=[picture], tables=[*tables, *_tabulate_counts(kept)])
+
+
+def _list_rules(quality: Mapping[str, Any], of: str = "") -> Iterator[dict[str, Any]]:
+    """Find every entry with a rule, at any depth."""
+    for key, value in quality.items():
+        inner = value if isinstance(value, list) else [value]
+        for entry in inner:
+            if isinstance(entry, Mapping) and "rule" in entry:
+                yield _flatten_rule(entry, of or key)
+            elif isinstance(entry, Mapping):
+                yield from _list_rules(entry, of or key)
+
+
+def _flatten_rule(entry: Mapping[str, Any], of: str) -> dict[str, Any]:
+    by_type = sorted(entry.get("by_type", {}).items(), key=lambda item: -item[1])
+    more = [
+        f"{spell(key).lower()} {format_value(value, key)}"
+        for key, value in entry.items()
+        if key not in _ENTRY
+    ]
+    return {
+        "of": of,
+        "rule": entry["rule"],
+        "n": entry.get("n"),
+        "by_type": ", ".join(f"{name} {n}" for name, n in by_type[:5]) + (" …" if len(by_type) > 5 else ""),
+        "examples": ", ".join(entry.get("examples", [])[:3]),
+        "more": "; ".join(more),
+    }
+
+
+def _tabulate_rules(rules: pd.DataFrame) -> Table:
+    used = [
+        column for column in rules if column not in ("by_type", "examples", "more") or rules[column].any()
+    ]
+    return Table(
+        rules[used],
+        "Rules, in the order in which they were applied",
+        "How many samples, genes or values each rule dropped or changed. A rule that met nothing says 0.",
+        headings={"n": "Dropped or changed", "by_type": "Most by type", "more": "Further"},
+    )
+
+
+def _state_facts(quality: Mapping[str, Any], of: str = "") -> dict[str, object]:
+    facts: dict[str, object] = {}
+    for key, value in quality.items():
+        if (
+            isinstance(value, Mapping)
+            and {"read", "kept"} <= set(value)
+            and not isinstance(value["kept"], Mapping)
+        ):
+            facts[spell(key)] = f"{value['kept']:,} of {value['read']:,} kept"
+        elif not isinstance(value, Mapping | list) and not of:
+            facts[spell(key)] = format_value(value, "share" if key.endswith("_share") else key)
+    return facts
+
+
+def _tabulate_counts(quality: Mapping[str, Any]) -> Iterator[Table]:
+    """Show mappings of numbers as folded tables: one number per name, or several side by side."""
+    for key, value in quality.items():
+        if not isinstance(value, Mapping) or "rule" in value or "rules" in value:
+            continue
+        columns = value if all(isinstance(inner, Mapping) for inner in value.values()) else {"n": value}
+        rows = pd.DataFrame({spell(str(name)): dict(inner) for name, inner in columns.items()})
+        if rows.empty or not all(pd.api.types.is_numeric_dtype(rows[column]) for column in rows):
+            continue
+        whole = (rows.fillna(0) % 1 == 0).all(axis=None)
+        rows = rows.fillna(0).astype("int64") if whole else rows
+        yield Table(rows.rename_axis(" ").reset_index(), spell(key), folded=True)

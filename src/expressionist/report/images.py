@@ -1,0 +1,122 @@
+"""Images: what a picture is made of, and what lies where on it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from expressionist.figures import draw_chromosomes, draw_crowding, draw_markers
+from expressionist.layout import Layout
+from expressionist.report.content import Part, Picture
+from expressionist.report.marks import Marks
+from expressionist.report.tables import format_value, spell
+from expressionist.report.words import count
+
+MATCHED = {
+    "planted": "Markers are those that the simulator planted: it is known which genes ought to be found.",
+    "entrez": "Markers are established marker genes from the literature, found here by their Entrez ids.",
+    "symbol": "Markers are established marker genes from the literature, found here by their symbols.",
+    "nothing": "No established marker gene is among the genes of this cohort (as for miRNAs), so there is no "
+    "map of markers, and attributions cannot be scored against known markers.",
+}
+_TOLD = frozenset(
+    {"method", "shape", "unit", "cohort", "synthetic", "n_genes", "n_genes_of_cohort", "n_without_position"}
+)
+
+
+def describe_images(
+    layout: Layout,
+    genes: pd.DataFrame,
+    about: Mapping[str, Any],
+    preview: bytes,
+    markers: Mapping[str, np.ndarray],
+    matched_by: str,
+    tumour_types: Sequence[str],
+    marks: Marks,
+) -> Part:
+    """Describe the images of a run.
+
+    Parameters
+    ----------
+    layout : Layout
+        Gene → pixel.
+    genes : pandas.DataFrame of length n_genes
+        Gene table in the order of the layout, with ``chromosome`` where it is known.
+    about : mapping
+        Content of layout.json.
+    preview : bytes
+        PNG of the sheet of mean images.
+    markers : mapping of str to numpy.ndarray
+        Tumour type → positions of its markers among the genes.
+    matched_by : str
+        How they were found: planted, entrez, symbol or nothing.
+    tumour_types : sequence of str
+        Types of the cohort.
+    marks : Marks
+        What figures must say.
+
+    Returns
+    -------
+    Part
+        The section.
+    """
+    height, width = layout.shape
+    facts = {
+        "Image": f"{height} × {width} pixels",
+        "Layout method": layout.method,
+        "Genes painted": f"{about['n_genes']:,} of {about['n_genes_of_cohort']:,}, the most variable ones",
+        "Pixels without a gene": format_value(int((layout.crowding == 0).sum())),
+        "Genes without a known position": format_value(about["n_without_position"]),
+        **{spell(key): format_value(value, key) for key, value in about.items() if key not in _TOLD},
+    }
+    pictures = [
+        Picture(
+            preview,
+            "Mean image of every tumour type",
+            "Mean image of the training samples of every tumour type, all on one colour scale.",
+        )
+    ]
+    pictures += _draw_maps(layout, genes, marks)
+    if matched_by != "nothing":
+        pictures.append(
+            marks.show(
+                draw_markers(layout.pixel, _name_owners(markers, len(genes)), tumour_types, layout.shape),
+                "Map of the marker genes of every tumour type on the image",
+                "Where the markers of every type lie; the number is how many of them are among the genes "
+                "painted.",
+            )
+        )
+    return Part([MATCHED[matched_by]], facts, pictures)
+
+
+def _draw_maps(layout: Layout, genes: pd.DataFrame, marks: Marks) -> list[Picture]:
+    """Draw what can be told of the layout: chromosomes where they are known, crowding where there is any."""
+    pictures = []
+    if "chromosome" in genes and genes["chromosome"].notna().any():
+        pictures.append(
+            marks.show(
+                draw_chromosomes(layout.pixel, genes["chromosome"].to_numpy(object), layout.shape),
+                "Map of the chromosome of every gene on the image",
+                "Which chromosome the gene of a pixel lies on.",
+            )
+        )
+    if layout.crowding.max() > 1:
+        pictures.append(
+            marks.show(
+                draw_crowding(layout.crowding),
+                "Number of pixels by number of genes on them",
+                f"Genes that share a pixel are averaged; {count(int((layout.crowding > 1).sum()), 'pixel')} "
+                "hold several.",
+            )
+        )
+    return pictures
+
+
+def _name_owners(markers: Mapping[str, np.ndarray], n_genes: int) -> np.ndarray:
+    """Name the types that every gene is a marker of, comma separated: shape (n_genes,)."""
+    owners: list[list[str]] = [[] for _ in range(n_genes)]
+    for tumour_type, positions in markers.items():
+        for position in positions:
+            owners[position].append(tumour_type)
+    return np.array([",".join(names) for names in owners], object)

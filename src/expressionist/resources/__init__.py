@@ -1,0 +1,43 @@
+"""The package's own tables of facts, and one way to read them.
+
+``tumour_types.tsv``
+    The 33 TCGA study codes, their names, and how many tumour samples TCGA sequenced (sample type 01; 03 for
+    LAML; 06 as well for SKCM).
+``markers.tsv``
+    Established marker genes per tumour type: symbol, Entrez id, place on GRCh37, a note, whether a source was
+    read (``verified``), and that source.
+``chromosomes.tsv``
+    Length in base pairs (GRCh37) and number of protein-coding genes of the chromosomes.
+``tissues.tsv``, ``relatives.tsv``
+    Modelling choices of the embedded cohort, not measurements: which types share a tissue programme and how
+    strong it is; which share of a type's patients leans to a related type, and how far at least and at most.
+"""
+
+from importlib.resources import files
+
+import pandas as pd
+
+
+def read_resource(name: str) -> pd.DataFrame:
+    """Read one of the package's tables.
+
+    Parameters
+    ----------
+    name : str
+        File name without ``.tsv``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table; columns of numbers are numeric, all else (Entrez ids and chromosomes too) is text.
+
+    Examples
+    --------
+    >>> read_resource("tumour_types").query("code == 'LAML'").to_dict("records")
+    [{'code': 'LAML', 'name': 'Acute myeloid leukaemia', 'n_samples': 173}]
+    >>> read_resource("markers")["type"].nunique()
+    33
+    """
+    text = {"entrez": str, "chromosome": str}
+    with (files(__name__) / f"{name}.tsv").open(encoding="utf-8") as table:
+        return pd.read_csv(table, sep="\t", dtype=text, keep_default_na=False)

@@ -1,0 +1,33 @@
+"""The file that MLflow runs to load the registered model: `serving` behind MLflow's interface."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+from expressionist.errors import Refusal
+from expressionist.serving import load_network, predict, read_served
+
+
+class TumourTypeModel(PythonModel):
+    """Expression of samples × genes → tumour types."""
+
+    def load_context(self, context: Any) -> None:  # noqa: ANN401
+        """Load the network and what is known about it from the folder that was registered."""
+        folder = Path(context.artifacts["model"])
+        self.served = read_served(folder)
+        self.network = load_network(folder)
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ANN401
+        """Predict tumour types; see `expressionist.serving.predict`."""
+        try:
+            return predict(self.served, self.network, model_input)
+        except Refusal as refusal:
+            # The scoring server answers with the message of MLflow's own exceptions only.
+            raise MlflowException.invalid_parameter_value(str(refusal)) from refusal
+
+
+set_model(TumourTypeModel())

@@ -1,0 +1,54 @@
+"""Sources of cohorts: one dataset per file; the file's name is the word for it in params.yaml."""
+
+import pkgutil
+from importlib import import_module
+from types import ModuleType
+
+from expressionist.errors import ParamsError
+
+
+def source_names() -> list[str]:
+    """Return the names of all sources, in alphabetical order.
+
+    Returns
+    -------
+    list of str
+        The modules and packages here whose name does not begin with an underscore.
+
+    Examples
+    --------
+    >>> "embedded" in source_names()
+    True
+    """
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def find_source(name: str) -> ModuleType:
+    """Return the source of a name.
+
+    Parameters
+    ----------
+    name : str
+        What ``cohort.source`` holds.
+
+    Returns
+    -------
+    module
+        It has ``Options``, ``NEEDS_FILES`` and ``read(options, raw)``.
+
+    Raises
+    ------
+    ParamsError
+        If there is no such source.
+
+    Examples
+    --------
+    >>> find_source("embedded").NEEDS_FILES
+    ()
+    """
+    if name not in source_names():
+        raise ParamsError(
+            f"cohort: source must be one of {', '.join(source_names())}, but got {name!r}. "
+            "Choose one, or add a file of that name to expressionist/sources."
+        )
+    return import_module(f"{__name__}.{name}")

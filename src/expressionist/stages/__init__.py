@@ -1,0 +1,1 @@
+"""One DVC stage per file: `run` takes sections of params.yaml by position and paths by keyword."""

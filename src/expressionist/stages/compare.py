@@ -1,0 +1,181 @@
+"""Put networks and opponents side by side, and say plainly who won."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from expressionist.figures.drawing import stamp
+from expressionist.figures.scores import draw_forest
+from expressionist.metrics import bootstrap, mcnemar, score
+from expressionist.params import EvaluationParams
+from expressionist.store import (
+    read_json,
+    read_predictions,
+    write_figure,
+    write_json,
+    write_table,
+    write_whole,
+)
+
+_SHOWN = ("accuracy", "f1_macro", "precision_macro", "recall_macro", "balanced_accuracy", "log_loss", "ece")
+
+
+def run(
+    evaluation: EvaluationParams,
+    backbones: tuple[str, ...],
+    *,
+    layout: Path,
+    models: Path,
+    evaluations: Path,
+    baselines: Path,
+    out: Path,
+) -> None:
+    """Write the comparison: scores with intervals, McNemar tests against the best opponent, and the verdict.
+
+    The winning network and the best opponent are chosen on validation samples; test samples only judge them.
+
+    Parameters
+    ----------
+    evaluation : EvaluationParams
+        Bootstrap intervals.
+    backbones : tuple of str
+        The networks to compare.
+    layout, models, evaluations, baselines : pathlib.Path
+        Outputs of the stages `layout`, `train`, `evaluate` and `baselines`.
+    out : pathlib.Path
+        Folder to write: `comparison.tsv`, `comparison.json`, `comparison.png`; `metrics.json` and
+        `confusion.tsv` for `dvc metrics` and `dvc plots`.
+    """
+    about = read_json(layout / "layout.json")
+    opponents = list(read_json(baselines / "baselines.json"))
+    files = {name: evaluations / name / "predictions.tsv" for name in backbones}
+    files |= {name: baselines / f"{name}.tsv" for name in opponents}
+    rows, correct = [], {}
+    for name, path in files.items():
+        described = _describe_network(models / name) if name in backbones else {"kind": "opponent"}
+        scores, correct[name] = _score_file(path, evaluation)
+        rows.append({"model": name, **described, **scores})
+    table = pd.DataFrame(rows).set_index("model", drop=False)
+    winner = str(table.loc[list(backbones), "validation_f1_macro"].idxmax())
+    best_opponent = str(table.loc[opponents, "validation_f1_macro"].idxmax())
+    tests = {name: mcnemar(correct[name], correct[best_opponent]) for name in files}
+    table["only_right"] = [tests[name].only_a for name in table.index]
+    table["only_opponent_right"] = [tests[name].only_b for name in table.index]
+    table["p_value"] = [np.nan if name == best_opponent else tests[name].p_value for name in table.index]
+    table = table.sort_values("f1_macro", ascending=False)
+    facts = {
+        "winner": winner,
+        "best_opponent": best_opponent,
+        "best_on_test": str(table.index[0]),
+        "verdict": state_verdict(table, winner, best_opponent),
+        "p_value": tests[winner].p_value,
+        "n_test": len(correct[winner]),
+        "random_weights": sorted(table.index[table["weights"] == "RANDOM"]),
+        "cohort": about["cohort"],
+        "synthetic": about["synthetic"],
+        "scores": table.loc[winner, list(_SHOWN)].to_dict(),
+    }
+    with write_whole(out) as partial:
+        partial.mkdir()
+        write_table(partial / "comparison.tsv", table, index=False)
+        write_json(partial / "comparison.json", facts)
+        shown = table[list(_SHOWN)].to_dict(orient="index")
+        write_json(partial / "metrics.json", {str(name): scores for name, scores in shown.items()})
+        predicted, *_ = read_predictions(files[winner], "test")
+        write_table(partial / "confusion.tsv", predicted[["tumour_type", "predicted"]], index=False)
+        figure = stamp(
+            draw_forest(table), synthetic=about["synthetic"], random_weights=bool(facts["random_weights"])
+        )
+        write_figure(partial / "comparison.png", figure)
+    show_comparison(table, facts)
+
+
+def _describe_network(model: Path) -> dict[str, Any]:
+    training = read_json(model / "training.json")
+    return {
+        "kind": "network",
+        "depth": training["depth"],
+        "weights": "RANDOM" if training["weights"]["random"] else "imagenet",
+    }
+
+
+def _score_file(path: Path, evaluation: EvaluationParams) -> tuple[dict[str, float], np.ndarray]:
+    """Score the test rows of a file of predictions, and say which of them are right."""
+    _, validation, validation_truth, _ = read_predictions(path, "validation")
+    rows, probabilities, truth, _ = read_predictions(path, "test")
+    intervals = bootstrap(
+        probabilities,
+        truth,
+        n_resamples=evaluation.n_resamples,
+        level=evaluation.level,
+        rng=np.random.default_rng(evaluation.seed),
+        patients=rows["patient"].to_numpy(),
+    )
+    scores = score(probabilities, truth)
+    flat = {}
+    for name in _SHOWN:
+        flat[name] = scores[name]
+        flat[f"{name}_low"], flat[f"{name}_high"] = intervals[name]
+    flat["validation_f1_macro"] = score(validation, validation_truth)["f1_macro"]
+    return flat, probabilities.argmax(axis=1) == truth
+
+
+def state_verdict(table: pd.DataFrame, winner: str, opponent: str) -> str:
+    """Say in one plain sentence how the chosen network fares against the best opponent.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The comparison, indexed by model.
+    winner, opponent : str
+        The network and the opponent that were chosen on validation samples.
+    """
+    ours, theirs = table["accuracy"].loc[winner], table["accuracy"].loc[opponent]
+    p_value = table["p_value"].loc[winner]
+    word = opponent.replace("_", " ")
+    if p_value >= 0.05:
+        outcome = f"and {word} ({theirs:.1%}) cannot be told apart on these test samples"
+    elif ours > theirs:
+        outcome = f"is better than {word} ({theirs:.1%})"
+    else:
+        outcome = f"is worse than {word} ({theirs:.1%})"
+    return f"{winner} ({ours:.1%} accuracy) {outcome} (McNemar p = {p_value:.2g})."
+
+
+def show_comparison(table: pd.DataFrame, facts: Mapping[str, Any]) -> None:
+    """Print the comparison.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The comparison, indexed by model, best first.
+    facts : mapping
+        Content of `comparison.json`.
+    """
+    shown = Table(title=f"{facts['cohort']}: {facts['n_test']} test samples")
+    for heading in ("model", "kind", "depth", "weights", "accuracy (95% interval)", "macro-F1", "ECE", "p"):
+        shown.add_column(heading, justify="left" if heading in ("model", "kind", "weights") else "right")
+    for name, row in table.iterrows():
+        interval = f"{row.accuracy:.3f} ({row.accuracy_low:.3f}–{row.accuracy_high:.3f})"
+        depth, weights = ("", "") if row.kind == "opponent" else (f"{row.depth:.0f}", str(row.weights))
+        p_value = "" if np.isnan(row.p_value) else f"{row.p_value:.2g}"
+        style = "bold" if name == facts["winner"] else None
+        cells = (
+            str(name),
+            row.kind,
+            depth,
+            weights,
+            interval,
+            f"{row.f1_macro:.3f}",
+            f"{row.ece:.3f}",
+            p_value,
+        )
+        shown.add_row(*cells, style=style)
+    console = Console()
+    console.print(shown)
+    console.print(facts["verdict"])

@@ -1,0 +1,316 @@
+"""Attribute the winner's decisions to genes, beside the controls that make marker recovery evidence."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import Progress
+
+from expressionist.attribution import Attribution, IntegratedGradients, shap_values
+from expressionist.backbones import randomise
+from expressionist.expression import to_log2
+from expressionist.layout import Layout
+from expressionist.markers import fold_change, match_markers, matched_by, recovery, recovery_matrix
+from expressionist.network import logits_of_scaled
+from expressionist.params import AttributionParams
+from expressionist.store import (
+    read_cohort,
+    read_json,
+    read_layout,
+    read_predictions,
+    read_split,
+    write_arrays,
+    write_json,
+    write_table,
+    write_whole,
+)
+
+_N_CROSS_CHECKED = 6
+_N_DRAWS = 64
+_N_BACKGROUND = 200
+
+
+def run(
+    attribution: AttributionParams,
+    *,
+    cohort: Path,
+    split: Path,
+    layout: Path,
+    models: Path,
+    evaluations: Path,
+    comparison: Path,
+    out: Path,
+) -> None:
+    """Write attributions, top genes, completeness gaps, marker recovery with controls, and the cross-check.
+
+    Explained are test samples that the winning network classifies correctly.
+
+    Parameters
+    ----------
+    attribution : AttributionParams
+        How many samples, and how exactly.
+    cohort, split, layout, models, evaluations, comparison : pathlib.Path
+        Outputs of the stages `prepare`, `split`, `layout`, `train`, `evaluate` and `compare`.
+    out : pathlib.Path
+        Folder to write.
+    """
+    winner = read_json(comparison / "comparison.json")["winner"]
+    found, rows = read_cohort(cohort / "cohort.h5ad"), read_split(split)
+    laid, scale, genes, _ = read_layout(layout)
+    found = found.take(
+        found.samples.index.get_indexer(rows.index), found.genes.index.get_indexer(pd.Index(laid.genes))
+    )
+    log2 = to_log2(found.expression, found.unit)
+    scaled = scale.apply(log2)
+    tumour_types: list[str] = read_json(models / winner / "training.json")["tumour_types"]
+    types = pd.Index(tumour_types).get_indexer(pd.Index(rows["tumour_type"]))
+    explained = _choose_samples(evaluations / winner / "predictions.tsv", rows, attribution)
+    baselines = {
+        "mean": genes["mean"].to_numpy(np.float32),
+        "zero": scale.apply(np.zeros((1, len(genes)), np.float32))[0],
+    }
+    results = _explain(models / winner, scaled[explained], types[explained], baselines, attribution)
+    training = (rows["split"] == "train").to_numpy()
+    changes = fold_change(log2[training], types[training], n_types=len(tumour_types))
+    means = {
+        name: _mean_by_type(result.values, types[explained], len(tumour_types))
+        for name, result in results.items()
+    }
+    n_samples = np.bincount(types[explained], minlength=len(tumour_types))
+    markers = match_markers(genes)
+    rankings = {
+        "integrated_gradients": means["mean"],
+        "zero_baseline": means["zero"],
+        "random_weights": means["random"],
+        "fold_change": changes,
+    }
+    shown = np.flatnonzero(n_samples)
+    checked = _cross_check(
+        models / winner, scaled, np.flatnonzero(training), explained, types, results["mean"], attribution
+    )
+    with write_whole(out) as partial:
+        partial.mkdir()
+        write_arrays(
+            partial / "attributions.npz",
+            **rankings,
+            n_samples=n_samples,
+            expression=_mean_by_type(scaled[explained], types[explained], len(tumour_types)),
+        )
+        write_table(
+            partial / "samples.tsv",
+            _tabulate_gaps(results, rows.index[explained], types[explained], tumour_types),
+        )
+        top = [
+            _rank_genes(
+                int(place),
+                tumour_types[place],
+                rankings,
+                results["mean"].values[types[explained] == place],
+                genes,
+                laid,
+                markers,
+                attribution.n_top,
+            )
+            for place in shown
+        ]
+        write_table(partial / "top_genes.tsv", pd.concat(top), index=False)
+        write_table(
+            partial / "recovery.tsv",
+            _recover(rankings, shown, tumour_types, markers, attribution.n_top),
+            index=False,
+        )
+        names = [tumour_types[place] for place in shown]
+        own = {name: markers.get(name, np.array([], int)) for name in names}
+        write_table(
+            partial / "recovery_matrix.tsv",
+            recovery_matrix(means["mean"][shown], names, own, n_top=attribution.n_top),
+            index=False,
+        )
+        write_table(partial / "cross_check.tsv", checked, index=False)
+        facts = _summarise(results, winner, len(genes), matched_by(genes), attribution)
+        write_json(
+            partial / "explanation.json",
+            {**facts, "params": asdict(attribution), "tumour_types": tumour_types},
+        )
+    Console().print(
+        f"{len(explained)} samples explained; gap median {facts['gap']['mean']['median']:.2%}, 95th "
+        f"percentile {facts['gap']['mean']['p95']:.2%}"
+    )
+
+
+def _choose_samples(predictions: Path, rows: pd.DataFrame, params: AttributionParams) -> np.ndarray:
+    """Draw rightly classified test samples, at most so many of a type: positions in the split table."""
+    found, _, _, _ = read_predictions(predictions, "test")
+    right = found.index[found["predicted"] == found["tumour_type"]]
+    rng = np.random.default_rng(params.seed)
+    order = pd.Series(rng.permutation(len(right)), index=right).sort_values().index
+    drawn = rows.loc[order].groupby("tumour_type", sort=True).head(params.n_samples_per_type)
+    return np.sort(rows.index.get_indexer(drawn.index))
+
+
+def _explain(
+    model: Path,
+    samples: np.ndarray,
+    targets: np.ndarray,
+    baselines: dict[str, np.ndarray],
+    params: AttributionParams,
+) -> dict[str, Attribution]:
+    """Explain the samples from both baselines, and from the mean through a network of random weights."""
+    network = keras.saving.load_model(model / "model.keras", compile=False)
+    results = {}
+    with Progress() as progress:
+        for name in ("mean", "zero", "random"):
+            if name == "random":
+                randomise(network, params.seed)
+            task = progress.add_task(f"{name} baseline" if name != "random" else "random weights", total=None)
+            method = IntegratedGradients(logits_of_scaled(network))
+            results[name] = method.converge(
+                samples,
+                baselines.get(name, baselines["mean"]),
+                targets,
+                n_steps=params.steps,
+                max_steps=params.max_steps,
+                median_gap=params.median_delta,
+                p95_gap=params.p95_delta,
+                advance=lambda n, task=task: progress.advance(task, n),  # type: ignore[misc]
+            )
+            progress.update(task, total=progress.tasks[task].completed)
+    return results
+
+
+def _mean_by_type(values: np.ndarray, types: np.ndarray, n_types: int) -> np.ndarray:
+    """Average rows by type, of shape (n_types, n_genes); NaN where a type has none."""
+    means = np.full((n_types, values.shape[1]), np.nan, np.float32)
+    for place in np.unique(types):
+        means[place] = values[types == place].mean(axis=0)
+    return means
+
+
+def _tabulate_gaps(
+    results: dict[str, Attribution], samples: pd.Index, types: np.ndarray, tumour_types: list[str]
+) -> pd.DataFrame:
+    parts = [
+        pd.DataFrame(
+            {
+                "sample": samples,
+                "tumour_type": np.asarray(tumour_types)[types],
+                "baseline": name,
+                "rise": result.rise,
+                "delta": result.delta,
+                "relative_gap": result.gap,
+                "steps": result.n_steps,
+            }
+        )
+        for name, result in results.items()
+    ]
+    return pd.concat(parts).set_index("sample")
+
+
+def _rank_genes(
+    place: int,
+    tumour_type: str,
+    rankings: dict[str, np.ndarray],
+    values: np.ndarray,
+    genes: pd.DataFrame,
+    laid: Layout,
+    markers: dict[str, np.ndarray],
+    n_top: int,
+) -> pd.DataFrame:
+    """List the genes that speak most for a type, and half as many that speak most against it."""
+    means = rankings["integrated_gradients"][place]
+    order = np.argsort(-means, kind="stable")
+    chosen = np.concatenate([order[:n_top], order[-(n_top // 2) :][::-1]])
+    return pd.DataFrame(
+        {
+            "tumour_type": tumour_type,
+            "gene": laid.genes[chosen],
+            "symbol": genes["symbol"].to_numpy()[chosen],
+            "attribution": means[chosen],
+            "n_samples": len(values),
+            "share_positive": (values[:, chosen] > 0).mean(axis=0),
+            "log2_fold_change": rankings["fold_change"][place, chosen],
+            "zero_baseline": rankings["zero_baseline"][place, chosen],
+            "marker": np.isin(chosen, markers.get(tumour_type, [])),
+            "row": laid.row[chosen],
+            "column": laid.column[chosen],
+        }
+    )
+
+
+def _recover(
+    rankings: dict[str, np.ndarray],
+    shown: np.ndarray,
+    tumour_types: list[str],
+    markers: dict[str, np.ndarray],
+    n_top: int,
+) -> pd.DataFrame:
+    rows = [
+        {
+            "tumour_type": tumour_types[place],
+            "ranking": name,
+            **asdict(recovery(scores[place], positions, n_top=n_top)),
+        }
+        for name, scores in rankings.items()
+        for place in shown
+        if len(positions := markers.get(tumour_types[place], np.array([], int)))
+    ]
+    columns = ["tumour_type", "ranking", "n_top", "n_markers", "n_found", "expected", "p_value"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _cross_check(
+    model: Path,
+    scaled: np.ndarray,
+    training: np.ndarray,
+    explained: np.ndarray,
+    types: np.ndarray,
+    ours: Attribution,
+    params: AttributionParams,
+) -> pd.DataFrame:
+    """Hold the attributions of one sample of some types against shap's expected gradients."""
+    _, first = np.unique(types[explained], return_index=True)
+    places = first[:_N_CROSS_CHECKED]
+    rng = np.random.default_rng(params.seed)
+    background = scaled[rng.choice(training, min(_N_BACKGROUND, len(training)), replace=False)]
+    network = logits_of_scaled(keras.saving.load_model(model / "model.keras", compile=False))
+    rows = explained[places]
+    theirs = shap_values(network, scaled[rows], background, types[rows], n_draws=_N_DRAWS, seed=params.seed)
+    n_top = min(100, scaled.shape[1])
+    records: list[dict[str, Any]] = []
+    for mine, other, row in zip(ours.values[places], theirs, rows, strict=True):
+        shared = np.intersect1d(np.argsort(-mine)[:n_top], np.argsort(-other)[:n_top])
+        records.append(
+            {
+                "sample_position": int(row),
+                "correlation": float(np.corrcoef(mine, other)[0, 1]),
+                "n_top": n_top,
+                "n_shared": len(shared),
+            }
+        )
+    return pd.DataFrame(records)
+
+
+def _summarise(
+    results: dict[str, Attribution], winner: str, n_genes: int, how: str, params: AttributionParams
+) -> dict[str, Any]:
+    gaps = {
+        name: {
+            "median": float(np.median(result.gap)),
+            "p95": float(np.percentile(result.gap, 95)),
+            "n_steps": int(result.n_steps.max()),
+        }
+        for name, result in results.items()
+    }
+    complete = gaps["mean"]["median"] <= params.median_delta and gaps["mean"]["p95"] <= params.p95_delta
+    return {
+        "backbone": winner,
+        "n_samples": len(results["mean"].rise),
+        "n_genes": n_genes,
+        "markers_matched_by": how,
+        "gap": gaps,
+        "complete": complete,
+    }

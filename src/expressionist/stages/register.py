@@ -1,0 +1,148 @@
+"""Publish everything to MLflow and register the winner; what is there already is left alone."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from expressionist.cohort import LOG2_UNIT
+from expressionist.mlruns import Experiment, open_experiment, open_store
+from expressionist.params import RegistryParams
+from expressionist.registry import register_version
+from expressionist.runs import Dataset
+from expressionist.serving import Served, write_served
+from expressionist.store import md5, read_json, read_layout, read_table
+from expressionist.tracking import (
+    flatten_scores,
+    publish_opponent,
+    publish_search,
+    publish_training,
+    read_provenance,
+)
+
+
+def run(
+    registry: RegistryParams,
+    backbones: tuple[str, ...],
+    *,
+    layout: Path,
+    split: Path,
+    images: Path,
+    search: Path,
+    models: Path,
+    evaluations: Path,
+    baselines: Path,
+    comparison: Path,
+    attributions: Path,
+    report: Path,
+    root: Path,
+    tracking_uri: str | None,
+) -> None:
+    """Bring MLflow level with the DVC outputs, and register the winning network as the challenger.
+
+    Parameters
+    ----------
+    registry : RegistryParams
+        Name of the registered model, and what it accepts.
+    backbones : tuple of str
+        The networks to publish.
+    layout, split, images, search, models, evaluations, baselines, comparison, attributions, report : Path
+        Outputs of the stages.
+    root, tracking_uri : pathlib.Path, str or None
+        Checkout with `mlruns/`, or an MLflow server to use instead.
+    """
+    found = read_json(comparison / "comparison.json")
+    experiment = open_experiment(open_store(root, tracking_uri), found["cohort"])
+    provenance = read_provenance(root)
+    dataset = Dataset(found["cohort"], md5(images), str(images))
+    runs = {}
+    for backbone in backbones:
+        publish_search(experiment, read_json(search / f"{backbone}.json"), provenance=provenance)
+        model, folder = models / backbone, evaluations / backbone
+        runs[backbone] = publish_training(
+            experiment,
+            read_json(model / "training.json"),
+            read_json(folder / "metrics.json"),
+            key=md5(model / "training.json") + md5(folder / "metrics.json"),
+            dataset=dataset,
+            files=[folder / "confusion.png", folder / "confusion.tsv", folder / "per_type.tsv"],
+            provenance=provenance,
+        )
+    _publish_opponents(experiment, baselines, comparison, dataset, provenance, synthetic=found["synthetic"])
+    winner = found["winner"]
+    with tempfile.TemporaryDirectory() as folder_name:
+        folder = Path(folder_name)
+        _write_model(folder, models / winner, layout, registry, found)
+        version = register_version(
+            experiment,
+            registry.name,
+            folder,
+            model_md5=md5(folder),
+            run_id=runs[winner],
+            metrics=flatten_scores(read_json(evaluations / winner / "metrics.json")),
+            dataset_digest=dataset.digest,
+            split_digest=md5(split),
+            tags={
+                "synthetic": "SYNTHETIC" if found["synthetic"] else "no",
+                "weights": "RANDOM" if winner in found["random_weights"] else "imagenet",
+                "cohort": found["cohort"],
+                "backbone": winner,
+            },
+            artifacts=[report, attributions],
+        )
+    console = Console()
+    console.print(f"{registry.name} version {version} is the challenger ({winner}).")
+    console.print(f"Report: {report}")
+    console.print("MLflow: make ui, then http://127.0.0.1:5000")
+
+
+def _publish_opponents(
+    experiment: Experiment,
+    baselines: Path,
+    comparison: Path,
+    dataset: Dataset,
+    provenance: dict[str, str],
+    *,
+    synthetic: bool,
+) -> None:
+    table = read_table(comparison / "comparison.tsv", index="model")
+    about = read_json(baselines / "baselines.json")
+    for name, facts in about.items():
+        numbers = pd.to_numeric(table.T[name], errors="coerce").dropna()
+        publish_opponent(
+            experiment,
+            name,
+            {str(key): float(value) for key, value in numbers.items()},
+            key=md5(baselines / f"{name}.tsv"),
+            dataset=dataset,
+            choice=facts["choice"],
+            synthetic=synthetic,
+            seconds=facts["seconds"],
+            provenance=provenance,
+        )
+
+
+def _write_model(
+    folder: Path, model: Path, layout: Path, registry: RegistryParams, found: dict[str, Any]
+) -> None:
+    """Put together what is registered: the network, its genes with their fill values, and what it says."""
+    _, scale, genes, about = read_layout(layout)
+    training = read_json(model / "training.json")
+    log2 = scale.low + scale.span * genes["mean"].to_numpy(np.float32)
+    fill = log2 if about["unit"] == LOG2_UNIT else np.exp2(log2) - 1
+    served = Served(
+        genes=genes.assign(fill=fill),
+        tumour_types=tuple(training["tumour_types"]),
+        unit=about["unit"],
+        missing_genes=registry.missing_genes,
+        synthetic=about["synthetic"],
+        weights="RANDOM" if training["weights"]["random"] else "imagenet",
+        cohort=about["cohort"],
+        about={"backbone": training["backbone"], "depth": training["depth"], "verdict": found["verdict"]},
+    )
+    shutil.copyfile(model / "model.keras", folder / "model.keras")
+    write_served(folder, served)

@@ -1,0 +1,28 @@
+"""Divide the samples into train, validation and test."""
+
+from pathlib import Path
+
+import numpy as np
+
+from expressionist.params import SplitParams
+from expressionist.split import split_by_patient
+from expressionist.store import read_cohort, write_split
+
+
+def run(split: SplitParams, *, cohort: Path, out: Path) -> None:
+    """Write the side on which every sample stands.
+
+    Parameters
+    ----------
+    split : SplitParams
+        Shares and seed.
+    cohort : pathlib.Path
+        Folder of the stage `prepare`.
+    out : pathlib.Path
+        Table to write.
+    """
+    found = read_cohort(cohort / "cohort.h5ad")
+    sides = split_by_patient(
+        found.samples, validation=split.validation, test=split.test, rng=np.random.default_rng(split.seed)
+    )
+    write_split(out, found, sides)

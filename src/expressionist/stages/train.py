@@ -1,0 +1,119 @@
+"""Train one backbone at the depth that the search chose, and stitch the whole network together."""
+
+import time
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.progress import Progress
+
+from expressionist.backbones import find_weights
+from expressionist.errors import WeightsError
+from expressionist.finetuning import FineTuner, read_image_sets
+from expressionist.network import assemble
+from expressionist.params import NetworkParams, TrainingParams, WeightsParams
+from expressionist.store import read_json, read_layout, write_json, write_whole
+from expressionist.training import Epoch
+
+
+def run(
+    weights: WeightsParams,
+    network: NetworkParams,
+    training: TrainingParams,
+    *,
+    backbone: str,
+    split: Path,
+    layout: Path,
+    images: Path,
+    search: Path,
+    cache: Path,
+    out: Path,
+) -> None:
+    """Write `model.keras`, which takes expression, and `training.json`, which says how it came about.
+
+    Parameters
+    ----------
+    weights, network, training : WeightsParams, NetworkParams, TrainingParams
+        Sections of params.yaml.
+    backbone : str
+        Row of the table of backbones.
+    split, layout, images : pathlib.Path
+        Outputs of the stages of that name.
+    search : pathlib.Path
+        JSON of the stage `tune`.
+    cache : pathlib.Path
+        Folder of the prefix cache and the checkpoints; may be deleted at any time.
+    out : pathlib.Path
+        Folder to write.
+
+    Raises
+    ------
+    WeightsError
+        If the backbone's weights are no longer those of the search.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    found = read_json(search)
+    best, objective = found["best"], found["objective"]
+    initial, path = find_weights(
+        backbone, weights.source, Path(weights.folder), required=weights.required, seed=weights.seed
+    )
+    if initial.digest != found["weights"]["digest"]:
+        raise WeightsError(
+            f"{backbone} must start from the weights of its search ({found['weights']['digest'][:12]}), but "
+            f"got {initial.digest[:12]}. Run `dvc repro --force tune@{backbone}`."
+        )
+    sets, tumour_types = read_image_sets(images, split)
+    laid, scale, _, about = read_layout(layout)
+    tuner = FineTuner(
+        backbone,
+        initial,
+        path,
+        sets["train"],
+        sets["validation"],
+        n_types=len(tumour_types),
+        network=network,
+        weights_seed=weights.seed,
+        cache=cache / "prefix",
+    )
+    params = replace(training, learning_rate=best["params"].get("learning_rate", training.learning_rate))
+    dropout = best["params"].get("dropout", network.dropout)
+    with Progress() as progress:
+        epochs = progress.add_task(f"{backbone} at depth {best['depth']}: epochs", total=params.epochs)
+
+        def show(epoch: Epoch) -> bool:
+            progress.update(epochs, completed=epoch["epoch"])
+            return False
+
+        tuned = tuner.fit(
+            best["depth"],
+            dropout,
+            params,
+            objective=objective,
+            checkpoints=cache / "checkpoints",
+            report=show,
+        )
+    whole = assemble(laid, scale, about["unit"], tuned.front, tuned.division.prefix, tuned.model)
+    with write_whole(out) as partial:
+        partial.mkdir()
+        whole.save(partial / "model.keras")
+        write_json(
+            partial / "training.json",
+            {
+                "backbone": backbone,
+                "depth": best["depth"],
+                "unfrozen_layers": tuned.division.unfrozen,
+                "n_unfrozen_parameters": tuned.n_unfrozen_parameters,
+                "n_parameters": whole.count_params(),
+                "weights": found["weights"],
+                "cohort": about["cohort"],
+                "synthetic": about["synthetic"],
+                "tumour_types": tumour_types,
+                "objective": objective,
+                "history": tuned.fit.history,
+                "best_epoch": tuned.fit.best_epoch,
+                "started": started.isoformat(),
+                "seconds": time.perf_counter() - clock,
+                "params": {"network": asdict(network), "training": asdict(params), "dropout": dropout},
+                "study": found["study"],
+            },
+        )

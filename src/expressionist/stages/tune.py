@@ -1,0 +1,171 @@
+"""Search the fine-tune depth of one backbone."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from expressionist.backbones import find_weights
+from expressionist.finetuning import FineTuner, digest_code, read_image_sets
+from expressionist.mlruns import open_experiment, open_store
+from expressionist.params import NetworkParams, SearchParams, TrainingParams, WeightsParams
+from expressionist.search import Outcome, Space, find_best_trial, name_study, run_search
+from expressionist.store import read_json, write_json
+from expressionist.tracking import publish_search, publish_trial, read_provenance
+from expressionist.training import Epoch
+
+
+def run(
+    weights: WeightsParams,
+    network: NetworkParams,
+    training: TrainingParams,
+    search: SearchParams,
+    *,
+    backbone: str,
+    split: Path,
+    layout: Path,
+    images: Path,
+    cache: Path,
+    out: Path,
+    root: Path,
+    tracking_uri: str | None,
+) -> None:
+    """Write every trial and the best one; each trial appears in MLflow as soon as it is finished.
+
+    Parameters
+    ----------
+    weights, network, training, search : WeightsParams, NetworkParams, TrainingParams, SearchParams
+        Sections of params.yaml; `search.epochs` replaces the epochs of `training`.
+    backbone : str
+        Row of the table of backbones.
+    split, layout, images : pathlib.Path
+        Outputs of the stages of that name.
+    cache : pathlib.Path
+        Folder of the prefix cache, the study and the checkpoints; may be deleted at any time.
+    out : pathlib.Path
+        JSON to write.
+    root, tracking_uri : pathlib.Path, str or None
+        Checkout with `mlruns/`, or an MLflow server to use instead.
+    """
+    about = read_json(layout / "layout.json")
+    found, path = find_weights(
+        backbone, weights.source, Path(weights.folder), required=weights.required, seed=weights.seed
+    )
+    sets, tumour_types = read_image_sets(images, split)
+    tuner = FineTuner(
+        backbone,
+        found,
+        path,
+        sets["train"],
+        sets["validation"],
+        n_types=len(tumour_types),
+        network=network,
+        weights_seed=weights.seed,
+        cache=cache / "prefix",
+    )
+    depths = search.depths if search.depths is not None else tuple(range(tuner.last_block_depth() + 1))
+    space = Space(depths, search.learning_rate, search.dropout)
+    params = replace(training, epochs=search.epochs)
+    facts = {
+        "backbone": backbone,
+        "weights": asdict(found),
+        "network": asdict(network),
+        "training": asdict(params),
+        "objective": search.objective,
+        "code": digest_code(),
+        "images": [sets["train"].digest, sets["validation"].digest],
+    }
+    study = name_study(f"{about['cohort']}-{backbone}", facts, space)
+    about_search = {
+        "study": study,
+        "backbone": backbone,
+        "cohort": about["cohort"],
+        "synthetic": about["synthetic"],
+        "weights": {**asdict(found), "random": found.random},
+        "objective": search.objective,
+        "space": asdict(space),
+        "dataset_digest": sets["train"].digest,
+        # What names the study, beside the space, and no more: how far a study is taken, and where it is
+        # stored, may change while it goes on, and MLflow lets no param change. A storage's URL may hold a
+        # password, too.
+        "params": {
+            "network": asdict(network),
+            "training": asdict(params),
+            "search": {"epochs": search.epochs, "objective": search.objective},
+        },
+        "tumour_types": tumour_types,
+    }
+    # As the stage `register` will read it: MLflow takes a tuple and JSON's list for two values of one param.
+    record: dict[str, Any] = json.loads(json.dumps(about_search))
+    experiment = open_experiment(open_store(root, tracking_uri), about["cohort"])
+    provenance = read_provenance(root)
+    _announce(backbone, record["weights"], depths)
+    trials = run_search(
+        study,
+        space,
+        _trainer(tuner, params, network, search.objective, cache / "checkpoints"),
+        storage=search.storage or _local_storage(cache),
+        objective=search.objective,
+        n_trials=search.n_trials,
+        prune=search.prune,
+        seed=search.seed,
+        record=lambda trial: publish_trial(experiment, record, trial, provenance=provenance),
+    )
+    record |= {"trials": trials, "best": find_best_trial(trials, search.objective)}
+    write_json(out, record)
+    publish_search(experiment, record, provenance=provenance)
+
+
+def _local_storage(cache: Path) -> str:
+    cache.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{cache.resolve() / 'studies.db'}"
+
+
+def _announce(backbone: str, weights: Mapping[str, Any], depths: tuple[int, ...]) -> None:
+    console = Console()
+    console.print(f"{backbone}: depths {', '.join(map(str, depths))}")
+    if weights["random"]:
+        console.print(
+            f"[bold yellow]{backbone} runs on RANDOM weights[/]: no ImageNet weights were found or could be "
+            "downloaded. Everything made from it says so."
+        )
+
+
+def _trainer(
+    tuner: FineTuner, params: TrainingParams, network: NetworkParams, objective: str, checkpoints: Path
+) -> Callable[[Mapping[str, Any], Callable[[Epoch], bool]], Outcome]:
+    """Make the function that trains one trial, with a progress bar and a checkpoint of its own."""
+
+    def train(choice: Mapping[str, Any], report: Callable[[Epoch], bool]) -> Outcome:
+        name = ", ".join(f"{key} {value:.4g}" for key, value in choice.items())
+        rated = replace(params, learning_rate=choice.get("learning_rate", params.learning_rate))
+        with Progress() as progress:
+            n_images = len(tuner.training.types) + len(tuner.validation.types)
+            frozen = progress.add_task(f"{name}: frozen prefix", total=n_images)
+            epochs = progress.add_task(f"{name}: epochs", total=params.epochs)
+
+            def show(epoch: Epoch) -> bool:
+                progress.update(epochs, completed=epoch["epoch"])
+                return report(epoch)
+
+            tuned = tuner.fit(
+                choice["depth"],
+                choice.get("dropout", network.dropout),
+                rated,
+                objective=objective,
+                checkpoints=checkpoints,
+                report=show,
+                advance=lambda n: progress.advance(frozen, n),
+            )
+        facts = {
+            "n_unfrozen_layers": len(tuned.division.unfrozen),
+            "n_unfrozen_parameters": tuned.n_unfrozen_parameters,
+            "cut": tuned.division.cut.layer,
+        }
+        return Outcome(tuned.fit.best[f"validation_{objective}"], tuned.fit.history, facts, tuned.fit.stopped)
+
+    return train

@@ -1,0 +1,339 @@
+"""The only place that knows file formats: what stages hand to each other, written whole or not at all."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anndata
+import numpy as np
+import pandas as pd
+
+from expressionist.cohort import Cohort
+from expressionist.errors import CohortError
+from expressionist.expression import Scale
+from expressionist.layout import Layout
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def write_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, and move it there once the block has ended without an error.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File or folder to write. A folder is created empty at the temporary path by the caller.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write. It is removed if the block fails; what stood at `path` before is then untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The last suffix stays last: some writers choose their format by it.
+    partial = path.with_name(f".partial-{path.name}")
+    _remove(partial)
+    try:
+        yield partial
+    except BaseException:
+        _remove(partial)
+        raise
+    # A folder cannot replace another in one step: the old one steps aside, so that a kill never leaves
+    # neither.
+    aside = path.with_name(f".old-{path.name}")
+    if path.is_dir():
+        _remove(aside)
+        path.replace(aside)
+    partial.replace(path)
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def md5(path: Path) -> str:
+    """Return the md5 of a file, or of a folder's sorted names and contents, as 32 hexadecimal digits.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File or folder.
+    """
+    digest = hashlib.md5(usedforsecurity=False)
+    files = [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file())
+    for file in files:
+        if file != path:
+            digest.update(file.relative_to(path).as_posix().encode())
+        with file.open("rb") as stream:
+            while block := stream.read(_CHUNK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a mapping as indented JSON."""
+    with write_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, default=_to_json) + "\n", encoding="utf-8")
+
+
+def _to_json(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a mapping from JSON."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def write_table(path: Path, table: pd.DataFrame, *, index: bool = True) -> None:
+    """Write a table as TSV; nine digits give every float32 back exactly."""
+    with write_whole(path) as partial:
+        table.to_csv(partial, sep="\t", index=index, float_format="%.9g", lineterminator="\n")
+
+
+def read_table(path: Path, *, index: str | None = None) -> pd.DataFrame:
+    """Read a TSV; only an empty cell is missing, so that a gene or tumour type may be called NA.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    index : str, optional
+        Column that becomes the index, read as text.
+    """
+    table = pd.read_csv(
+        path, sep="\t", keep_default_na=False, na_values=[""], dtype={index: str} if index else None
+    )
+    return table.set_index(index) if index else table
+
+
+def write_cohort(path: Path, cohort: Cohort) -> None:
+    """Write a cohort as `.h5ad`: samples are obs, genes are var, and what else it is stands in uns."""
+    data = anndata.AnnData(X=cohort.expression, obs=cohort.samples.copy(), var=cohort.genes.copy())
+    data.uns["expressionist"] = {"name": cohort.name, "unit": cohort.unit, "synthetic": cohort.synthetic}
+    with write_whole(path) as partial:
+        data.write_h5ad(partial)
+
+
+def read_cohort(path: Path) -> Cohort:
+    """Read a cohort that `write_cohort` wrote.
+
+    Raises
+    ------
+    CohortError
+        If the file is no cohort of this package.
+    """
+    data = anndata.read_h5ad(path)
+    about = data.uns.get("expressionist")
+    if about is None:
+        raise CohortError(
+            f"{path} must hold a cohort with its unit, but got an .h5ad without uns['expressionist']. "
+            "Read it through cohort.source: table."
+        )
+    samples, genes = (_plain(table) for table in (data.obs, data.var))
+    return Cohort(
+        name=str(about["name"]),
+        expression=data.X,
+        samples=samples,
+        genes=genes,
+        unit=str(about["unit"]),
+        synthetic=bool(about["synthetic"]),
+    )
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    # anndata turns repeated text into categories on writing; groupby and comparisons expect plain text.
+    categories = table.select_dtypes("category").columns
+    return table.astype(dict.fromkeys(categories, object))
+
+
+def write_split(path: Path, cohort: Cohort, split: pd.Series) -> None:
+    """Write which side every sample stands on: columns sample, patient, tumour_type, split."""
+    table = cohort.samples[["patient", "tumour_type"]].assign(split=split).rename_axis("sample")
+    write_table(path, table)
+
+
+def read_split(path: Path) -> pd.DataFrame:
+    """Read what `write_split` wrote, indexed by sample."""
+    return read_table(path, index="sample")
+
+
+def write_layout(
+    folder: Path, layout: Layout, scale: Scale, genes: pd.DataFrame, about: Mapping[str, Any]
+) -> None:
+    """Write everything that was fitted on training rows before painting: `genes.tsv` and `layout.json`.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to write; replaced as a whole.
+    layout : Layout
+        Gene → pixel.
+    scale : Scale
+        Per gene, in the order of the layout.
+    genes : pandas.DataFrame of length n_genes
+        The cohort's gene table for these genes, in the order of the layout.
+    about : mapping
+        What else to keep, such as the unit of the expression.
+    """
+    table = genes.assign(
+        low=scale.low, span=scale.span, pixel=layout.pixel, row=layout.row, column=layout.column
+    )
+    with write_whole(folder) as partial:
+        partial.mkdir()
+        write_table(partial / "genes.tsv", table.rename_axis("gene"))
+        write_json(partial / "layout.json", {"method": layout.method, "shape": layout.shape, **about})
+
+
+def read_layout(folder: Path) -> tuple[Layout, Scale, pd.DataFrame, dict[str, Any]]:
+    """Read what `write_layout` wrote: layout, scale, gene table and the rest."""
+    genes = read_table(folder / "genes.tsv", index="gene")
+    genes["symbol"] = genes["symbol"].astype(str)
+    about = read_json(folder / "layout.json")
+    layout = Layout(
+        genes=genes.index.to_numpy(dtype=str),
+        pixel=genes["pixel"].to_numpy(np.intp),
+        shape=(about["shape"][0], about["shape"][1]),
+        method=about["method"],
+    )
+    scale = Scale(low=genes["low"].to_numpy(np.float32), span=genes["span"].to_numpy(np.float32))
+    return layout, scale, genes, about
+
+
+def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]) -> None:
+    """Write blocks of rows, one after the other, as one float32 `.npy` that can be memory-mapped.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The `.npy` file.
+    blocks : iterator of numpy.ndarray
+        Arrays of shape (n_rows, ...), together `shape`.
+    shape : tuple of int
+        Shape of the whole.
+    """
+    with write_whole(path) as partial:
+        array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
+        start = 0
+        for block in blocks:
+            array[start : start + len(block)] = block
+            start += len(block)
+        array.flush()
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Open an `.npy` memory-mapped, read-only."""
+    return np.load(path, mmap_mode="r")
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Write named arrays as one compressed `.npz`."""
+    with write_whole(path) as partial:
+        np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]  # names are not options
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read what `write_arrays` wrote."""
+    with np.load(path) as content:
+        return {name: content[name] for name in content.files}
+
+
+def write_figure(path: Path, figure: "Figure") -> None:
+    """Write a figure as PNG."""
+    with write_whole(path) as partial:
+        figure.savefig(partial, format="png", dpi="figure", metadata={"Software": None})
+
+
+def write_predictions(path: Path, predictions: pd.DataFrame) -> None:
+    """Write predictions, indexed by sample: split, tumour_type, predicted, then a probability per type."""
+    write_table(path, predictions.rename_axis("sample"))
+
+
+def tabulate_predictions(
+    rows: pd.DataFrame, probabilities: np.ndarray, tumour_types: list[str]
+) -> pd.DataFrame:
+    """Put rows of the split table and their probabilities into the form that is written.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame of length n_samples
+        Rows of the split table, indexed by sample.
+    probabilities : numpy.ndarray of shape (n_samples, n_types)
+        Rows sum to 1.
+    tumour_types : list of str
+        Names of the columns.
+    """
+    predicted = np.asarray(tumour_types)[probabilities.argmax(axis=1)]
+    table = rows[["patient", "split", "tumour_type"]].assign(predicted=predicted)
+    return pd.concat([table, pd.DataFrame(probabilities, index=rows.index, columns=tumour_types)], axis=1)
+
+
+def read_predictions(path: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, list[str]]:
+    """Read the predictions of one side of the split.
+
+    Returns
+    -------
+    rows : pandas.DataFrame of length n_samples
+        Indexed by sample: patient, split, tumour_type, predicted.
+    probabilities : numpy.ndarray of shape (n_samples, n_types)
+        Rows sum to 1.
+    truth : numpy.ndarray of shape (n_samples,)
+        Position of the true type among the columns.
+    tumour_types : list of str
+        Names of the columns.
+    """
+    table = read_table(path, index="sample")
+    rows = table.loc[table["split"] == split]
+    tumour_types = [str(name) for name in rows.columns[4:]]
+    truth = pd.Index(tumour_types).get_indexer(pd.Index(rows["tumour_type"]))
+    return rows.iloc[:, :4], rows[tumour_types].to_numpy(np.float64), truth, tumour_types
+
+
+def read_user_table(path: Path, genes_in: str) -> pd.DataFrame:
+    """Read a table to predict on: samples in rows, genes in columns, text ids in the index.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Comma or tab separated, told by its suffix; packed ones too.
+    genes_in : str
+        ``columns`` or ``rows``.
+
+    Raises
+    ------
+    CohortError
+        If the file cannot be read.
+    """
+    if genes_in not in ("columns", "rows"):
+        raise CohortError(f"--genes-in must be columns or rows, but got {genes_in!r}. Choose one.")
+    separator = "," if ".csv" in path.suffixes else "\t"
+    try:
+        # As a plain column first: an index would turn 01 into 1, and what is called NA into a missing name.
+        table = pd.read_csv(path, sep=separator, converters={0: str}, low_memory=False)
+    except (OSError, ValueError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise CohortError(
+            f"{path} must be a readable table, but got: {reason}. Correct the path or the file."
+        ) from error
+    # A header that leaves out the first column, as R writes it, has made an index of it already.
+    if isinstance(table.index, pd.RangeIndex) and len(table.columns):
+        table = table.set_index(table.columns[0])
+    table.index = table.index.astype(str)
+    return table.T if genes_in == "rows" else table

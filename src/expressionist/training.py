@@ -1,0 +1,281 @@
+"""Train a tail on cached activations: epochs, early stopping, and checkpoints that survive a kill."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from expressionist.metrics import score
+from expressionist.params import TrainingParams
+
+Epoch = dict[str, float]
+# Metrics of which less is better; all others are shares.
+FALLING = ("log_loss", "ece")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Samples as a tail sees them.
+
+    Parameters
+    ----------
+    activations : list of numpy.ndarray of shape (n_samples, ...)
+        Frozen activations, usually memory-mapped.
+    types : numpy.ndarray of shape (n_samples,)
+        Tumour type of every sample, as a position.
+    """
+
+    activations: list[np.ndarray]
+    types: np.ndarray
+
+    def blocks(self, size: int = 256) -> Iterator[list[np.ndarray]]:
+        """Yield the activations block by block, in order."""
+        for start in range(0, len(self.types), size):
+            yield [np.asarray(part[start : start + size]) for part in self.activations]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a training came to; the model itself holds the weights of the best epoch.
+
+    Parameters
+    ----------
+    history : list of dict
+        Per epoch: ``epoch`` (from 1), ``loss`` on training rows, ``validation_<metric>``, ``seconds``.
+    best_epoch : int
+        Epoch with the best objective on validation rows.
+    stopped : bool
+        Whether the caller broke the training off.
+    """
+
+    history: list[Epoch]
+    best_epoch: int
+    stopped: bool
+
+    @property
+    def best(self) -> Epoch:
+        """The best epoch's row of the history."""
+        return self.history[self.best_epoch - 1]
+
+
+class TwoRateAdamW(keras.optimizers.AdamW):
+    """AdamW (Loshchilov and Hutter 2019) with a lower rate, and no decay, for pretrained kernels.
+
+    Parameters
+    ----------
+    slow : list of keras.Variable
+        Variables that learn at the lower rate. Decaying them would pull them away from what they were
+        pretrained to.
+    ratio : float
+        Their rate, as a share of the others'.
+    **kwargs : Any
+        As for `keras.optimizers.AdamW`.
+    """
+
+    def __init__(self, slow: list[Any], ratio: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ratio = ratio
+        self.slow_paths = {variable.path for variable in slow}
+        self.slow_positions: set[int] = set()
+        if slow:
+            self.exclude_from_weight_decay(var_list=slow)
+
+    def build(self, variables: list[Any]) -> None:
+        """Create the moments, and note which are slow: updates get TensorFlow's variables, without paths."""
+        super().build(variables)
+        self.slow_positions = {place for place, each in enumerate(variables) if each.path in self.slow_paths}
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one variable, at its rate."""
+        slow = self._get_variable_index(variable) in self.slow_positions
+        super().update_step(gradient, variable, learning_rate * self.ratio if slow else learning_rate)
+
+
+class _Batches(keras.utils.PyDataset):
+    """Training rows in an order of their own for every epoch, known from seed and epoch alone."""
+
+    def __init__(self, rows: Rows, weights: np.ndarray, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self.rows, self.weights, self.batch_size, self.seed = rows, weights, batch_size, seed
+        self.order = np.arange(len(rows.types))
+
+    def shuffle(self, epoch: int) -> None:
+        self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.rows.types))
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
+        # Sorted positions read a memory map front to back; order within a batch changes nothing.
+        rows = np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size])
+        return tuple(part[rows] for part in self.rows.activations), self.rows.types[rows], self.weights[rows]
+
+
+def weigh_samples(types: np.ndarray, n_types: int, rule: str) -> np.ndarray:
+    """Weigh samples against class imbalance.
+
+    Parameters
+    ----------
+    types : numpy.ndarray of shape (n_samples,)
+        Tumour types as positions.
+    n_types : int
+        Number of tumour types.
+    rule : str
+        ``none``; ``balanced``, every type weighs the same in sum; or ``sqrt``, half way (on a log scale) to
+        it.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_samples,)
+        Weights with mean 1.
+
+    Examples
+    --------
+    >>> weigh_samples(np.array([0, 0, 0, 1]), 2, "balanced").astype(float).round(2).tolist()
+    [0.67, 0.67, 0.67, 2.0]
+    """
+    power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[rule]
+    weights = (1.0 / np.maximum(np.bincount(types, minlength=n_types), 1)[types]) ** power
+    return (weights / weights.mean()).astype(np.float32)
+
+
+def compile_tail(model: keras.Model, params: TrainingParams, n_samples: int) -> None:
+    """Give a tail its loss and optimiser: cosine decay over all epochs, a lower rate below the head."""
+    n_steps = params.epochs * -(-n_samples // params.batch_size)
+    (classifier,) = (layer for layer in model._flatten_layers() if layer.name == "classifier")
+    head = {variable.path for variable in classifier.variables}
+    optimizer = TwoRateAdamW(
+        slow=[variable for variable in model.trainable_variables if variable.path not in head],
+        ratio=params.tail_learning_rate / params.learning_rate,
+        learning_rate=keras.optimizers.schedules.CosineDecay(params.learning_rate, n_steps),
+        weight_decay=params.weight_decay,
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, jit_compile=False)
+
+
+def fit_tail(
+    model: keras.Model,
+    training: Rows,
+    validation: Rows,
+    params: TrainingParams,
+    *,
+    objective: str,
+    checkpoint: Path | None = None,
+    report: Callable[[Epoch], bool] = lambda _: False,
+) -> Fit:
+    """Train a tail, keep its best epoch, and stop once validation no longer improves.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Frozen activations → logits, as `network.attach_head` gives it, centred; compiled here.
+    training, validation : Rows
+        Training rows are fitted, validation rows choose the epoch.
+    params : TrainingParams
+        Epochs, rates, batch size, class weights, seed.
+    objective : str
+        A metric of `metrics.score` on validation rows.
+    checkpoint : pathlib.Path, optional
+        Folder from which a broken-off training goes on; removed by the caller.
+    report : callable
+        Called with every epoch's row; returns True to break off.
+
+    Returns
+    -------
+    Fit
+        History and best epoch. The same seed gives the same fit, whether or not it was interrupted.
+    """
+    n_types = model.output_shape[-1]
+    compile_tail(model, params, len(training.types))
+    weights = weigh_samples(training.types, n_types, params.class_weight)
+    batches = _Batches(training, weights, params.batch_size, params.seed)
+    history, best, stopped = _resume(model, checkpoint) if checkpoint else ([], None, False)
+    while not stopped and len(history) < params.epochs and not _is_stale(history, objective, params.patience):
+        started = time.perf_counter()
+        batches.shuffle(len(history))
+        loss = model.fit(batches, epochs=1, shuffle=False, verbose=0).history["loss"][-1]
+        scores = score(predict_types(model, validation), validation.types)
+        epoch = {"epoch": len(history) + 1, "loss": loss, "seconds": time.perf_counter() - started}
+        history.append({**epoch, **{f"validation_{name}": value for name, value in scores.items()}})
+        stopped = report(history[-1])
+        if best is None or find_best(history, objective) == len(history):
+            best = model.get_weights()
+        if checkpoint:
+            _record(
+                model,
+                checkpoint,
+                history,
+                stopped=stopped,
+                improved=find_best(history, objective) == len(history),
+            )
+    if best is not None:
+        model.set_weights(best)
+    return Fit(history, find_best(history, objective), stopped)
+
+
+def predict_types(model: keras.Model, rows: Rows) -> np.ndarray:
+    """Return the probabilities of a tail, of shape (n_samples, n_types)."""
+    logits = np.concatenate([model.predict_on_batch(block) for block in rows.blocks()]).astype(np.float64)
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+def find_best(history: list[Epoch], objective: str) -> int:
+    """Return the epoch (from 1) with the best objective; the earliest of equals."""
+    values = np.array([row[f"validation_{objective}"] for row in history])
+    return int((values.argmin() if objective in FALLING else values.argmax()) + 1)
+
+
+def _is_stale(history: list[Epoch], objective: str, patience: int) -> bool:
+    return bool(history) and len(history) - find_best(history, objective) >= patience
+
+
+def _record(
+    model: keras.Model, checkpoint: Path, history: list[Epoch], *, stopped: bool, improved: bool
+) -> None:
+    """Write weights under the epoch's name, then the state that names them: a kill between costs an epoch."""
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    last = checkpoint / f"epoch-{len(history)}.weights.h5"
+    model.save_weights(last)
+    state = _read_state(checkpoint)
+    dropout = [each.numpy().tolist() for each in _random_states(model)]
+    state.update(last=last.name, history=history, stopped=stopped, dropout=dropout)
+    if improved:
+        state["best"] = last.name
+    fresh = checkpoint / "state.json.new"
+    fresh.write_text(json.dumps(state), encoding="utf-8")
+    fresh.replace(checkpoint / "state.json")
+    for path in checkpoint.glob("epoch-*.weights.h5"):
+        if path.name not in (state["last"], state["best"]):
+            path.unlink()
+
+
+def _random_states(model: keras.Model) -> list[Any]:
+    """List what dropout draws from; Keras saves it neither with the weights nor with the optimiser."""
+    return [variable for variable in model.variables if variable.name == "seed_generator_state"]
+
+
+def _read_state(checkpoint: Path) -> dict[str, Any]:
+    path = checkpoint / "state.json"
+    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return state
+
+
+def _resume(model: keras.Model, checkpoint: Path) -> tuple[list[Epoch], list[np.ndarray] | None, bool]:
+    """Load the last epoch's weights, optimiser and dropout, and the best epoch's weights."""
+    state = _read_state(checkpoint)
+    if not state:
+        return [], None, False
+    model.optimizer.build(model.trainable_variables)
+    model.load_weights(checkpoint / state["best"])
+    best = model.get_weights()
+    model.load_weights(checkpoint / state["last"])
+    for variable, value in zip(_random_states(model), state["dropout"], strict=True):
+        variable.assign(value)
+    return state["history"], best, state["stopped"]

@@ -1,0 +1,159 @@
+"""A small checkout: tiny params, the paths of dvc.yaml, and the stages run as functions or as commands."""
+
+import importlib
+import inspect
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from expressionist.params import read_params
+
+ROOT = Path(__file__).parents[2]
+BACKBONE = "mobilenet"
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+# Small enough to run in seconds, and still all that a real run is.
+TINY = {
+    "cohort.embedded": {"n_samples": 330, "n_genes": 400, "seed": 1},
+    "layout.method": "coexpression",
+    "backbones": [BACKBONE],
+    "weights.source": "random",
+    "network.smallest_side": 32,
+    "network.strides": [8, 32],
+    "training.epochs": 2,
+    "search.epochs": 2,
+    "search.depths": [0, 1],
+    "evaluation.n_resamples": 50,
+    "attribution.n_samples_per_type": 1,
+    "attribution.steps": 4,
+    "attribution.max_steps": 8,
+}
+
+
+def write_params(folder, **changes):
+    """Write a params.yaml: the repository's, with what is tiny and with `changes`, under dotted names."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for dotted, value in {**TINY, **changes}.items():
+        *sections, key = dotted.split(".")
+        section = params
+        for name in sections:
+            section = section[name]
+        section[key] = value
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+
+def read_options(stage):
+    """Read the options of a stage's command in dvc.yaml, for the one backbone: name → text."""
+    words = shlex.split(STAGES[stage]["cmd"].replace("${item.backbone}", BACKBONE))[2:]
+    return {flag.removeprefix("--"): value for flag, value in zip(words[::2], words[1::2], strict=True)}
+
+
+def run_stages(folder, *stages):
+    """Run stages in this process, with the paths of dvc.yaml below `folder`."""
+    params = read_params(folder / "params.yaml")
+    for stage in stages:
+        run = importlib.import_module(f"expressionist.stages.{stage}").run
+        declared = inspect.signature(run).parameters.values()
+        sections = [getattr(params, item.name) for item in declared if item.kind is not item.KEYWORD_ONLY]
+        options = {
+            name: value if name == "backbone" else folder / value
+            for name, value in read_options(stage).items()
+        }
+        environment = {"root": folder, "tracking_uri": None}
+        options |= {item.name: environment[item.name] for item in declared if item.name in environment}
+        run(*sections, **options)
+
+
+def copy_data(source, folder, *names):
+    """Copy outputs below data/ from one checkout into another, which gets the same params."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / "params.yaml", folder / "params.yaml")
+    for name in names:
+        old, new = source / "data" / name, folder / "data" / name
+        new.parent.mkdir(parents=True, exist_ok=True)
+        if old.is_dir():
+            shutil.copytree(old, new)
+        else:
+            shutil.copyfile(old, new)
+
+
+def environment():
+    """Give a process the command line of this Python, and nothing that this process was told about stores."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
+    return {**kept, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "DVC_NO_ANALYTICS": "1"}
+
+
+def stage_command(stage):
+    """Give the command line of a stage as dvc.yaml has it."""
+    words = [word for name, value in read_options(stage).items() for word in (f"--{name}", value)]
+    return [sys.executable, "-m", "expressionist", stage, *words]
+
+
+def run_command(folder, *words, timeout=300):
+    """Run a command in a checkout to its end."""
+    return subprocess.run(
+        words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def run_expressionist(folder, *words):
+    """Run the command line in a checkout to its end."""
+    return run_command(folder, sys.executable, "-m", "expressionist", *words)
+
+
+def kill_when(folder, words, is_time, *, timeout=300):
+    """Start a command in a checkout, and `kill -9` it with all that it started as soon as it is time."""
+    log = folder / "killed.log"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            words, cwd=folder, env=environment(), stdout=stream, stderr=stream, start_new_session=True
+        )
+        try:
+            deadline = time.monotonic() + timeout
+            while not is_time():
+                ended = process.poll()
+                assert ended is None, (
+                    f"it ended with {ended} before it was killed:\n{log.read_text()[-3000:]}"
+                )
+                assert time.monotonic() < deadline, f"the moment never came:\n{log.read_text()[-3000:]}"
+                time.sleep(0.005)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            ended = process.wait()
+    assert ended == -signal.SIGKILL
+
+
+def read_weights(folder):
+    """Read the weights of the trained network of a checkout."""
+    import keras
+
+    from expressionist import network  # noqa: F401  registers the layers that the model file names
+
+    path = folder / "data" / "models" / BACKBONE / "model.keras"
+    return keras.saving.load_model(path, compile=False).get_weights()
+
+
+def without_times(records):
+    """Leave out what differs between two runs of the same: when and how long."""
+    if isinstance(records, dict):
+        timed = ("seconds", "started")
+        return {key: without_times(value) for key, value in records.items() if key not in timed}
+    if isinstance(records, list):
+        return [without_times(item) for item in records]
+    return records
+
+
+def read_tree(folder):
+    """Read all files below a folder: relative path → bytes."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

@@ -1,0 +1,108 @@
+"""The pipeline as DVC runs it: killed in search and training, gone on with, and then left alone."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from expressionist.store import read_json, read_table
+from pipeline.checkout import (
+    BACKBONE,
+    ROOT,
+    STAGES,
+    kill_when,
+    read_tree,
+    read_weights,
+    run_command,
+    without_times,
+    write_params,
+)
+
+REPRO = ("dvc", "repro", "compare")
+CODE_ONLY = shutil.ignore_patterns("__pycache__")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A git and DVC checkout with the repository's code and the tiny params."""
+    folder = tmp_path_factory.mktemp("dvc") / "checkout"
+    write_params(folder)
+    shutil.copytree(ROOT / "src", folder / "src", ignore=CODE_ONLY)
+    (folder / ".dvc").mkdir()
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
+        shutil.copyfile(ROOT / name, folder / name)
+    for name in ("data/incoming", "data/weights"):
+        (folder / name).mkdir(parents=True)
+        shutil.copyfile(ROOT / name / "README.md", folder / name / "README.md")
+    assert run_command(folder, "git", "init", "-q").returncode == 0
+    return folder
+
+
+def do(folder, *words):
+    ended = run_command(folder, *words, timeout=500)
+    assert ended.returncode == 0, f"{ended.stdout[-2000:]}\n{ended.stderr[-3000:]}"
+    return ended.stdout
+
+
+def is_training(folder):
+    return any(folder.glob("data/cache/checkpoints/*/state.json"))
+
+
+def test_every_stage_is_in_the_pipeline(checkout):
+    listed = do(checkout, "dvc", "stage", "list", "--name-only").split()
+    written = {path.stem for path in (ROOT / "src/expressionist/stages").glob("[!_]*.py")}
+    assert {name.partition("@")[0] for name in listed} == written == set(STAGES)
+    assert {f"{stage}@{BACKBONE}" for stage in ("tune", "train", "evaluate")} <= set(listed)
+
+
+def test_the_stages_hang_together(checkout):
+    edges = [line.split("->") for line in do(checkout, "dvc", "dag", "--dot").splitlines() if "->" in line]
+    named = {tuple(end.strip(' ";') for end in edge) for edge in edges}
+    order = ["fetch", "prepare", "split", "layout", "images", f"tune@{BACKBONE}", f"train@{BACKBONE}"]
+    order += [f"evaluate@{BACKBONE}", "compare", "explain", "report", "register"]
+    assert set(zip(order[:-1], order[1:], strict=True)) <= named
+
+
+def test_killed_in_search_and_training_it_ends_like_an_undisturbed_run(tiny, checkout):
+    kill_when(checkout, REPRO, lambda: is_training(checkout))
+    assert not (checkout / f"data/search/{BACKBONE}.json").exists()
+    searched = checkout / f"data/search/{BACKBONE}.json"
+    kill_when(checkout, REPRO, lambda: searched.exists() and is_training(checkout))
+    assert not (checkout / f"data/models/{BACKBONE}").exists()
+    do(checkout, *REPRO)
+    for output in ("split.tsv", "layout", "images"):
+        assert read_tree(checkout / "data" / output) == read_tree(tiny / "data" / output)
+    before, after = (read_json(folder / f"data/search/{BACKBONE}.json") for folder in (tiny, checkout))
+    values = [
+        {t["depth"]: t["value"] for t in each["trials"] if t["state"] == "COMPLETE"}
+        for each in (before, after)
+    ]
+    assert values[1] == pytest.approx(values[0], abs=1e-6)
+    assert "RUNNING" not in {trial["state"] for trial in after["trials"]}
+    for expected, found in zip(read_weights(tiny), read_weights(checkout), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    before, after = (read_table(folder / "data/comparison/comparison.tsv") for folder in (tiny, checkout))
+    assert after["model"].tolist() == before["model"].tolist()
+    np.testing.assert_allclose(after["accuracy"], before["accuracy"])
+    before, after = (read_json(folder / "data/baselines/baselines.json") for folder in (tiny, checkout))
+    assert without_times(after) == without_times(before)
+
+
+def test_then_it_is_up_to_date_and_a_second_run_does_nothing(checkout):
+    assert json.loads(do(checkout, "dvc", "status", "compare", "--with-deps", "--json")) == {}
+    lock = (checkout / "dvc.lock").read_bytes()
+    written = {path: path.stat().st_mtime_ns for path in (checkout / "data").rglob("*") if path.is_file()}
+    assert "Running stage" not in do(checkout, *REPRO)
+    assert (checkout / "dvc.lock").read_bytes() == lock
+    assert {
+        path: path.stat().st_mtime_ns for path in (checkout / "data").rglob("*") if path.is_file()
+    } == written
+
+
+def test_another_depth_runs_search_and_training_again_and_nothing_before_them(checkout):
+    write_params(checkout, **{"search.depths": [0]})
+    said = do(checkout, "dvc", "repro", "--dry", "compare")
+    running = {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")}
+    assert f"tune@{BACKBONE}" in running
+    assert not running & {"fetch", "prepare", "split", "layout", "images", "baselines"}

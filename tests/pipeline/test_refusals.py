@@ -1,0 +1,104 @@
+"""What cannot be used is refused: exit code 2, one line, nothing half-written, and what stood there stays."""
+
+import pytest
+
+from expressionist.store import write_whole
+from pipeline.checkout import copy_data, read_options, read_tree, run_stages, write_params
+
+
+def call_stage(call, folder, stage):
+    words = [word for name, value in read_options(stage).items() for word in (f"--{name}", value)]
+    return call(folder, stage, *words)
+
+
+@pytest.fixture
+def checkout(tmp_path, call):
+    """A checkout in which `fetch`, `prepare` and `split` were run."""
+    write_params(tmp_path)
+    for stage in ("fetch", "prepare", "split"):
+        assert call_stage(call, tmp_path, stage)[0] == 0
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "reason"),
+    [
+        ("split", {"split.tset": 0.1}, "split has no key 'tset'"),
+        ("split", {"split.test": 0.9}, "split: test must be between 0.01 and 0.5, but got 0.9"),
+        ("split", {"split.seed": "one"}, "seed must be of type int"),
+        ("prepare", {"cohort.source": "gtex"}, "gtex"),
+        ("prepare", {"cohort.embedded": {"n_samples": 330, "n_gnes": 4}}, "n_gnes"),
+        ("fetch", {"cohort.source": "tcga"}, "expression.tsv.gz, which is not there"),
+        ("fetch", {"cohort.source": "table"}, "expression.csv, which is not there"),
+        ("layout", {"layout.method": "spiral"}, "spiral"),
+    ],
+)
+def test_refused_in_one_line_and_nothing_is_touched(checkout, call, stage, change, reason):
+    before = read_tree(checkout / "data")
+    write_params(checkout, **change)
+    code, printed, said = call_stage(call, checkout, stage)
+    assert (code, printed) == (2, "")
+    assert said.startswith("expressionist: ")
+    assert reason in said
+    assert said.count("\n") == 1
+    assert read_tree(checkout / "data") == before
+
+
+def test_no_params_are_refused_in_one_line(checkout, call):
+    (checkout / "params.yaml").write_text("split: [1,\n", encoding="utf-8")
+    code, _, said = call_stage(call, checkout, "split")
+    assert code == 2
+    assert said.count("\n") == 1
+
+
+def test_a_changed_weight_is_refused_before_training(tiny, tmp_path, call):
+    copy_data(tiny, tmp_path, "split.tsv", "layout", "images", "search")
+    write_params(tmp_path, **{"weights.seed": 2})
+    code, _, said = call_stage(call, tmp_path, "train")
+    assert code == 2
+    assert "must start from the weights of its search" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "data/models").exists()
+
+
+def test_required_weights_that_cannot_be_had_are_refused(tiny, tmp_path, call, monkeypatch):
+    copy_data(tiny, tmp_path, "split.tsv", "layout", "images")
+    write_params(tmp_path, **{"weights.source": "imagenet", "weights.required": True})
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr("expressionist.backbones._download", lambda name: None)  # as without a network
+    code, _, said = call_stage(call, tmp_path, "tune")
+    assert code == 2
+    assert "Put mobilenet_2_5_224_tf_no_top.h5 into data/weights" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "data/search").exists()
+
+
+@pytest.mark.parametrize("words", [("models",), ("promote",)])
+def test_without_a_registered_model_the_stage_to_run_is_named(checkout, call, words):
+    code, printed, said = call(checkout, *words)
+    assert (code, printed) == (2, "")
+    assert said.splitlines()[-1].startswith("expressionist: The model tumour-type must be registered")
+
+
+def test_a_stage_that_breaks_off_leaves_what_it_wrote_before(checkout, call, monkeypatch):
+    call_stage(call, checkout, "layout")
+    before = read_tree(checkout / "data")
+
+    def fail(*arguments, **options):
+        raise MemoryError
+
+    # After the cohort has been written, before its quality.
+    monkeypatch.setattr("expressionist.stages.prepare.write_json", fail)
+    with pytest.raises(MemoryError):
+        run_stages(checkout, "prepare")
+    assert read_tree(checkout / "data") == before
+
+
+def test_write_whole_mends_what_a_kill_left(tmp_path):
+    # A kill can leave a partial folder behind; the next run starts afresh.
+    (tmp_path / ".partial-out").mkdir()
+    (tmp_path / ".partial-out" / "old").write_text("ol", encoding="utf-8")
+    with write_whole(tmp_path / "out") as partial:
+        partial.mkdir()
+        (partial / "new").write_text("new", encoding="utf-8")
+    assert read_tree(tmp_path) == {"out/new": b"new"}

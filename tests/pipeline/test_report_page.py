@@ -1,0 +1,179 @@
+"""The report in a real browser: no errors, pictures drawn, nothing too wide, tables that sort."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from expressionist import figures
+from expressionist.report import Part, Picture, ReportContent, Table, TypePart, Verdict, build_report
+
+WIDTHS = (1280, 400)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium binary on this machine")
+
+# The page lets no foreign script run: it is opened in frames of several widths, and their parent measures it.
+MEASURE = """
+const measure = (frame) => {
+  const page = frame.contentDocument, root = page.documentElement;
+  const images = [...page.images];
+  const button = page.querySelector("#comparison th.number button");
+  const rows = () => [...page.querySelectorAll("#comparison tbody tr")];
+  const read = () => rows().map((row) => row.cells[0].textContent);
+  const orders = [read()];
+  for (let click = 0; click < 2; click += 1) { if (button) button.click(); orders.push(read()); }
+  const find = page.getElementById("find-gene");
+  if (find) { find.value = "tyr"; find.dispatchEvent(new Event("input")); }
+  const left = [...page.querySelectorAll("details.type:not([hidden]) summary")];
+  return {
+    width: root.clientWidth, content: root.scrollWidth, images: images.length,
+    blank: images.filter((image) => !(image.complete && image.naturalWidth > 0)).map((image) => image.alt),
+    missing_alt: images.filter((image) => !image.alt).length,
+    orders, left: left.map((item) => item.textContent),
+  };
+};
+addEventListener("load", () => {
+  const seen = [...document.querySelectorAll("iframe")].map(measure);
+  document.body.innerHTML = "<pre id=seen></pre>";
+  document.getElementById("seen").textContent = JSON.stringify(seen);
+});
+"""
+
+
+def make_content() -> ReportContent:
+    rng = np.random.default_rng(0)
+    types = [f"T{number:02}" for number in range(12)]
+    crowding = np.ones((20, 20), int)
+    crowding[-1, 5:] = 0
+    means = rng.random((len(types), 20, 20))
+    scores = pd.DataFrame(
+        {
+            "model": ["vgg19", "linear_svm", "resnet50"],
+            "kind": ["network", "opponent", "network"],
+            "f1_macro": [0.9, 0.7, 0.8],
+        }
+    )
+    scores = scores.assign(f1_macro_low=scores["f1_macro"] - 0.05, f1_macro_high=scores["f1_macro"] + 0.05)
+    preview = Picture(
+        figures.draw_preview(means, types, crowding), "Mean image of every tumour type", "Caption"
+    )
+    image = Picture(figures.draw_attribution(means[0], means[1] - 0.5, crowding, "T00"), "Attribution image")
+    genes = pd.DataFrame(
+        {"symbol": ["TYR", "<script>alert(1)</script>"], "attribution": [0.5, -0.1], "gene": [7299, 1]}
+    )
+    others = Part(tables=[Table(genes.iloc[1:])])
+    return ReportContent(
+        title="A made-up cohort",
+        run=Part(facts={"git commit": "0123456789abcdef" * 4, "a name without any break" * 3: "x"}),
+        synthetic=True,
+        random_weights=["vgg19"],
+        verdict=Verdict("vgg19 won.", {"Macro-F1": "0.900"}),
+        images=Part(pictures=[preview]),
+        comparison=Part(
+            pictures=[Picture(figures.draw_forest(scores), "Scores with intervals")],
+            tables=[Table(scores.assign(**{f"n_{'x' * 20}_{n}": n for n in range(8)}), best=0)],
+        ),
+        attributions=Part(["Made up."]),
+        types=[
+            TypePart("T00", "TYR", Part(pictures=[image], tables=[Table(genes)])),
+            TypePart("T01", part=others),
+        ],
+    )
+
+
+def open_in_browser(page: Path) -> tuple[str, list[str]]:
+    """Open a page; return its content after loading and what was written to the console."""
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--enable-logging=stderr",
+    ]
+    profile = f"--user-data-dir={page.parent / 'profile'}"
+    command = [str(CHROMIUM), *options, profile, "--virtual-time-budget=10000", "--dump-dom", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def wrap(page: str) -> str:
+    frames = "".join(
+        f'<iframe width="{width}" height="900" srcdoc="{html.escape(page)}"></iframe>' for width in WIDTHS
+    )
+    return f"<!doctype html><meta charset=utf-8><body>{frames}<script>{MEASURE}</script>"
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], list[str]]:
+    path = tmp_path_factory.mktemp("report") / "measured.html"
+    path.write_text(wrap(build_report(make_content())), encoding="utf-8")
+    content, console = open_in_browser(path)
+    found = re.search(r'<pre id="seen">(.*?)</pre>', content, re.DOTALL)
+    assert found, content[-2000:]
+    return json.loads(html.unescape(found.group(1))), console
+
+
+def test_the_page_opens_by_itself_without_a_word_on_the_console(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(build_report(make_content()), encoding="utf-8")
+    content, console = open_in_browser(path)
+    assert console == []
+    assert "A made-up cohort" in content
+
+
+def test_an_error_would_be_heard(tmp_path: Path) -> None:
+    path = tmp_path / "broken.html"
+    path.write_text(
+        build_report(make_content()).replace('"use strict";', '"use strict"; missing();'), encoding="utf-8"
+    )
+    _, console = open_in_browser(path)
+    # The page's own policy refuses the changed script.
+    assert any("Content Security Policy" in line for line in console)
+
+
+def test_nothing_is_said_while_the_page_is_used(opened: tuple[list[dict[str, Any]], list[str]]) -> None:
+    assert opened[1] == []
+
+
+def test_every_picture_is_drawn(opened: tuple[list[dict[str, Any]], list[str]]) -> None:
+    for seen in opened[0]:
+        assert (seen["images"], seen["blank"], seen["missing_alt"]) == (3, [], 0)
+
+
+def test_nothing_is_wider_than_the_window(opened: tuple[list[dict[str, Any]], list[str]]) -> None:
+    for seen, width in zip(opened[0], WIDTHS, strict=True):
+        assert width - 20 <= seen["width"] <= width
+        assert seen["content"] <= seen["width"]
+
+
+def test_tables_sort_by_number_both_ways(opened: tuple[list[dict[str, Any]], list[str]]) -> None:
+    best_first = ["vgg19", "resnet50", "linear_svm"]
+    for seen in opened[0]:
+        assert seen["orders"] == [["vgg19", "linear_svm", "resnet50"], best_first, best_first[::-1]]
+
+
+def test_a_gene_is_found_among_the_types(opened: tuple[list[dict[str, Any]], list[str]]) -> None:
+    for seen in opened[0]:
+        assert seen["left"] == ["T00TYR"]
+
+
+def test_a_drawn_picture_is_told_from_a_blank_one(tmp_path: Path) -> None:
+    path = tmp_path / "blank.html"
+    path.write_text(
+        wrap('<img alt="broken" src="data:image/png;base64,AAAA"><p style="width: 3000px">wide'),
+        encoding="utf-8",
+    )
+    content, _ = open_in_browser(path)
+    found = re.search(r'<pre id="seen">(.*?)</pre>', content, re.DOTALL)
+    assert found, content[-2000:]
+    for seen in json.loads(html.unescape(found.group(1))):
+        assert seen["blank"] == ["broken"]
+        assert seen["content"] > seen["width"]

@@ -1,0 +1,169 @@
+"""The layout methods, each by what it alone promises."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from expressionist.errors import CohortError, ParamsError
+from expressionist.layouts import chromosome, coexpression, find_layout, layout_names, place_genes, random
+from expressionist.layouts._curve import trace_curve
+from expressionist.layouts._spread import spread_along
+
+
+def correlate_neighbours(expression, pixel, shape):
+    """Mean correlation of genes on pixels beside or above one another."""
+    image = np.full(shape[0] * shape[1], -1)
+    image[pixel] = np.arange(len(pixel))
+    image = image.reshape(shape)
+    correlation = np.corrcoef(expression.T)
+    pairs = np.concatenate(
+        [
+            np.stack([image[:, :-1].ravel(), image[:, 1:].ravel()]),
+            np.stack([image[:-1].ravel(), image[1:].ravel()]),
+        ],
+        axis=1,
+    )
+    pairs = pairs[:, (pairs >= 0).all(axis=0)]
+    return correlation[pairs[0], pairs[1]].mean()
+
+
+def rng():
+    return np.random.default_rng(1)
+
+
+def test_names_are_words_for_params_yaml():
+    assert layout_names() == sorted(layout_names())
+    assert all(name.isidentifier() and not name.startswith("_") for name in layout_names())
+    assert {"chromosome", "coexpression", "random"} <= set(layout_names())
+
+
+@pytest.mark.parametrize("name", ["hilbert", "_curve", "", "random.place", "os"])
+def test_unknown_method_is_refused(name):
+    with pytest.raises(ParamsError, match="must be one of .*coexpression.*, but got"):
+        find_layout(name)
+
+
+def test_unknown_option_is_refused():
+    with pytest.raises(
+        ParamsError, match="layout: random has no key 'perplexity'. Its keys are none at all."
+    ):
+        place_genes("random", np.zeros((1, 2)), pd.DataFrame(index=["a", "b"]), (2, 2), rng(), perplexity=30)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (-1, 2)])
+def test_image_without_pixels_is_refused(shape):
+    with pytest.raises(ParamsError, match="at least one pixel"):
+        place_genes("random", np.zeros((1, 2)), pd.DataFrame(index=["a", "b"]), shape, rng())
+
+
+def test_chromosomes_run_in_their_natural_order():
+    names = ["MT", "Y", "X", "22", "10", "2", "1", "GL000192.1"]
+    genes = pd.DataFrame({"chromosome": names, "start": 1})
+    pixel = chromosome.place(np.zeros((1, 8)), genes, (2, 4), rng())
+    assert [names[gene] for gene in np.argsort(pixel)] == ["1", "2", "10", "22", "X", "Y", "MT", "GL000192.1"]
+
+
+def test_genes_of_a_chromosome_run_by_start_as_a_number():
+    genes = pd.DataFrame({"chromosome": "7", "start": ["900", "1000", "90"]})
+    np.testing.assert_array_equal(chromosome.place(np.zeros((1, 3)), genes, (1, 3), rng()), [1, 2, 0])
+
+
+@pytest.mark.parametrize("names", [["chr2", "CHR10", "chrx", "chrM"], [" 2", "10 ", "x", "m"]])
+def test_spellings_of_chromosomes(names):
+    genes = pd.DataFrame({"chromosome": names, "start": 1})
+    np.testing.assert_array_equal(chromosome.place(np.zeros((1, 4)), genes, (2, 2), rng()), [0, 1, 2, 3])
+
+
+def test_chromosomes_read_as_numbers():
+    genes = pd.DataFrame({"chromosome": [10.0, np.nan, 2.0], "start": [1, 1, 1]})
+    np.testing.assert_array_equal(chromosome.place(np.zeros((1, 3)), genes, (1, 3), rng()), [1, 2, 0])
+    assert chromosome.count_without_position(genes) == 1
+
+
+def test_genes_without_position_come_last_in_their_order():
+    genes = pd.DataFrame(
+        {"chromosome": ["3", None, "2", "", "1", pd.NA], "start": [5, 6, np.nan, 8, 9, np.nan]}
+    )
+    np.testing.assert_array_equal(
+        chromosome.place(np.zeros((1, 6)), genes, (2, 3), rng()), [1, 2, 3, 4, 0, 5]
+    )
+    assert chromosome.count_without_position(genes) == 4
+
+
+@pytest.mark.parametrize("lacking", ["chromosome", "start"])
+def test_positions_must_be_there(lacking):
+    genes = pd.DataFrame({"chromosome": ["1"], "start": [1]}).drop(columns=lacking)
+    with pytest.raises(CohortError, match=rf"but lacks {lacking}\. Give a table of positions"):
+        chromosome.place(np.zeros((1, 1)), genes, (1, 1), rng())
+    with pytest.raises(CohortError, match=rf"but lacks {lacking}\."):
+        chromosome.count_without_position(genes)
+
+
+def test_modules_of_genes_stay_together():
+    shuffle = np.random.default_rng(2)
+    profiles = shuffle.normal(size=(30, 16))
+    module = shuffle.permutation(np.repeat(np.arange(16), 16))
+    expression = profiles[:, module] + 0.3 * shuffle.normal(size=(30, 256))
+    genes = pd.DataFrame(index=[f"g{number}" for number in range(256)])
+    pixel = coexpression.place(expression.astype(np.float32), genes, (16, 16), rng())
+    along = module[np.argsort(np.argsort(trace_curve((16, 16)))[pixel])]
+    # 16 modules in 16 unbroken runs.
+    assert np.count_nonzero(np.diff(along)) == 15
+    null = random.place(expression, genes, (16, 16), rng())
+    assert correlate_neighbours(expression, pixel, (16, 16)) > 0.6
+    assert abs(correlate_neighbours(expression, null, (16, 16))) < 0.1
+
+
+def test_a_gradient_of_genes_is_unrolled():
+    # Every gene peaks a little later than the one before: the order is known, up to its direction.
+    time, peak = np.linspace(0, 1, 60)[:, None], np.linspace(0, 1, 100)[None]
+    expression = np.exp(-((time - peak) ** 2) / 0.02).astype(np.float32)
+    shuffled = np.random.default_rng(3).permutation(100)
+    genes = pd.DataFrame(index=[f"g{number:03d}" for number in shuffled])
+    pixel = coexpression.place(expression[:, shuffled], genes, (1, 100), rng())
+    order = shuffled[np.argsort(pixel)]
+    assert np.abs(np.diff(order)).mean() < 3
+
+
+def test_constant_genes_come_last_on_the_curve():
+    expression = np.random.default_rng(4).random((9, 20)).astype(np.float32)
+    expression[:, [3, 11]] = 0.1
+    genes = pd.DataFrame(index=[f"g{number:02d}" for number in range(20)])
+    pixel = coexpression.place(expression, genes, (4, 5), rng())
+    np.testing.assert_array_equal(pixel[[3, 11]], trace_curve((4, 5))[-2:])
+
+
+def test_ids_that_are_numbers_are_fine():
+    expression = np.random.default_rng(5).random((9, 20)).astype(np.float32)
+    words, numbers = (
+        coexpression.place(expression, pd.DataFrame(index=ids), (4, 5), rng())
+        for ids in ([str(number) for number in range(20)], range(20))
+    )
+    np.testing.assert_array_equal(words, numbers)
+
+
+def test_random_depends_on_the_seed_alone():
+    genes = pd.DataFrame(index=range(50))
+    first, again, other = (
+        random.place(np.full((1, 50), value), genes, (8, 8), np.random.default_rng(seed))
+        for value, seed in ((0, 1), (1, 1), (0, 2))
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_curve_of_a_square_is_hilberts():
+    np.testing.assert_array_equal(trace_curve((4, 4)), [0, 1, 5, 4, 8, 12, 13, 9, 10, 14, 15, 11, 7, 6, 2, 3])
+
+
+def test_curve_keeps_stretches_together():
+    # A stretch of n pixels on the walk stays within twice sqrt(n); row by row it would span the image.
+    row, column = np.divmod(trace_curve((102, 102)), 102)
+    for n_pixels in (16, 100, 1024):
+        starts = np.arange(0, 102 * 102 - n_pixels, n_pixels)
+        extent = [max(np.ptp(row[s : s + n_pixels]), np.ptp(column[s : s + n_pixels])) + 1 for s in starts]
+        assert np.mean(extent) < 2 * np.sqrt(n_pixels)
+
+
+def test_crowded_path_shares_pixels_between_neighbours():
+    np.testing.assert_array_equal(spread_along(np.array([5, 7]), np.array([3, 1, 0, 2])), [7, 5, 7, 5])

@@ -1,0 +1,102 @@
+"""The command line: a command per stage, refusals in one line, and nothing heavy before it is needed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from expressionist import __main__ as command_line
+from expressionist import stages
+from expressionist.errors import ParamsError
+
+NAMES = sorted(path.stem for path in Path(stages.__path__[0]).glob("[!_]*.py"))
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Run the command line in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["expressionist", *words])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def test_help_lists_every_stage_and_every_other_command(call) -> None:
+    code, said, _ = call("--help")
+    assert code == 0
+    for name in (*NAMES, "promote", "models", "predict"):
+        assert f" {name} " in said
+
+
+def test_help_and_listing_load_no_tensorflow(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['expressionist', '--help']\n"
+        "from expressionist.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "loaded = {'tensorflow', 'keras', 'mlflow', 'optuna', 'shap'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_stage_takes_its_sections_from_params_and_its_paths_as_options(call, monkeypatch, tmp_path) -> None:
+    from expressionist.stages import split
+
+    seen = {}
+
+    def run(split: object, *, cohort: Path, out: Path) -> None:
+        seen.update(split=split, cohort=cohort, out=out)
+
+    monkeypatch.setattr(split, "run", run)
+    root = Path(__file__).parents[2]
+    (tmp_path / "params.yaml").write_text(
+        (root / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    code, _, said = call("split", "--cohort", "here", "--out", "there.tsv")
+    assert (code, said) == (0, "")
+    assert (seen["cohort"], seen["out"]) == (Path("here"), Path("there.tsv"))
+    assert seen["split"].seed == 1
+
+
+def test_a_refusal_is_one_line_and_exit_code_2(call) -> None:
+    code, printed, said = call("split", "--cohort", "here", "--out", "there.tsv")
+    assert (code, printed) == (2, "")
+    assert said.startswith("expressionist: Params must be a readable YAML file")
+    assert said.count("\n") == 1
+
+
+def test_a_bug_keeps_its_traceback(call, monkeypatch) -> None:
+    def fail(path: Path) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(command_line, "read_params", fail)
+    monkeypatch.setattr(sys, "argv", ["expressionist", "split", "--cohort", "a", "--out", "b"])
+    with pytest.raises(ZeroDivisionError):
+        command_line.main()
+
+
+def test_an_option_too_few_names_it(call) -> None:
+    code, _, said = call("split", "--cohort", "here")
+    assert code == 2
+    assert "--out" in said
+
+
+def test_an_unknown_command_is_refused(call) -> None:
+    code, _, said = call("splt")
+    assert code == 2
+    assert "splt" in said
+
+
+def test_refusals_are_told_from_other_errors() -> None:
+    assert issubclass(ParamsError, command_line.Refusal)
+    assert not issubclass(ValueError, command_line.Refusal)

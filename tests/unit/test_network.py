@@ -1,0 +1,441 @@
+import keras
+import numpy as np
+import pytest
+
+import toy
+from expressionist.backbones import Backbone, build_backbone, randomise
+from expressionist.cohort import LOG2_UNIT
+from expressionist.cut import articulation_points, divide, weighted_layers
+from expressionist.errors import ParamsError
+from expressionist.expression import to_log2
+from expressionist.layout import Layout
+from expressionist.network import (
+    Centre,
+    Log2,
+    Paint,
+    Rescale,
+    assemble,
+    attach_head,
+    centre_head,
+    choose_magnification,
+    image_front,
+    logits_of_scaled,
+)
+
+N_GENES, N_TYPES, SHAPE = 30, 3, (5, 4)
+DEPTHS = range(7)
+WEIGHTED = [
+    "late_pointwise",
+    "late_separable",
+    "branch",
+    "down",
+    "early_pointwise",
+    "early_depthwise",
+    "stem",
+]
+
+
+@pytest.fixture
+def backbone():
+    return toy.make_backbone((10, 8))
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).normal(size=(3, 10, 8, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def layout():
+    return toy.make_layout(N_GENES, SHAPE)
+
+
+@pytest.fixture(scope="module")
+def scale():
+    return toy.make_scale(N_GENES)
+
+
+def run(model, arrays):
+    found = model(arrays, training=False)
+    return [array.numpy() for array in (found if isinstance(found, list | tuple) else [found])]
+
+
+def make_parts(depth=2, head="places", strides=(2, 4)):
+    division = divide(toy.make_backbone((10, 8)), depth, strides)
+    front = image_front(SHAPE, 2, "tf")
+    model = attach_head(division.tail, N_TYPES, head=head, dropout=0.5, seed=1)
+    images = np.random.default_rng(3).random((6, *SHAPE, 1)).astype(np.float32)
+    centre_head(model, [run(division.prefix, front(images))])
+    return front, division, model
+
+
+def make_bare_tail(*shapes):
+    """A tail in which nothing is left to compute, as at depth 0."""
+    inputs = [keras.Input(shape) for shape in shapes]
+    return keras.Model(inputs, [keras.layers.Identity()(each) for each in inputs])
+
+
+# --- layers
+
+
+def test_log2_is_what_the_stages_compute():
+    counts = np.array([[0, 1e-6, 0.3, 1, 7, 541_000]], np.float32)
+    np.testing.assert_allclose(Log2()(counts).numpy(), to_log2(counts, "RSEM"), rtol=1e-5, atol=1e-6)
+
+
+def test_rescale_is_the_fitted_scale(scale):
+    log2 = np.random.default_rng(0).normal(3, 4, (5, N_GENES)).astype(np.float32)
+    rescale = Rescale(N_GENES)
+    rescale.low.assign(scale.low)
+    rescale.span.assign(scale.span)
+    np.testing.assert_array_equal(rescale(log2).numpy(), scale.apply(log2))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Log2, lambda: Rescale(4), lambda: Paint(4, (2, 3)), lambda: image_front((2, 3), 2, "caffe").layers[-1]],
+)
+def test_layers_are_rebuilt_from_their_config(make):
+    layer = make()
+    again = type(layer).from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert [each.shape for each in again.weights] == [each.shape for each in layer.weights]
+
+
+def test_layers_hold_nothing_that_trains():
+    assert not [each for layer in (Rescale(4), Paint(4, (2, 3))) for each in layer.trainable_variables]
+
+
+def test_the_front_repeats_pixels_and_keeps_three_equal_channels():
+    images = np.random.default_rng(0).random((2, 2, 3, 1)).astype(np.float32)
+    shown = image_front((2, 3), 3, "tf")(images).numpy()
+    assert shown.shape == (2, 6, 9, 3)
+    expected = np.repeat(np.repeat(images, 3, axis=1), 3, axis=2) * 2 - 1
+    np.testing.assert_allclose(shown, np.repeat(expected, 3, axis=-1), atol=1e-6)
+    assert image_front((2, 3), 1, "tf").output.shape == (None, 2, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "magnify", "smallest_side", "least", "expected"),
+    [
+        ((27, 27), 0, 96, 32, 4),
+        ((96, 96), 0, 96, 32, 1),
+        ((95, 200), 0, 96, 32, 2),
+        ((200, 95), 0, 96, 32, 2),
+        ((102, 102), 0, 1, 71, 1),
+        ((10, 10), 0, 32, 71, 8),
+        ((10, 10), 3, 96, 71, 3),
+    ],
+)
+def test_magnification_gives_both_smallest_sides(shape, magnify, smallest_side, least, expected):
+    row = Backbone("X", "tf", least, "", ())
+    found = choose_magnification(shape, magnify, smallest_side, row)
+    assert found == expected
+    if not magnify:
+        assert found * min(shape) >= max(smallest_side, least) > (found - 1) * min(shape)
+
+
+# --- random weights
+
+
+def test_random_kernels_follow_hes_rule_whatever_keras_calls_them():
+    model = toy.make_backbone((8, 8))
+    wide = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(128, 3),
+            keras.layers.DepthwiseConv2D(3, depth_multiplier=2),
+            keras.layers.SeparableConv2D(64, 3),
+            # An assembled network holds its backbone as a nested model.
+            keras.Sequential([keras.Input((2, 2, 64)), keras.layers.DepthwiseConv2D(2)]),
+            keras.layers.Flatten(),
+            keras.layers.Dense(50),
+        ]
+    )
+    fans = [27, 9, 9, 256, 4, 64]
+    for network in (model, wide):
+        randomise(network, 3)
+    kernels = [each.numpy() for each in wide.weights if "kernel" in each.name]
+    assert len(kernels) == len(fans)
+    for kernel, fan in zip(kernels, fans, strict=True):
+        bound = np.sqrt(6 / fan)
+        assert 0.8 * bound < np.abs(kernel).max() <= bound
+        assert abs(kernel.mean()) < 0.2 * bound
+
+
+def test_randomise_resets_the_rest_but_keeps_what_was_fitted_to_expression(layout, scale):
+    front, division, model = make_parts()
+    network = assemble(layout, scale, "RSEM", front, division.prefix, model)
+    before = {each.path: each.numpy() for each in network.weights}
+    randomise(network, 1)
+    fitted = ("low", "span", "pixel", "share", "mean", "spread")
+    reset = {"bias": 0, "beta": 0, "gamma": 1, "moving_mean": 0, "moving_variance": 1}
+    names = set()
+    for variable in network.weights:
+        name = variable.name
+        names.add(name)
+        if name in fitted:
+            np.testing.assert_array_equal(variable, before[variable.path])
+        elif name in reset:
+            np.testing.assert_array_equal(variable, np.full(variable.shape, reset[name]))
+        else:
+            assert not np.isclose(variable.numpy(), before[variable.path]).any()
+    assert names >= {*fitted, *reset, "kernel"}
+
+
+def test_a_backbone_of_too_small_images_is_refused():
+    with pytest.raises(ParamsError, match="Images for mobilenet must be at least 32 pixels.*but got 64 x 31"):
+        build_backbone("mobilenet", (64, 31), None, seed=0)
+
+
+# --- where it can be cut
+
+
+def _is_bottleneck(backbone, place):
+    """Whether no path from the input to the output goes round a layer: walk all of them, without it."""
+    removed, seen, waiting = backbone.layers[place], set(), [backbone.layers[0]]
+    if removed in (backbone.layers[0], backbone.layers[-1]):
+        return True
+    inside = set(backbone.layers)
+    while waiting:
+        layer = waiting.pop()
+        for node in layer._outbound_nodes:
+            reader = node.operation
+            if reader in inside and reader is not removed and reader not in seen:
+                seen.add(reader)
+                waiting.append(reader)
+    return backbone.layers[-1] not in seen
+
+
+@pytest.mark.parametrize("build", [toy.make_backbone, lambda: make_ladder(2), lambda: make_ladder(5)])
+def test_articulation_points_are_those_that_no_path_goes_round(build):
+    backbone = build()
+    expected = [place for place in range(len(backbone.layers)) if _is_bottleneck(backbone, place)]
+    assert 2 < len(expected) < len(backbone.layers)
+    assert articulation_points(backbone) == expected
+
+
+def make_ladder(span):
+    """Every layer is also added to one that comes `span` layers later, as in a densely connected network."""
+    x = inputs = keras.Input((4, 4, 2))
+    line = [x]
+    for place in range(8):
+        x = keras.layers.Conv2D(2, 1)(x)
+        if 3 <= place < 6:
+            x = keras.layers.Add()([x, line[max(0, len(line) - span)]])
+        line.append(x)
+    return keras.Model(inputs, x)
+
+
+def test_a_residual_sum_whose_shortcut_crosses_is_no_place_to_cut(backbone):
+    names = [backbone.layers[place].name for place in articulation_points(backbone)]
+    assert {"stem_relu", "early_add", "down_relu", "concat", "late_add", "out"} <= set(names)
+    assert not {"early_depthwise", "early_relu", "branch", "late_separable", "late_pointwise"} & set(names)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("strides", [(4,), (2, 4), (4, 2, 4), (2,)])
+def test_dividing_changes_nothing_that_is_computed(backbone, pixels, depth, strides):
+    names = [layer.name for layer in backbone.layers]
+    wanted = [
+        backbone.get_layer(name).output
+        for stride, name in ((2, "early_add"), (4, "out"))
+        if stride in strides
+    ]
+    expected = run(keras.Model(backbone.input, wanted), pixels)
+    division = divide(backbone, depth, strides)
+    maps = run(division.tail, run(division.prefix, pixels))
+    assert len(maps) == len(expected)
+    for part, whole in zip(maps, expected, strict=True):
+        np.testing.assert_allclose(part, whole, rtol=1e-5, atol=1e-5 * np.abs(whole).max())
+    assert division.unfrozen == tuple(WEIGHTED[:depth])
+    assert all(names.index(name) > division.cut.position for name in division.unfrozen)
+    assert division.cut.layer == names[division.cut.position]
+
+
+# Worked out by hand: the last layer before all that trains that nothing bypasses.
+@pytest.mark.parametrize(
+    ("depth", "cut", "kept"),
+    [
+        (0, "out", ["early_add", "out"]),
+        (1, "concat", ["early_add", "concat"]),
+        (2, "concat", ["early_add", "concat"]),
+        (3, "down_relu", ["early_add", "down_relu"]),
+        (4, "early_add", ["early_add"]),
+        (5, "stem_relu", ["stem_relu"]),
+        (7, "pixels", ["pixels"]),
+    ],
+)
+def test_the_cut_is_as_late_as_it_can_be(backbone, depth, cut, kept):
+    division = divide(backbone, depth, (2, 4))
+    assert division.cut.layer == cut
+    assert [
+        tensor is backbone.get_layer(name).output
+        for tensor, name in zip(division.prefix.outputs, kept, strict=True)
+    ]
+    assert [tensor.shape for tensor in division.tail.inputs] == [
+        tensor.shape for tensor in division.prefix.outputs
+    ]
+
+
+def test_an_earlier_map_needs_nothing_of_what_comes_behind_it(backbone):
+    division = divide(backbone, 0, (2,))
+    assert division.cut.layer == "early_add"
+    assert "down" not in {layer.name for layer in division.prefix.layers}
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_only_so_many_layers_train_and_batch_normalisations_stay_in_inference_mode(backbone, pixels, depth):
+    division = divide(backbone, depth, (2, 4))
+    expected = {
+        id(each) for name in WEIGHTED[:depth] for each in backbone.get_layer(name).trainable_variables
+    }
+    assert {id(each) for each in division.tail.trainable_variables} == expected
+    assert not division.prefix.trainable_variables
+    before = [each.numpy() for each in backbone.non_trainable_variables]
+    kept = run(division.prefix, pixels)
+    training = division.tail(kept, training=True)
+    for part, inference in zip(training, run(division.tail, kept), strict=True):
+        np.testing.assert_array_equal(part, inference)
+    for each, value in zip(backbone.non_trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(each, value)
+
+
+def test_dividing_again_forgets_the_earlier_depth(backbone):
+    divide(backbone, 5, (4,))
+    assert len(divide(backbone, 1, (4,)).tail.trainable_variables) == 2
+
+
+@pytest.mark.parametrize("depth", [-1, 8])
+def test_a_depth_beyond_the_backbone_is_refused(backbone, depth):
+    with pytest.raises(ParamsError, match=f"must be 0 to 7, but got {depth}"):
+        divide(backbone, depth, (4,))
+
+
+@pytest.mark.parametrize("strides", [(), (8,), (2, 3)])
+def test_a_map_that_the_backbone_lacks_is_refused_with_those_it_has(backbone, strides):
+    with pytest.raises(ParamsError, match="which has 1, 2, 4, but got"):
+        divide(backbone, 1, strides)
+
+
+def test_weighted_layers_count_from_the_head(backbone):
+    assert [layer.name for layer in weighted_layers(backbone)] == WEIGHTED
+
+
+# --- the head
+
+
+@pytest.mark.parametrize(("head", "n_features"), [("places", 5 * 4 * 6 + 3 * 2 * 12), ("pooled", 6 + 12)])
+def test_a_places_head_sees_every_place_and_a_pooled_one_only_their_mean(head, n_features):
+    _, _, model = make_parts(head=head)
+    assert model.get_layer("classifier").kernel.shape == (n_features, N_TYPES)
+    assert model.output_shape == (None, N_TYPES)
+
+
+def test_only_a_places_head_tells_where_a_feature_is():
+    tail = make_bare_tail((3, 3, 2))
+    features = np.random.default_rng(0).normal(size=(1, 3, 3, 2)).astype(np.float32)
+    for head, same in (("places", False), ("pooled", True)):
+        model = attach_head(tail, N_TYPES, head=head, dropout=0, seed=1)
+        moved = model([features[:, ::-1]]).numpy()
+        assert np.allclose(model([features]).numpy(), moved, atol=1e-5) == same
+
+
+def test_the_heads_initial_weights_come_from_its_seed():
+    division = divide(toy.make_backbone((10, 8)), 1, (4,))
+    kernels = [
+        attach_head(division.tail, N_TYPES, head="places", dropout=0, seed=seed)
+        .get_layer("classifier")
+        .kernel.numpy()
+        for seed in (1, 1, 2)
+    ]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[0], kernels[2])
+
+
+@pytest.mark.parametrize("sizes", [[7], [3, 4], [1, 5, 1]])
+def test_centring_takes_mean_and_spread_over_all_rows_whatever_the_blocks(sizes):
+    model = attach_head(make_bare_tail((2, 3, 4)), N_TYPES, head="places", dropout=0.5, seed=0)
+    rows = np.random.default_rng(0).normal(5, 3, (7, 2, 3, 4)).astype(np.float32)
+    centre_head(model, [[block] for block in np.split(rows, np.cumsum(sizes)[:-1])])
+    (centre,) = [layer for layer in model.layers if isinstance(layer, Centre)]
+    flat = rows.reshape(7, -1).astype(np.float64)
+    np.testing.assert_allclose(centre.mean, flat.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(centre.spread, np.sqrt(flat.var(axis=0).mean()), rtol=1e-5)
+    centred = centre(flat.astype(np.float32)).numpy()
+    np.testing.assert_allclose(centred.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(np.square(centred).mean(), 1, rtol=1e-4)
+
+
+def test_maps_of_very_different_size_count_alike_once_centred():
+    shapes = ((2, 2, 3), (1, 1, 5))
+    model = attach_head(make_bare_tail(*shapes), N_TYPES, head="places", dropout=0, seed=0)
+    rng = np.random.default_rng(0)
+    parts = [
+        rng.normal(0, size, (20, *shape)).astype(np.float32)
+        for size, shape in zip((1e-4, 1e5), shapes, strict=True)
+    ]
+    centre_head(model, [parts])
+    centres = [layer for layer in model.layers if isinstance(layer, Centre)]
+    spreads = [
+        np.square(layer(part.reshape(20, -1)).numpy()).mean()
+        for layer, part in zip(centres, parts, strict=True)
+    ]
+    np.testing.assert_allclose(spreads, 1, rtol=1e-3)
+
+
+def test_features_that_never_vary_do_not_make_nan():
+    model = attach_head(make_bare_tail((1, 1, 2)), 2, head="pooled", dropout=0, seed=0)
+    rows = np.full((3, 1, 1, 2), 7, np.float32)
+    centre_head(model, [[rows]])
+    np.testing.assert_array_equal(model([rows]), np.zeros((3, 2)))
+
+
+# --- the whole
+
+
+@pytest.mark.parametrize("unit", ["RSEM", LOG2_UNIT])
+@pytest.mark.parametrize("depth", [0, 3])
+def test_the_assembled_network_is_its_parts_one_after_the_other(layout, scale, unit, depth):
+    front, division, model = make_parts(depth)
+    network = assemble(layout, scale, unit, front, division.prefix, model)
+    expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
+    images = layout.paint(scale.apply(to_log2(expression, unit)))
+    logits = run(model, run(division.prefix, run(front, images)[0]))[0].astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    found = network.predict_on_batch(expression)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    assert found.std(axis=0).max() > 1e-3, "all samples look the same: the comparison would prove nothing"
+
+
+@pytest.mark.parametrize("strides", [(4,), (2, 4)])
+def test_a_saved_network_answers_the_same_and_can_be_explained(layout, scale, tmp_path, strides):
+    front, division, model = make_parts(2, strides=strides)
+    network = assemble(layout, scale, "RSEM", front, division.prefix, model)
+    expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
+    network.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    np.testing.assert_array_equal(loaded.predict_on_batch(expression), network.predict_on_batch(expression))
+    scaled = scale.apply(to_log2(expression, "RSEM"))
+    logits = logits_of_scaled(loaded).predict_on_batch(scaled)
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = raised / raised.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probabilities, network.predict_on_batch(expression), rtol=1e-4, atol=1e-6)
+
+
+def test_gene_order_is_the_layouts_business(layout, scale):
+    """Genes shuffled together with their pixels and bounds give the same probabilities."""
+    front, division, model = make_parts()
+    order = np.random.default_rng(5).permutation(N_GENES)
+    shuffled = Layout(layout.genes[order], layout.pixel[order], layout.shape, layout.method)
+    other_scale = type(scale)(scale.low[order], scale.span[order])
+    expression = np.random.default_rng(1).gamma(1, 3, (4, N_GENES)).astype(np.float32)
+    one = assemble(layout, scale, "RSEM", front, division.prefix, model)
+    other = assemble(shuffled, other_scale, "RSEM", front, division.prefix, model)
+    np.testing.assert_allclose(
+        one.predict_on_batch(expression), other.predict_on_batch(expression[:, order]), rtol=1e-4, atol=1e-6
+    )
+    assert not np.allclose(
+        one.predict_on_batch(expression), one.predict_on_batch(expression[:, order]), atol=1e-3
+    )

@@ -1,0 +1,277 @@
+"""The stage `report` puts what the other stages wrote on one page, and says plainly what it found."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.toy import make_cohort
+
+from expressionist import store
+from expressionist.metrics import confusion, per_type, score
+from expressionist.params import (
+    AttributionParams,
+    BaselinesParams,
+    EvaluationParams,
+    ExpressionParams,
+    LayoutParams,
+    SplitParams,
+)
+from expressionist.report import build_report
+from expressionist.report.attributions import describe_attributions
+from expressionist.report.cohort import describe_cohort
+from expressionist.report.content import Part, ReportContent
+from expressionist.report.marks import Marks
+from expressionist.report.recovery import RANKINGS, TESTED, judge_recovery, sum_by_pixel
+from expressionist.report.search import describe_search
+from expressionist.stages import baselines, compare, images, layout, report, split
+
+TYPES = ["T0", "T1", "T2"]
+EVIL = "<script>alert(1)</script>"
+EVALUATION = EvaluationParams(n_resamples=20, level=0.9, seed=1)
+ATTRIBUTION = AttributionParams(
+    n_samples_per_type=5, steps=8, max_steps=16, median_delta=0.01, p95_delta=0.05, n_top=3, seed=1
+)
+HISTORY = [
+    {"epoch": epoch, "loss": 2.0 / epoch, "validation_log_loss": 1.5, "validation_f1_macro": 0.3 * epoch}
+    | {"validation_accuracy": 0.4}
+    for epoch in (1, 2)
+]
+TRIALS = [
+    {"number": 0, "state": "COMPLETE", "depth": 0, "params": {"depth": 0, "dropout": 0.3}, "value": 0.6}
+    | {"seconds": 2.0, "n_unfrozen_layers": 0, "n_unfrozen_parameters": 0, "history": HISTORY},
+    {"number": 1, "state": "PRUNED", "depth": 1, "params": {"depth": 1, "dropout": 0.5}, "value": 0.2}
+    | {"seconds": 1.0, "n_unfrozen_layers": 1, "n_unfrozen_parameters": 1234567, "history": HISTORY[:1]},
+    {"number": 2, "state": "FAIL", "depth": 2, "params": {"depth": 2, "dropout": 0.5}, "value": None}
+    | {"seconds": None, "history": []},
+]
+SEARCH: dict[str, Any] = {
+    "study": "toy-mobilenet-1",
+    "objective": "f1_macro",
+    "space": {"depths": [0, 1, 2]},
+    "dataset_digest": "abc",
+    "params": {"search": {"n_trials": 3}},
+    "trials": TRIALS,
+    "best": {"number": 0},
+}
+TRAINING: dict[str, Any] = {
+    "backbone": "mobilenet",
+    "depth": 0,
+    "unfrozen_layers": [],
+    "n_unfrozen_parameters": 0,
+    "n_parameters": 1000,
+    "weights": {"source": "random", "file": "", "digest": "random-1", "random": True},
+    "tumour_types": TYPES,
+    "objective": "f1_macro",
+    "history": HISTORY,
+    "best_epoch": 2,
+    "seconds": 1.0,
+    "params": {"training": {"epochs": 2}},
+    "study": "toy-mobilenet-1",
+}
+
+
+def make_recovery(**found: int) -> pd.DataFrame:
+    """As many markers found by each ranking, of ten, in each of eight types."""
+    rows = [
+        {"tumour_type": f"T{number}", "ranking": ranking, "n_top": 20, "n_markers": 10, "n_found": n}
+        | {"expected": 0.2, "p_value": 0.001 if n > 2 else 0.5}
+        for number in range(8)
+        for ranking, n in found.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def write_inputs(folder: Path) -> dict[str, Path]:
+    """Run the stages that need no TensorFlow, and write in their formats what the others would."""
+    cohort = make_cohort()
+    cohort.genes.loc["g0", "symbol"] = EVIL
+    paths = {name: folder / name for name in ("quality", "layout", "images", "baselines", "comparison")}
+    paths |= {name: folder / name for name in ("search", "models", "evaluations", "attributions")}
+    paths["split"] = folder / "split.tsv"
+    store.write_cohort(paths["quality"] / "cohort.h5ad", cohort)
+    store.write_json(paths["quality"] / "quality.json", {"synthetic": True, "n_genes_never_seen": 17})
+    at = {"cohort": paths["quality"], "split": paths["split"]}
+    split.run(SplitParams(validation=0.2, test=0.3, seed=1), cohort=paths["quality"], out=paths["split"])
+    layout.run(ExpressionParams(n_genes=40), LayoutParams("random", 1, {}), **at, out=paths["layout"])
+    images.run(**at, layout=paths["layout"], out=paths["images"])
+    opponents = BaselinesParams(("k_nearest_neighbours",), 1)
+    baselines.run(opponents, **at, layout=paths["layout"], out=paths["baselines"])
+    store.write_json(paths["search"] / "mobilenet.json", SEARCH)
+    store.write_json(paths["models"] / "mobilenet" / "training.json", TRAINING)
+    _write_evaluation(paths["evaluations"] / "mobilenet", store.read_split(paths["split"]))
+    among = {name: paths[name] for name in ("layout", "models", "evaluations", "baselines")}
+    compare.run(EVALUATION, ("mobilenet",), **among, out=paths["comparison"])
+    _write_attributions(paths["attributions"], paths["split"], paths["layout"])
+    return paths
+
+
+def _write_evaluation(folder: Path, rows: pd.DataFrame) -> None:
+    held_out = rows[rows["split"] != "train"]
+    truth = pd.Index(TYPES).get_indexer(held_out["tumour_type"])
+    probabilities = np.full((len(truth), 3), 0.2)
+    # T0 is always right, T1 always taken for T2.
+    probabilities[np.arange(len(truth)), np.where(truth == 1, 2, truth)] = 0.6
+    store.write_predictions(
+        folder / "predictions.tsv", store.tabulate_predictions(held_out, probabilities, TYPES)
+    )
+    test = (held_out["split"] == "test").to_numpy()
+    counts = confusion(probabilities[test], truth[test])
+    store.write_table(folder / "confusion.tsv", pd.DataFrame(counts, index=TYPES, columns=TYPES))
+    store.write_table(folder / "per_type.tsv", per_type(probabilities[test], truth[test], TYPES), index=False)
+    store.write_json(folder / "metrics.json", {"test": score(probabilities[test], truth[test])})
+
+
+def _write_attributions(folder: Path, rows: Path, laid: Path) -> None:
+    genes = store.read_layout(laid)[2]
+    rng = np.random.default_rng(0)
+    rankings = {ranking: rng.normal(size=(3, len(genes))) for ranking in RANKINGS}
+    expression = rng.random((3, len(genes)))
+    n_samples = np.array([2, 0, 2])
+    store.write_arrays(folder / "attributions.npz", **rankings, expression=expression, n_samples=n_samples)
+    top = genes.head(4).rename_axis("gene").reset_index()[["gene", "symbol", "row", "column"]]
+    top = top.assign(attribution=[3, 2, 1, -1], share_positive=1.0, log2_fold_change=2.0, zero_baseline=0.1)
+    parts = [top.assign(tumour_type=name, marker=[True, False, False, False]) for name in ("T0", "T2")]
+    store.write_table(folder / "top_genes.tsv", pd.concat(parts), index=False)
+    store.write_table(folder / "samples.tsv", make_gaps())
+    found = make_recovery(**dict.fromkeys(RANKINGS, 1)).query("tumour_type in ('T0', 'T2')")
+    store.write_table(folder / "recovery.tsv", found, index=False)
+    matrix = pd.DataFrame({"type": ["T0", "T0", "T2", "T2"], "markers_of": ["T0", "T2"] * 2})
+    matrix = matrix.assign(n_top=3, n_markers=2, n_found=[1, 0, 0, 2])
+    store.write_table(folder / "recovery_matrix.tsv", matrix, index=False)
+    checked = pd.DataFrame({"sample_position": [0], "correlation": [0.9], "n_top": [100], "n_shared": [70]})
+    store.write_table(folder / "cross_check.tsv", checked, index=False)
+    store.write_json(folder / "explanation.json", make_explanation())
+    assert len(store.read_split(rows)) == 60
+
+
+def make_gaps() -> pd.DataFrame:
+    rows = [
+        {"sample": sample, "tumour_type": name, "baseline": baseline, "rise": 2.0, "delta": 0.1}
+        | {"relative_gap": 0.05, "steps": 16}
+        for sample, name in (("a", "T0"), ("b", "T2"))
+        for baseline in ("mean", "zero", "random")
+    ]
+    return pd.DataFrame(rows).set_index("sample")
+
+
+def make_explanation(**changes: object) -> dict[str, Any]:
+    gap = {"median": 0.05, "p95": 0.05, "n_steps": 16}
+    facts = {"backbone": "mobilenet", "n_samples": 2, "n_genes": 40, "markers_matched_by": "planted"}
+    return {
+        **facts,
+        "gap": {"mean": gap, "zero": gap, "random": gap},
+        "complete": False,
+        "tumour_types": TYPES,
+        **changes,
+    }
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("run")
+    paths = write_inputs(folder)
+    report.run(("mobilenet",), ATTRIBUTION, EVALUATION, **paths, out=folder / "out")
+    return (folder / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_every_section_is_there(page: str) -> None:
+    wanted = "run verdict cohort images comparison search errors training attributions cross-check limits"
+    assert re.findall(r'<section id="([^"]+)"', page) == wanted.split()
+
+
+def test_the_page_says_what_it_is_not(page: str) -> None:
+    assert "<strong>SYNTHETIC</strong>" in page
+    assert "<strong>RANDOM WEIGHTS</strong>" in page
+
+
+def test_names_from_the_data_are_escaped(page: str) -> None:
+    assert EVIL not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_what_was_found_is_said_plainly(page: str) -> None:
+    assert "NOT as complete as asked: a median gap of 5.00%" in page
+    assert "No test sample of T1 was classified correctly" in page
+    assert "mobilenet classifies 6 of 18 test samples wrongly." in page
+    assert "Genes never seen" in page
+
+
+def test_types_that_were_explained_have_a_part_each(page: str) -> None:
+    assert re.findall(r'id="type-\d+"><summary>(\w+)', page) == ["T0", "T2"]
+
+
+def test_the_stage_loads_neither_tensorflow_nor_mlflow() -> None:
+    heavy = "{'tensorflow', 'keras', 'mlflow'}"
+    code = f"import sys, expressionist.stages.report; sys.exit(bool({heavy} & {{*sys.modules}}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("control", "outcome"),
+    [(1, "finds more than"), (5, "cannot be told apart from"), (9, "finds fewer than")],
+)
+def test_controls_are_judged_by_the_numbers(control: int, outcome: str) -> None:
+    sentences = judge_recovery(make_recovery(**{TESTED: 5, "fold_change": control}))
+    assert "finds 40 of 80 markers; 1.6 are expected by chance. In 8 types" in sentences[0]
+    assert f"It {outcome} plain fold change ({8 * control} of 80)" in sentences[1]
+
+
+def test_without_markers_there_is_a_sentence_instead_of_a_figure() -> None:
+    nothing = make_recovery(**{TESTED: 1}).iloc[:0]
+    explanation = make_explanation(markers_matched_by="nothing", complete=True)
+    part = describe_attributions(explanation, ATTRIBUTION, make_gaps(), nothing, nothing, Marks())
+    assert len(part.pictures) == 1
+    assert any("cannot be tested here" in sentence for sentence in part.sentences)
+    assert any("complete as asked" in sentence for sentence in part.sentences)
+
+
+def test_pruned_and_failed_trials_are_marked() -> None:
+    (table,) = describe_search({"mobilenet": SEARCH}, Marks()).tables
+    assert table.rows["state"].tolist() == ["finished", "pruned", "failed"]
+    assert table.rows["n_unfrozen_parameters"].tolist() == [0, 1234567, pd.NA]
+    assert table.rows["dropout"].tolist() == [0.3, 0.5, 0.5]
+    assert table.best == 0
+
+
+def test_rules_of_a_read_cohort_become_rows_of_one_table() -> None:
+    quality = {
+        "cohort": "tcga",
+        "samples": {
+            "read": 10,
+            "kept": 8,
+            "rules": [
+                {"rule": "second aliquot", "n": 2, "examples": ["a", "b"], "by_type": {"T0": 1, "T1": 1}}
+            ],
+        },
+        "genes": {
+            "read": 5,
+            "kept": 5,
+            "rules": [],
+            "without_position": {"rule": "no position known", "n": 1, "examples": ["g"]},
+        },
+        "values": {"rules": [{"rule": "value below 0 set to 0", "n": 3, "lowest": -0.5}]},
+        "types": {"read": {"T0": 6, "T1": 4}, "kept": {"T0": 8}},
+    }
+    split = pd.DataFrame({"tumour_type": ["T0"], "split": ["train"]})
+    part = describe_cohort(quality, split, Marks())
+    rules, types = part.tables
+    assert rules.rows["of"].tolist() == ["samples", "genes", "values"]
+    assert rules.rows["n"].tolist() == [2, 1, 3]
+    assert rules.rows["more"].tolist() == ["", "", "lowest \u22120.500"]
+    assert types.rows.to_numpy().tolist() == [["T0", 6, 8], ["T1", 4, 0]]
+    assert part.facts["Samples"] == "8 of 10 kept"
+    assert "second aliquot" in build_report(ReportContent("t", Part(), cohort=part))
+
+
+def test_a_pixel_shows_the_sum_of_its_genes() -> None:
+    rng = np.random.default_rng(0)
+    values, pixel = rng.normal(size=30), rng.integers(0, 12, 30)
+    slow = np.zeros(12)
+    for value, place in zip(values, pixel, strict=True):
+        slow[place] += value
+    assert np.allclose(sum_by_pixel(values, pixel, (3, 4)), slow.reshape(3, 4))

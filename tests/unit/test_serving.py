@@ -1,0 +1,158 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from expressionist.errors import RegistryError
+from expressionist.serving import Served, align, load_network, predict, read_served, write_served
+
+GENES = pd.DataFrame(
+    {"symbol": ["TP53", "KRAS", "SLC35E2", "SLC35E2", "?"], "fill": [1.0, 2.0, 3.0, 4.0, 5.0]},
+    index=pd.Index(["7157", "3845", "9906", "728661", "100130426"], name="gene"),
+)
+
+
+def table(**columns: float) -> pd.DataFrame:
+    return pd.DataFrame({name: [value] for name, value in columns.items()}, index=["a"])
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "by_symbol"),
+    [
+        ("7157", 0, 0),
+        (7157, 0, 0),
+        ("TP53|7157", 0, 0),
+        ("KRAS", 1, 1),
+        ("SLC35E2|728661", 3, 0),
+        ("?|100130426", 4, 0),
+    ],
+)
+def test_a_column_finds_its_gene(name: object, row: int, by_symbol: int) -> None:
+    aligned = align(pd.DataFrame({name: [9.0]}), GENES, 0.8)
+    expected = GENES["fill"].to_numpy(np.float32)
+    expected[row] = 9.0
+    np.testing.assert_array_equal(aligned.expression, [expected])
+    assert (aligned.n_missing_genes, aligned.n_by_symbol) == (4, by_symbol)
+
+
+@pytest.mark.parametrize("name", ["SLC35E2", "?", "TP53|999", "MYC", "|"])
+def test_an_ambiguous_or_unknown_column_is_no_gene(name: str) -> None:
+    assert align(pd.DataFrame({name: [9.0]}), GENES, 1.0).n_missing_genes == 5
+
+
+def test_ids_that_are_symbols_match_the_part_before_the_bar() -> None:
+    genes = GENES.iloc[:2].set_axis(["TP53", "KRAS"])
+    np.testing.assert_array_equal(align(table(**{"TP53|7157": 8.0}), genes, 0.5).expression, [[8.0, 2.0]])
+
+
+def test_too_many_missing_genes_are_refused_in_a_short_message() -> None:
+    names = [f"ENSG{number:011d}" for number in range(20_000)]
+    genes = pd.DataFrame({"symbol": names, "fill": 0.0}, index=names)
+    with pytest.raises(RegistryError, match="19999 are missing: ENSG00000000001.* and 19994 more") as refused:
+        align(table(ENSG00000000000=1.0), genes, 0.05)
+    assert len(str(refused.value)) < 400
+
+
+def test_the_share_of_missing_genes_is_inclusive() -> None:
+    columns = {"7157": 1.0, "3845": 1.0, "9906": 1.0, "728661": 1.0}
+    assert align(table(**columns), GENES, 0.2).n_missing_genes == 1
+    with pytest.raises(RegistryError, match="1 are missing"):
+        align(table(**columns), GENES, 0.19)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("high", "be numbers.*TP53"),
+        ("", "be numbers.*TP53"),
+        (None, "be finite.*TP53"),
+        (float("nan"), "be finite.*TP53"),
+        (float("inf"), "be finite.*TP53"),
+        (1e39, "be finite.*TP53"),
+        (-0.5, "not be negative.*TP53"),
+        (True, "be numbers.*TP53"),
+    ],
+)
+def test_what_is_no_expression_is_refused(value: object, message: str) -> None:
+    with pytest.raises(RegistryError, match=message):
+        align(pd.DataFrame({"TP53": [1.0, value], "KRAS": [1.0, 2.0]}), GENES, 0.8)
+
+
+def test_numbers_that_came_as_text_are_numbers() -> None:
+    frame = pd.DataFrame({"TP53": ["3.5"], "KRAS": [2]})
+    np.testing.assert_array_equal(align(frame, GENES, 0.8).expression[:, :2], [[3.5, 2.0]])
+
+
+def test_a_bad_value_in_an_extra_column_does_not_matter() -> None:
+    assert align(pd.DataFrame({"TP53": [1.0], "centre": ["Oslo"]}), GENES, 0.8).n_missing_genes == 4
+
+
+@pytest.mark.parametrize(
+    "columns", [["TP53", "TP53"], ["TP53", "7157"], ["TP53|7157", "7157"]], ids=lambda names: " ".join(names)
+)
+def test_a_gene_that_stands_twice_is_refused(columns: list[str]) -> None:
+    with pytest.raises(RegistryError, match="1 have more"):
+        align(pd.DataFrame([[1.0, 2.0]], columns=columns), GENES, 0.8)
+
+
+@pytest.mark.parametrize("empty", [pd.DataFrame(), pd.DataFrame({"TP53": []}), pd.DataFrame(index=["a"])])
+def test_a_table_without_samples_or_genes_is_refused(empty: pd.DataFrame) -> None:
+    with pytest.raises(RegistryError, match="must have samples and genes"):
+        align(empty, GENES, 0.8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> object:
+    keras = pytest.importorskip("keras")
+    folder = tmp_path_factory.mktemp("served")
+    inputs = keras.Input((5,))
+    network = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(inputs))
+    network.save(folder / "model.keras")
+    write_served(
+        folder,
+        Served(
+            genes=GENES.assign(fill=np.float32([0.1, 1 / 3, 3, 4, 5])),
+            tumour_types=("BRCA", "KIRC", "NA"),
+            unit="RSEM",
+            missing_genes=0.2,
+            synthetic=True,
+            weights="RANDOM",
+            cohort="toy",
+            about={"depth": 2},
+        ),
+    )
+    return folder
+
+
+def test_what_is_written_is_read_back(folder: object) -> None:
+    served = read_served(folder)
+    assert served.tumour_types == ("BRCA", "KIRC", "NA")
+    assert (served.missing_genes, served.synthetic, served.weights, served.about) == (
+        0.2,
+        True,
+        "RANDOM",
+        {"depth": 2},
+    )
+    pd.testing.assert_frame_equal(served.genes, GENES.assign(fill=np.float32([0.1, 1 / 3, 3, 4, 5])))
+
+
+def test_predictions_are_the_networks_with_genes_shuffled(folder: object) -> None:
+    served, network = read_served(folder), load_network(folder)
+    expression = np.random.default_rng(1).gamma(2, size=(4, 5)).astype(np.float32)
+    frame = pd.DataFrame(expression, columns=GENES.index).iloc[:, [3, 1, 4, 0, 2]]
+    frame.insert(0, "sample", list("dcba"))
+    predicted = predict(served, network, frame)
+    probabilities = network.predict(expression, verbose=0)
+    summary = ["sample", "tumour_type", "probability", "n_missing_genes", "n_genes_by_symbol"]
+    assert list(predicted.columns) == [*summary, "p_BRCA", "p_KIRC", "p_NA"]
+    np.testing.assert_allclose(predicted.iloc[:, 5:], probabilities, rtol=1e-6)
+    np.testing.assert_array_equal(
+        predicted["tumour_type"], np.array(served.tumour_types)[probabilities.argmax(axis=1)]
+    )
+    np.testing.assert_allclose(predicted["probability"], probabilities.max(axis=1))
+    assert predicted["sample"].tolist() == list("dcba")
+    assert predict(served, network, frame.set_index("sample"))["sample"].tolist() == list("dcba")
+
+
+def test_an_array_is_refused_because_its_genes_have_no_names(folder: object) -> None:
+    with pytest.raises(RegistryError, match="gene names, but got ndarray"):
+        predict(read_served(folder), load_network(folder), np.zeros((1, 5), np.float32))

@@ -1,0 +1,231 @@
+"""What the stages hand to each other: the same out as in, and whole or not at all."""
+
+import json
+from pathlib import Path
+
+import anndata
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from expressionist import store
+from expressionist.errors import CohortError
+from toy import fork, kill_me, make_cohort, make_layout, make_scale
+
+
+def fail_in(path: Path) -> None:
+    with store.write_whole(path) as partial:
+        partial.write_text("new", encoding="utf-8")
+        raise KeyboardInterrupt
+
+
+def fail_in_folder(path: Path) -> None:
+    with store.write_whole(path) as partial:
+        partial.mkdir()
+        (partial / "new").touch()
+        raise KeyboardInterrupt
+
+
+def die_in(path: Path) -> None:
+    with store.write_whole(path) as partial:
+        partial.write_text("ne", encoding="utf-8")
+        kill_me()
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    path.write_text("old", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        fail_in(path)
+    assert path.read_text(encoding="utf-8") == "old"
+    assert names_in(tmp_path) == ["out.txt"]
+
+
+def test_a_folder_that_fails_halfway_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / "old").touch()
+    with pytest.raises(KeyboardInterrupt):
+        fail_in_folder(path)
+    assert names_in(path) == ["old"]
+    assert names_in(tmp_path) == ["out"]
+
+
+def test_a_folder_is_replaced_and_not_merged(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "out"
+    path.mkdir(parents=True)
+    (path / "old").touch()
+    with store.write_whole(path) as partial:
+        partial.mkdir()
+        (partial / "new").touch()
+    assert names_in(path) == ["new"]
+
+
+def test_a_kill_leaves_the_old_file_and_the_next_write_tidies_up(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    store.write_json(path, {"is": "old"})
+    assert fork(lambda: die_in(path)) == -9
+    assert store.read_json(path) == {"is": "old"}
+    store.write_json(path, {"is": "new"})
+    assert store.read_json(path) == {"is": "new"}
+    assert names_in(tmp_path) == ["out.json"]
+
+
+def test_md5_tells_contents_and_names(tmp_path: Path) -> None:
+    for folder, name, text in [("a", "x", "1"), ("b", "x", "1"), ("c", "y", "1"), ("d", "x", "2")]:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(text, encoding="utf-8")
+    digests = {folder: store.md5(tmp_path / folder) for folder in "abcd"}
+    assert digests["a"] == digests["b"]
+    assert len(set(digests.values())) == 3
+    assert store.md5(tmp_path / "a" / "x") == "c4ca4238a0b923820dcc509a6f75849b"  # md5 of "1"
+
+
+def test_json_takes_what_numpy_gives(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    store.write_json(
+        path, {"n": np.int64(3), "x": np.float32(0.5), "all": np.arange(2), "yes": np.array([True])[0]}
+    )
+    assert store.read_json(path) == {"n": 3, "x": 0.5, "all": [0, 1], "yes": True}
+
+
+def test_json_refuses_what_it_would_have_to_make_up(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="Path"):
+        store.write_json(tmp_path / "a.json", {"path": tmp_path})
+    assert names_in(tmp_path) == []
+
+
+def test_a_table_gives_float32_back_exactly(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = (rng.normal(size=5000) * 10.0 ** rng.integers(-30, 30, 5000)).astype(np.float32)
+    store.write_table(tmp_path / "a.tsv", pd.DataFrame({"x": values}), index=False)
+    assert store.read_table(tmp_path / "a.tsv")["x"].to_numpy(np.float32).tolist() == values.tolist()
+
+
+def test_a_gene_may_be_called_na(tmp_path: Path) -> None:
+    table = pd.DataFrame({"gene": ["NA", "nan", "01"], "x": [1.0, np.nan, 2.0]}).set_index("gene")
+    store.write_table(tmp_path / "a.tsv", table)
+    found = store.read_table(tmp_path / "a.tsv", index="gene")
+    assert found.index.tolist() == ["NA", "nan", "01"]
+    assert found["x"].isna().tolist() == [False, True, False]
+
+
+def test_a_cohort_comes_back_as_it_was(tmp_path: Path) -> None:
+    cohort = make_cohort()
+    store.write_cohort(tmp_path / "cohort.h5ad", cohort)
+    found = store.read_cohort(tmp_path / "cohort.h5ad")
+    assert (found.name, found.unit, found.synthetic) == (cohort.name, cohort.unit, True)
+    np.testing.assert_array_equal(found.expression, cohort.expression)
+    pd.testing.assert_frame_equal(found.samples, cohort.samples, check_names=False)
+    pd.testing.assert_frame_equal(found.genes, cohort.genes, check_names=False)
+
+
+def test_an_h5ad_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    anndata.AnnData(np.ones((2, 3), np.float32)).write_h5ad(tmp_path / "cohort.h5ad")
+    with pytest.raises(CohortError, match="must hold a cohort with its unit"):
+        store.read_cohort(tmp_path / "cohort.h5ad")
+
+
+def test_a_layout_comes_back_as_it_was(tmp_path: Path) -> None:
+    layout, scale, genes = make_layout(7, (4, 3)), make_scale(7), make_cohort(n_genes=7).genes
+    store.write_layout(tmp_path / "layout", layout, scale, genes, {"unit": "counts", "cohort": "toy"})
+    found, found_scale, found_genes, about = store.read_layout(tmp_path / "layout")
+    assert found.genes.tolist() == layout.genes.tolist()
+    assert found.pixel.tolist() == layout.pixel.tolist()
+    assert (found.shape, found.method) == ((4, 3), "random")
+    np.testing.assert_array_equal(found_scale.low, scale.low)
+    np.testing.assert_array_equal(found_scale.span, scale.span)
+    assert (found_genes["pixel"] == found_genes["row"] * 3 + found_genes["column"]).all()
+    assert (about["unit"], about["cohort"]) == ("counts", "toy")
+
+
+def test_an_array_is_written_block_by_block_and_memory_mapped(tmp_path: Path) -> None:
+    whole = np.random.default_rng(0).random((7, 2, 3)).astype(np.float32)
+    store.write_array(tmp_path / "a.npy", (whole[start : start + 3] for start in range(0, 7, 3)), whole.shape)
+    found = store.read_array(tmp_path / "a.npy")
+    assert isinstance(found, np.memmap)
+    np.testing.assert_array_equal(found, whole)
+    with pytest.raises(ValueError, match="read-only"):
+        found[0] = 0
+
+
+def test_named_arrays_come_back(tmp_path: Path) -> None:
+    store.write_arrays(tmp_path / "a.npz", one=np.arange(3), two=np.full((2, 2), np.nan))
+    found = store.read_arrays(tmp_path / "a.npz")
+    assert found["one"].tolist() == [0, 1, 2]
+    assert np.isnan(found["two"]).all()
+
+
+def test_the_same_figure_gives_the_same_file(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        figure, axes = plt.subplots()
+        axes.plot([0, 1])
+        store.write_figure(tmp_path / name, figure)
+        plt.close(figure)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_predictions_come_back_side_by_side(tmp_path: Path) -> None:
+    rows = pd.DataFrame(
+        {"patient": ["p", "q", "r"], "split": ["test", "validation", "test"], "tumour_type": ["B", "A", "A"]},
+        index=pd.Index(["1", "2", "3"], name="sample"),
+    )
+    probabilities = np.array([[0.25, 0.75], [1.0, 0.0], [0.4, 0.6]])
+    store.write_predictions(tmp_path / "p.tsv", store.tabulate_predictions(rows, probabilities, ["A", "B"]))
+    found, values, truth, types = store.read_predictions(tmp_path / "p.tsv", "test")
+    assert found.index.tolist() == ["1", "3"]
+    assert found["predicted"].tolist() == ["B", "B"]
+    assert (truth.tolist(), types) == ([1, 0], ["A", "B"])
+    np.testing.assert_array_equal(values, probabilities[[0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("name", "separator"), [("t.tsv", "\t"), ("t.csv", ","), ("t.tsv.gz", "\t"), ("t.csv.gz", ",")]
+)
+@pytest.mark.parametrize("genes_in", ["columns", "rows"])
+def test_a_users_table_is_read_either_way(tmp_path: Path, name: str, separator: str, genes_in: str) -> None:
+    table = pd.DataFrame(
+        [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], index=["01", "NA"], columns=["7157", "TP53|1", "NA"]
+    )
+    (table if genes_in == "columns" else table.T).to_csv(tmp_path / name, sep=separator)
+    found = store.read_user_table(tmp_path / name, genes_in)
+    assert found.index.tolist() == ["01", "NA"]
+    assert found.columns.tolist() == ["7157", "TP53|1", "NA"]
+    assert found.to_numpy().tolist() == table.to_numpy().tolist()
+
+
+def test_a_table_as_r_writes_it_has_no_name_for_its_first_column(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("TP53\tKRAS\nS1\t1\t2\nS2\t3\t4\n", encoding="utf-8")
+    found = store.read_user_table(tmp_path / "t.tsv", "columns")
+    assert (found.index.tolist(), found.columns.tolist()) == (["S1", "S2"], ["TP53", "KRAS"])
+    assert found.to_numpy().tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x1f\x8bnot gzip"])
+def test_a_table_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "t.tsv.gz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CohortError, match="must be a readable table") as refused:
+        store.read_user_table(path, "columns")
+    assert "\n" not in str(refused.value)
+
+
+def test_genes_can_be_in_rows_or_columns_only(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="must be columns or rows, but got 'diagonal'"):
+        store.read_user_table(tmp_path / "t.tsv", "diagonal")
+
+
+def test_split_keeps_the_order_of_the_cohort(tmp_path: Path) -> None:
+    cohort = make_cohort(n_per_type=2)
+    sides = pd.Series(["train", "test", "train", "validation", "train", "test"], index=cohort.samples.index)
+    store.write_split(tmp_path / "split.tsv", cohort, sides)
+    found = store.read_split(tmp_path / "split.tsv")
+    assert found.columns.tolist() == ["patient", "tumour_type", "split"]
+    assert found["split"].tolist() == sides.tolist()
+    assert json.dumps(found.index.tolist()) == json.dumps(cohort.samples.index.tolist())

@@ -1,0 +1,383 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import toy
+from expressionist import training
+from expressionist.metrics import score
+from expressionist.training import (
+    Rows,
+    TwoRateAdamW,
+    compile_tail,
+    find_best,
+    fit_tail,
+    predict_types,
+    weigh_samples,
+)
+
+N_TYPES, N_FEATURES = 3, 6
+
+
+def make_rows(n_samples=40, *, seed=0, noise=1.0):
+    rng = np.random.default_rng(seed)
+    types = rng.integers(0, N_TYPES, n_samples)
+    centres = np.random.default_rng(99).normal(size=(N_TYPES, N_FEATURES))
+    return Rows(
+        [(centres[types] + noise * rng.normal(size=(n_samples, N_FEATURES))).astype(np.float32)], types
+    )
+
+
+def make_model(*, dropout=0.0, seed=3):
+    """An unfrozen layer below a head, as a tail has."""
+    inputs = keras.Input((N_FEATURES,))
+    initial = keras.initializers.GlorotUniform(seed=seed)
+    features = keras.layers.Dense(5, activation="tanh", kernel_initializer=initial, name="unfrozen")(inputs)
+    features = keras.layers.Dropout(dropout, seed=seed)(features)
+    initial = keras.initializers.GlorotUniform(seed=seed + 1)
+    logits = keras.layers.Dense(N_TYPES, kernel_initializer=initial, name="classifier")(features)
+    return keras.Model([inputs], logits)
+
+
+def fit(model, params, *, objective="f1_macro", **kwargs):
+    return fit_tail(model, make_rows(), make_rows(30, seed=1), params, objective=objective, **kwargs)
+
+
+def without_seconds(history):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+
+
+# --- weights of samples
+
+
+@pytest.mark.parametrize("rule", ["none", "sqrt", "balanced"])
+@pytest.mark.parametrize("counts", [(5, 5, 5), (100, 10, 1), (7, 0, 3)])
+def test_weights_have_mean_one_and_balance_types_as_far_as_asked(rule, counts):
+    types = np.repeat(np.arange(3), counts)
+    weights = weigh_samples(types, 3, rule)
+    assert weights.dtype == np.float32
+    assert weights.mean() == pytest.approx(1, rel=1e-5)
+    n_samples = np.bincount(types, minlength=3)
+    total = np.bincount(types, weights, minlength=3)[n_samples > 0]
+    share = total / n_samples[n_samples > 0] ** {"none": 1.0, "sqrt": 0.5, "balanced": 0.0}[rule]
+    np.testing.assert_allclose(share, share[0], rtol=1e-5)
+
+
+def test_class_weights_reach_the_loss():
+    """A rare type that is weighed up is found where it was drowned before."""
+    rng = np.random.default_rng(0)
+    types = np.repeat([0, 1], [190, 10])
+    rows = Rows([(rng.normal(size=(200, N_FEATURES)) + types[:, None]).astype(np.float32)], types)
+    recalls = {}
+    for rule in ("none", "balanced"):
+        model = make_model()
+        fit_tail(
+            model,
+            rows,
+            rows,
+            toy.training_params(epochs=8, batch_size=32, class_weight=rule),
+            objective="log_loss",
+        )
+        recalls[rule] = (predict_types(model, rows).argmax(axis=1)[types == 1] == 1).mean()
+    assert recalls["balanced"] > recalls["none"] + 0.2
+
+
+# --- the optimiser
+
+
+def take_one_step(ratio, *, weight_decay=0.0, learning_rate=1e-2):
+    model = make_model()
+    before = {each.path: each.numpy() for each in model.trainable_variables}
+    slow = [each for each in model.trainable_variables if "unfrozen" in each.path]
+    optimizer = TwoRateAdamW(slow, ratio, learning_rate=learning_rate, weight_decay=weight_decay)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    rows = make_rows()
+    model.train_on_batch(rows.activations[0], rows.types)
+    return {each.path: each.numpy() - before[each.path] for each in model.trainable_variables}, before
+
+
+def test_slow_variables_move_by_the_lower_rate_and_the_others_by_the_full_one():
+    one, _ = take_one_step(1.0)
+    slower, _ = take_one_step(0.1)
+    for path, step in one.items():
+        assert np.abs(step).max() > 1e-3
+        share = 0.1 if "unfrozen" in path else 1.0
+        # Steps are differences of numbers near 1 in float32.
+        np.testing.assert_allclose(slower[path], step * share, atol=3e-7)
+
+
+def test_at_a_ratio_of_nothing_slow_variables_stand_still():
+    steps, _ = take_one_step(0.0, weight_decay=0.5)
+    for path, step in steps.items():
+        assert (np.abs(step).max() == 0) == ("unfrozen" in path)
+
+
+def test_only_the_head_is_decayed():
+    plain, before = take_one_step(0.3)
+    decayed, _ = take_one_step(0.3, weight_decay=0.5)
+    for path, step in plain.items():
+        expected = -1e-2 * 0.5 * before[path] if "classifier" in path else 0
+        np.testing.assert_allclose(decayed[path] - step, np.broadcast_to(expected, step.shape), atol=3e-7)
+
+
+def test_with_one_rate_and_no_decay_it_is_adam():
+    steps, _ = take_one_step(1.0)
+    model = make_model()
+    before = {each.path: each.numpy() for each in model.trainable_variables}
+    model.compile(keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    rows = make_rows()
+    model.train_on_batch(rows.activations[0], rows.types)
+    # Keras names a second model's layers alike, so the paths agree.
+    for path, step in steps.items():
+        now = next(each for each in model.trainable_variables if each.path == path)
+        np.testing.assert_allclose(now.numpy() - before[path], step, atol=3e-7)
+
+
+def test_compiling_takes_head_and_tail_apart_and_lets_the_rate_fall():
+    model, params = make_model(), toy.training_params(epochs=3, batch_size=8)
+    compile_tail(model, params, 20)
+    optimizer = model.optimizer
+    assert optimizer.slow_paths == {each.path for each in model.get_layer("unfrozen").variables}
+    assert optimizer.ratio == pytest.approx(params.tail_learning_rate / params.learning_rate)
+    rates = [float(optimizer._learning_rate(step)) for step in (0, 4, 9)]
+    np.testing.assert_allclose(
+        rates, params.learning_rate * (1 + np.cos(np.pi * np.array([0, 4, 9]) / 9)) / 2, atol=1e-8
+    )
+
+
+# --- the training
+
+
+def test_the_best_epochs_weights_are_restored_not_the_last_ones():
+    model, weights = make_model(), []
+
+    def keep(epoch):
+        weights.append(model.get_weights())
+        return False
+
+    params = toy.training_params(epochs=8, learning_rate=0.5, tail_learning_rate=0.5, batch_size=4)
+    found = fit(model, params, objective="log_loss", report=keep)
+    losses = [row["validation_log_loss"] for row in found.history]
+    assert found.best_epoch == np.argmin(losses) + 1 < len(losses), (
+        "the last epoch is the best: nothing to restore"
+    )
+    for now, best in zip(model.get_weights(), weights[found.best_epoch - 1], strict=True):
+        np.testing.assert_array_equal(now, best)
+    validation = make_rows(30, seed=1)
+    assert score(predict_types(model, validation), validation.types)["log_loss"] == pytest.approx(min(losses))
+    assert found.best == found.history[found.best_epoch - 1]
+    assert not found.stopped
+
+
+@pytest.mark.parametrize("patience", [1, 2])
+def test_training_stops_once_validation_no_longer_improves(patience):
+    params = toy.training_params(
+        epochs=40, patience=patience, learning_rate=0.5, tail_learning_rate=0.5, batch_size=4
+    )
+    found = fit(make_model(), params, objective="log_loss")
+    assert len(found.history) == found.best_epoch + patience < 40
+
+
+def test_no_more_epochs_than_asked_for():
+    found = fit(make_model(), toy.training_params(epochs=3))
+    assert [row["epoch"] for row in found.history] == [1, 2, 3]
+
+
+def test_every_epoch_is_reported_with_all_scores():
+    told = []
+    found = fit(make_model(), toy.training_params(epochs=2), report=lambda epoch: bool(told.append(epoch)))
+    assert told == found.history
+    expected = {f"validation_{name}" for name in score(np.eye(3), np.arange(3))}
+    assert set(told[0]) == {"epoch", "loss", "seconds"} | expected
+
+
+def test_the_caller_can_break_off():
+    found = fit(make_model(), toy.training_params(epochs=9), report=lambda epoch: epoch["epoch"] == 2)
+    assert len(found.history) == 2
+    assert found.stopped
+
+
+def test_every_epoch_shows_every_sample_once_in_another_order():
+    rows, seen = make_rows(21), []
+    batches = training._Batches(rows, np.arange(21, dtype=np.float32), 8, seed=4)
+    for epoch in (0, 1, 0):
+        batches.shuffle(epoch)
+        assert len(batches) == 3
+        taken = [batches[place] for place in range(3)]
+        positions = np.concatenate([weights for _, _, weights in taken]).astype(int)
+        assert sorted(positions) == list(range(21))
+        for (activations,), types, weights in taken:
+            np.testing.assert_array_equal(activations, rows.activations[0][weights.astype(int)])
+            np.testing.assert_array_equal(types, rows.types[weights.astype(int)])
+        seen.append([frozenset(weights) for _, _, weights in taken])
+    assert seen[0] == seen[2] != seen[1]
+
+
+def test_the_same_seed_gives_the_same_training_and_another_one_another():
+    histories = [
+        without_seconds(fit(make_model(dropout=0.4), toy.training_params(seed=seed)).history)
+        for seed in (1, 1, 2)
+    ]
+    assert histories[0] == histories[1] != histories[2]
+
+
+def test_validation_rows_are_not_learned_from():
+    """Other validation rows, same weights after the first epoch."""
+    weights = []
+    for seed in (1, 2):
+        model = make_model()
+        fit_tail(
+            model, make_rows(), make_rows(30, seed=seed), toy.training_params(epochs=1), objective="f1_macro"
+        )
+        weights.append(model.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_probabilities_are_the_softmax_of_all_rows_in_order():
+    model, rows = make_model(), make_rows(600)
+    found = predict_types(model, rows)
+    logits = model(rows.activations).numpy().astype(np.float64)
+    np.testing.assert_allclose(found, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-5)
+
+
+def test_huge_logits_do_not_overflow():
+    model = make_model()
+    model.get_layer("classifier").set_weights([np.full((5, N_TYPES), 1e30, np.float32), np.zeros(N_TYPES)])
+    assert np.isfinite(predict_types(model, make_rows(4))).all()
+
+
+@pytest.mark.parametrize(("objective", "expected"), [("f1_macro", 2), ("log_loss", 1), ("ece", 1)])
+def test_the_best_epoch_is_the_earliest_of_equals(objective, expected):
+    history = [{f"validation_{objective}": value} for value in (0.1, 0.7, 0.7, 0.1)]
+    assert find_best(history, objective) == expected
+
+
+# --- broken off and gone on
+
+
+class BrokenOff(Exception):
+    pass
+
+
+PARAMS = toy.training_params(epochs=4, batch_size=16)
+
+
+def fit_part(checkpoint, report=lambda epoch: False):
+    """The training that is broken off below: with dropout, so that its random state matters too."""
+    model = make_model(dropout=0.4)
+    return model, fit(model, PARAMS, objective="log_loss", checkpoint=checkpoint, report=report)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    return fit_part(None)
+
+
+def assert_same(found, expected):
+    assert found[1].best_epoch == expected[1].best_epoch
+    for row, other in zip(*(without_seconds(each[1].history) for each in (found, expected)), strict=True):
+        assert row == pytest.approx(other, rel=1e-6, abs=1e-9)
+    for now, then in zip(found[0].get_weights(), expected[0].get_weights(), strict=True):
+        np.testing.assert_allclose(now, then, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("breaks", [(1,), (1, 3, 4)])
+def test_a_training_that_was_broken_off_ends_like_one_that_was_not(tmp_path, uninterrupted, breaks):
+    """The error comes between an epoch and its checkpoint, so that epoch is trained again, from the one
+    before."""
+    for last in breaks:
+
+        def break_off(epoch, last=last):
+            if epoch["epoch"] == last:
+                raise BrokenOff
+            return False
+
+        with pytest.raises(BrokenOff):
+            fit_part(tmp_path, break_off)
+    told = []
+    found = fit_part(tmp_path, lambda epoch: bool(told.append(epoch["epoch"])))
+    assert told == list(range(breaks[-1], 5)), "epochs that were done are trained again"
+    assert_same(found, uninterrupted)
+
+
+def test_a_training_that_was_ended_by_its_caller_stays_ended(tmp_path):
+    params = toy.training_params(epochs=5)
+    first = fit(make_model(), params, checkpoint=tmp_path, report=lambda epoch: epoch["epoch"] == 2)
+    told = []
+    model = make_model()
+    again = fit(model, params, checkpoint=tmp_path, report=lambda epoch: bool(told.append(epoch)))
+    assert told == []
+    assert again == first
+
+
+def test_a_finished_training_gives_its_best_epoch_again(tmp_path):
+    params = toy.training_params(epochs=6, learning_rate=0.5, tail_learning_rate=0.5, batch_size=4)
+    first, second = make_model(), make_model()
+    expected = fit(first, params, objective="log_loss", checkpoint=tmp_path)
+    assert fit(second, params, objective="log_loss", checkpoint=tmp_path) == expected
+    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_checkpoints_keep_two_epochs_at_most(tmp_path):
+    n_files = []
+
+    def count(epoch):
+        n_files.append(len(list(tmp_path.glob("epoch-*"))))
+        return False
+
+    fit(make_model(), toy.training_params(epochs=8), checkpoint=tmp_path, report=count)
+    assert max(n_files) <= 2
+
+
+@pytest.mark.parametrize("moment", ["before the weights", "before the state", "before the tidying"])
+def test_a_kill_while_a_checkpoint_is_written_costs_at_most_that_epoch(
+    tmp_path, monkeypatch, uninterrupted, moment
+):
+    def at_third(function):
+        def wrapped(self, *args, **kwargs):
+            wrapped.n += 1
+            if wrapped.n == 3:
+                raise BrokenOff
+            return function(self, *args, **kwargs)
+
+        wrapped.n = 0
+        return wrapped
+
+    owner, name = {
+        "before the weights": (keras.Model, "save_weights"),
+        "before the state": (Path, "replace"),
+        "before the tidying": (Path, "glob"),
+    }[moment]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, at_third(getattr(owner, name)))
+        with pytest.raises(BrokenOff):
+            fit_part(tmp_path)
+    assert_same(fit_part(tmp_path), uninterrupted)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+
+sys.path[:0] = sys.argv[2:]
+import toy
+from test_training import fit_part
+
+fit_part(Path(sys.argv[1]), lambda epoch: epoch["epoch"] == 3 and toy.kill_me())
+"""
+
+
+def test_a_training_under_kill_9_is_resumed_by_another_process(tmp_path, uninterrupted):
+    checkpoint, here = tmp_path / "checkpoint", Path(__file__).parent
+    command = [sys.executable, "-c", KILLED, str(checkpoint), str(here), str(here.parent)]
+    killed = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr
+    told = []
+    found = fit_part(checkpoint, lambda epoch: bool(told.append(epoch["epoch"])))
+    assert told == [3, 4]
+    assert_same(found, uninterrupted)
