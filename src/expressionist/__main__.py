@@ -4,10 +4,12 @@ import ast
 import getpass
 import importlib
 import inspect
+import logging
 import os
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,10 +37,25 @@ class _Commands(TyperGroup):
         if cmd_name not in _STAGES:
             return self.commands.get(cmd_name)
         if cmd_name in sys.argv:
-            return _make_stage_command(
-                cmd_name, importlib.import_module(f"expressionist.stages.{cmd_name}").run
-            )
+            with _hush():
+                stage = importlib.import_module(f"expressionist.stages.{cmd_name}")
+            return _make_stage_command(cmd_name, stage.run)
         return _make_stage_command(cmd_name, None)
+
+
+@contextmanager
+def _hush() -> Iterator[None]:
+    """Keep what TensorFlow's C++ says about this machine, before any log level holds, off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 app = typer.Typer(
@@ -155,7 +172,6 @@ def predict(
 
 def main() -> None:
     """Run the command line; a refusal is one line and exit code 2."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         app()
     except Refusal as refusal:

@@ -1,5 +1,6 @@
 """Integrated Gradients per gene, through the graph that paints, with the completeness gap of every sample."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -189,8 +190,11 @@ def shap_values(
     """
     explainer = shap.GradientExplainer(model, background.astype(np.float32), batch_size=32)
     # Naming the output of every sample keeps shap from differentiating all types of all samples.
-    values, _ = explainer.shap_values(
-        samples, nsamples=n_draws, ranked_outputs=targets[:, None], output_rank_order="custom", rseed=seed
-    )
+    with warnings.catch_warnings():
+        # shap gives a list of one array where the model has one input; Keras takes it, and says so.
+        warnings.filterwarnings("ignore", message="The structure of `inputs`")
+        values, _ = explainer.shap_values(
+            samples, nsamples=n_draws, ranked_outputs=targets[:, None], output_rank_order="custom", rseed=seed
+        )
     expected: np.ndarray = np.asarray(values, np.float32)[..., 0]
     return expected

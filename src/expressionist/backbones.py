@@ -225,6 +225,8 @@ def build_backbone(name: str, side: tuple[int, int], weights: Path | None, *, se
     ------
     ParamsError
         If the images are too small for the backbone.
+    WeightsError
+        If the file does not hold its weights.
     """
     row = find_backbone(name)
     if min(side) < row.smallest_side:
@@ -234,7 +236,13 @@ def build_backbone(name: str, side: tuple[int, int], weights: Path | None, *, se
         )
     backbone = build_untrained(name, (*side, 3))
     if weights is not None:
-        backbone.load_weights(weights)
+        try:
+            backbone.load_weights(weights)
+        except (OSError, ValueError, KeyError) as error:
+            raise WeightsError(
+                f"{weights} must hold the weights of {name} without its classifier, but could not be loaded. "
+                "Fetch it again, or remove it."
+            ) from error
         return backbone
     randomise(backbone, seed)
     return backbone

@@ -162,10 +162,15 @@ def run_search(
 
     def stop_when_enough(study: optuna.Study, trial: FrozenTrial) -> None:
         record(describe(trial))
-        if _count_finished(study) >= n_trials:
+        if not wants_more():
             study.stop()
 
-    if _count_finished(study) < n_trials:
+    def wants_more() -> bool:
+        # What another process runs is missing from the finished ones, but a space is tried out only once.
+        left = not space.exhaustive or study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return bool(left) and _count_finished(study) < n_trials
+
+    if wants_more():
         study.optimize(run_trial, callbacks=[stop_when_enough])
     return [describe(trial) for trial in study.trials if trial.state != TrialState.WAITING]
 

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from expressionist.errors import ParamsError
 from expressionist.metrics import score
 from expressionist.params import TrainingParams
 
@@ -186,6 +187,11 @@ def fit_tail(
     report : callable
         Called with every epoch's row; returns True to break off.
 
+    Raises
+    ------
+    ParamsError
+        If the loss does not stay finite.
+
     Returns
     -------
     Fit
@@ -200,6 +206,11 @@ def fit_tail(
         started = time.perf_counter()
         batches.shuffle(len(history))
         loss = model.fit(batches, epochs=1, shuffle=False, verbose=0).history["loss"][-1]
+        if not np.isfinite(loss):
+            raise ParamsError(
+                f"The loss must stay finite, but got {loss} in epoch {len(history) + 1}. "
+                "Lower training.learning_rate."
+            )
         scores = score(predict_types(model, validation), validation.types)
         epoch = {"epoch": len(history) + 1, "loss": loss, "seconds": time.perf_counter() - started}
         history.append({**epoch, **{f"validation_{name}": value for name, value in scores.items()}})

@@ -141,3 +141,10 @@ def test_both_formats_of_weights_files_are_loaded(weights_file, folder):
         loaded = build_backbone(NAME, (32, 64), path, seed=0)
         for got, expected in zip(loaded.get_weights(), model.get_weights(), strict=True):
             np.testing.assert_array_equal(got, expected)
+
+
+def test_a_file_that_does_not_hold_the_weights_is_refused(tmp_path):
+    torn = tmp_path / "mobilenet_2_5_224_tf_no_top.h5"
+    torn.write_bytes(b"half a download")
+    with pytest.raises(WeightsError, match=f"{torn} must hold the weights of mobilenet.*Fetch it again"):
+        build_backbone("mobilenet", (32, 32), torn, seed=1)

@@ -1,3 +1,5 @@
+from itertools import product
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ import pytest
 import toy
 from expressionist.backbones import Backbone, build_backbone, randomise
 from expressionist.cohort import LOG2_UNIT
-from expressionist.cut import articulation_points, divide, weighted_layers
+from expressionist.cut import articulation_points, bridge, divide, listed, weighted_layers
 from expressionist.errors import ParamsError
 from expressionist.expression import to_log2
 from expressionist.layout import Layout
@@ -233,8 +235,17 @@ def test_a_residual_sum_whose_shortcut_crosses_is_no_place_to_cut(backbone):
     assert not {"early_depthwise", "early_relu", "branch", "late_separable", "late_pointwise"} & set(names)
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("strides", [(4,), (2, 4), (4, 2, 4), (2,)])
+@pytest.mark.parametrize("depth", [1, 4])
+def test_training_what_no_map_depends_on_is_refused(backbone, depth):
+    """The map of stride 2 is finished before any of these four layers begins."""
+    with pytest.raises(ParamsError, match=f"must lie before a map.*but got depth {depth}"):
+        divide(backbone, depth, (2,))
+
+
+@pytest.mark.parametrize(
+    ("depth", "strides"),
+    [*product(DEPTHS, [(4,), (2, 4), (4, 2, 4)]), *product((0, 5, 6), [(2,)])],
+)
 def test_dividing_changes_nothing_that_is_computed(backbone, pixels, depth, strides):
     names = [layer.name for layer in backbone.layers]
     wanted = [
@@ -439,3 +450,13 @@ def test_gene_order_is_the_layouts_business(layout, scale):
     assert not np.allclose(
         one.predict_on_batch(expression), one.predict_on_batch(expression[:, order]), atol=1e-3
     )
+
+
+@pytest.mark.parametrize(("deep", "shallow"), [(6, 0), (6, 3), (4, 1), (3, 3)])
+def test_a_bridge_gives_the_later_cuts_activations(backbone, pixels, deep, shallow):
+    earlier, later = (divide(backbone, depth, (2, 4)) for depth in (deep, shallow))
+    known = listed(earlier.prefix.predict_on_batch(pixels))
+    found = bridge(backbone, earlier.cut, later.cut).predict_on_batch(known if len(known) > 1 else known[0])
+    expected = listed(later.prefix.predict_on_batch(pixels))
+    for ours, theirs in zip(listed(found), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)

@@ -8,6 +8,7 @@ import pytest
 
 import toy
 from expressionist import training
+from expressionist.errors import ParamsError
 from expressionist.metrics import score
 from expressionist.training import (
     Rows,
@@ -381,3 +382,11 @@ def test_a_training_under_kill_9_is_resumed_by_another_process(tmp_path, uninter
     found = fit_part(checkpoint, lambda epoch: bool(told.append(epoch["epoch"])))
     assert told == [3, 4]
     assert_same(found, uninterrupted)
+
+
+def test_a_loss_that_is_not_finite_is_refused():
+    model, params = make_model(), toy.training_params(epochs=2, learning_rate=1.0)
+    rows = make_rows()
+    broken = Rows([np.full_like(rows.activations[0], np.nan)], rows.types)
+    with pytest.raises(ParamsError, match=r"must stay finite, but got nan in epoch 1"):
+        fit_tail(model, broken, rows, params, objective="f1_macro")

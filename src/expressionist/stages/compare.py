@@ -176,6 +176,7 @@ def show_comparison(table: pd.DataFrame, facts: Mapping[str, Any]) -> None:
             p_value,
         )
         shown.add_row(*cells, style=style)
-    console = Console()
+    # Below DVC there is no terminal to take the width from.
+    console = Console(width=112)
     console.print(shown)
     console.print(facts["verdict"])

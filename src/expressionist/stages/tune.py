@@ -77,7 +77,7 @@ def run(
         "training": asdict(params),
         "objective": search.objective,
         "code": digest_code(),
-        "images": [sets["train"].digest, sets["validation"].digest],
+        "images": [sets["train"].labelled_digest, sets["validation"].labelled_digest],
     }
     study = name_study(f"{about['cohort']}-{backbone}", facts, space)
     about_search = {
