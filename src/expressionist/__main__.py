@@ -34,19 +34,19 @@ class _Commands(TyperGroup):
         return [*_STAGES, *self.commands]
 
     def get_command(self, ctx: object, cmd_name: str) -> Any:  # noqa: ANN401  typer does not export its type
-        if cmd_name not in _STAGES:
-            return self.commands.get(cmd_name)
-        if cmd_name in sys.argv:
-            with _hush():
-                stage = importlib.import_module(f"expressionist.stages.{cmd_name}")
-            return _make_stage_command(cmd_name, stage.run)
-        return _make_stage_command(cmd_name, None)
+        return _make_stage_command(cmd_name, None) if cmd_name in _STAGES else self.commands.get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        if args[0] not in _STAGES:
+            return super().resolve_command(ctx, args)
+        with _hush():
+            stage = importlib.import_module(f"expressionist.stages.{args[0]}")
+        return args[0], _make_stage_command(args[0], stage.run), args[1:]
 
 
 @contextmanager
 def _hush() -> Iterator[None]:
     """Keep what TensorFlow's C++ says about this machine, before any log level holds, off the terminal."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -79,7 +79,10 @@ def _read_summary(stage: str) -> str:
 
 
 def _make_stage_command(stage: str, run: Callable[..., None] | None) -> Any:  # noqa: ANN401
-    """Turn a stage's `run` into a command: its sections come from params.yaml, its paths are options."""
+    """Turn a stage's `run` into a command: its sections come from params.yaml, its paths are options.
+
+    Without `run` the command can only be listed, which must not wait for TensorFlow.
+    """
     parameters = list(inspect.signature(run).parameters.values()) if run else []
     sections = [item.name for item in parameters if item.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     paths = [_as_option(item) for item in parameters if item.kind is inspect.Parameter.KEYWORD_ONLY]
@@ -163,6 +166,8 @@ def predict(
     from expressionist.registry import predict_with
     from expressionist.store import read_user_table, write_table
 
+    with _hush():
+        importlib.import_module("keras")
     predictions = predict_with(open_store(root, tracking_uri), model, read_user_table(table, genes_in))
     if out is None:
         typer.echo(predictions.to_csv(sep="\t", index=False), nl=False)
@@ -172,6 +177,8 @@ def predict(
 
 def main() -> None:
     """Run the command line; a refusal is one line and exit code 2."""
+    # Errors of the libraries come as exceptions; what else they log is about the machine.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         app()
     except Refusal as refusal:

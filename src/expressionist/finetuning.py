@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,7 @@ class FineTuner:
         }
 
 
+@cache
 def digest_code() -> str:
     """Digest the source of what activations and trainings depend on.
 

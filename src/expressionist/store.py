@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from expressionist.cohort import Cohort
-from expressionist.errors import CohortError
+from expressionist.errors import CohortError, name_some
 from expressionist.expression import Scale
 from expressionist.layout import Layout
 
@@ -108,7 +108,7 @@ def write_table(path: Path, table: pd.DataFrame, *, index: bool = True) -> None:
         table.to_csv(partial, sep="\t", index=index, float_format="%.9g", lineterminator="\n")
 
 
-def read_table(path: Path, *, index: str | None = None) -> pd.DataFrame:
+def read_table(path: Path, *, index: str | None = None, text: Sequence[str] = ()) -> pd.DataFrame:
     """Read a TSV; only an empty cell is missing, so that a gene or tumour type may be called NA.
 
     Parameters
@@ -117,10 +117,11 @@ def read_table(path: Path, *, index: str | None = None) -> pd.DataFrame:
         The file.
     index : str, optional
         Column that becomes the index, read as text.
+    text : sequence of str
+        Further columns to be read as text, whatever they look like.
     """
-    table = pd.read_csv(
-        path, sep="\t", keep_default_na=False, na_values=[""], dtype={index: str} if index else None
-    )
+    kinds = dict.fromkeys([*text, *([index] if index else [])], str)
+    table = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype=kinds)
     return table.set_index(index) if index else table
 
 
@@ -204,8 +205,8 @@ def write_layout(
 
 def read_layout(folder: Path) -> tuple[Layout, Scale, pd.DataFrame, dict[str, Any]]:
     """Read what `write_layout` wrote: layout, scale, gene table and the rest."""
-    genes = read_table(folder / "genes.tsv", index="gene")
-    genes["symbol"] = genes["symbol"].astype(str)
+    # Chromosomes are names, also where only numbered ones occur.
+    genes = read_table(folder / "genes.tsv", index="gene", text=("symbol", "chromosome"))
     about = read_json(folder / "layout.json")
     layout = Layout(
         genes=genes.index.to_numpy(dtype=str),
@@ -327,11 +328,18 @@ def read_user_table(path: Path, genes_in: str) -> pd.DataFrame:
     try:
         # As a plain column first: an index would turn 01 into 1, and what is called NA into a missing name.
         table = pd.read_csv(path, sep=separator, converters={0: str}, low_memory=False)
+        header = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
     except (OSError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split())
         raise CohortError(
             f"{path} must be a readable table, but got: {reason}. Correct the path or the file."
         ) from error
+    twice = header.iloc[0, -len(table.columns) :].loc[lambda names: names.duplicated()]
+    if len(twice):
+        raise CohortError(
+            f"Every column of {path} must have a name of its own, but {name_some(twice)} stand more often. "
+            "Drop or rename the repeats."
+        )
     # A header that leaves out the first column, as R writes it, has made an index of it already.
     if isinstance(table.index, pd.RangeIndex) and len(table.columns):
         table = table.set_index(table.columns[0])

@@ -229,3 +229,10 @@ def test_split_keeps_the_order_of_the_cohort(tmp_path: Path) -> None:
     assert found.columns.tolist() == ["patient", "tumour_type", "split"]
     assert found["split"].tolist() == sides.tolist()
     assert json.dumps(found.index.tolist()) == json.dumps(cohort.samples.index.tolist())
+
+
+def test_a_repeated_column_is_refused_before_pandas_renames_it(tmp_path):
+    path = tmp_path / "table.tsv"
+    path.write_text("sample\tTP53\tMYC\tTP53\ns1\t1\t2\t3\n", encoding="utf-8")
+    with pytest.raises(CohortError, match=r"must have a name of its own, but TP53 stand more often"):
+        store.read_user_table(path, "columns")

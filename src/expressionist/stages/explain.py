@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from expressionist.attribution import Attribution, IntegratedGradients, shap_values
 from expressionist.backbones import randomise
+from expressionist.errors import Refusal
 from expressionist.expression import to_log2
 from expressionist.layout import Layout
 from expressionist.markers import fold_change, match_markers, matched_by, recovery, recovery_matrix
@@ -146,6 +147,11 @@ def _choose_samples(predictions: Path, rows: pd.DataFrame, params: AttributionPa
     """Draw rightly classified test samples, at most so many of a type: positions in the split table."""
     found, _, _, _ = read_predictions(predictions, "test")
     right = found.index[found["predicted"] == found["tumour_type"]]
+    if right.empty:
+        raise Refusal(
+            f"Some test sample must be classified correctly to be explained, but none of {len(found)} is. "
+            "Train for longer, or on more samples."
+        )
     rng = np.random.default_rng(params.seed)
     order = pd.Series(rng.permutation(len(right)), index=right).sort_values().index
     drawn = rows.loc[order].groupby("tumour_type", sort=True).head(params.n_samples_per_type)
