@@ -53,7 +53,7 @@ class Options:
         If there is no room for every tumour type or every marker.
     """
 
-    n_samples: int = field(default=1320, metadata={"range": (1, float("inf"))})
+    n_samples: int = field(default=990, metadata={"range": (1, float("inf"))})
     n_genes: int = field(default=10_404, metadata={"range": (1, float("inf"))})
     seed: int = field(default=33, metadata={"range": (0, float("inf"))})
 
