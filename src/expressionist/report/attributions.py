@@ -89,7 +89,8 @@ def _state_method(explanation: Mapping[str, Any], params: AttributionParams) -> 
         "graph that paints the image, so every gene has its own share. The path runs from the mean of the "
         "training samples, and for comparison from zero expression; as a control the first is repeated "
         "through the same network with random weights. The steps of the path are doubled from "
-        f"{params.steps} up to {params.max_steps} until attributions are complete enough."
+        f"{params.steps} up to {params.max_steps} until attributions from the mean are complete enough; the "
+        "other two take the steps of its median sample."
     )
 
 

@@ -1,5 +1,6 @@
 """Attribute the winner's decisions to genes, beside the controls that make marker recovery evidence."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -165,27 +166,36 @@ def _explain(
     baselines: dict[str, np.ndarray],
     params: AttributionParams,
 ) -> dict[str, Attribution]:
-    """Explain the samples from both baselines, and from the mean through a network of random weights."""
+    """Explain the samples from the mean until complete, then from zero and through random weights.
+
+    The two controls rank genes only, so they take as many steps as the median sample did, complete or not.
+    """
     network = keras.saving.load_model(model / "model.keras", compile=False)
-    results = {}
     with Progress() as progress:
-        for name in ("mean", "zero", "random"):
-            if name == "random":
-                randomise(network, params.seed)
-            task = progress.add_task(f"{name} baseline" if name != "random" else "random weights", total=None)
-            method = IntegratedGradients(logits_of_scaled(network))
-            results[name] = method.converge(
-                samples,
-                baselines.get(name, baselines["mean"]),
-                targets,
-                n_steps=params.steps,
-                max_steps=params.max_steps,
-                median_gap=params.median_delta,
-                p95_gap=params.p95_delta,
-                advance=lambda n, task=task: progress.advance(task, n),  # type: ignore[misc]
-            )
-            progress.update(task, total=progress.tasks[task].completed)
-    return results
+
+        def count(description: str) -> Callable[[int], object]:
+            task = progress.add_task(description, total=None)
+            return lambda n: progress.advance(task, n)
+
+        found = IntegratedGradients(logits_of_scaled(network)).converge(
+            samples,
+            baselines["mean"],
+            targets,
+            n_steps=params.steps,
+            max_steps=params.max_steps,
+            median_gap=params.median_delta,
+            p95_gap=params.p95_delta,
+            advance=count("mean baseline"),
+        )
+        n_steps = int(np.median(found.n_steps))
+        zero = IntegratedGradients(logits_of_scaled(network)).explain(
+            samples, baselines["zero"], targets, n_steps, advance=count("zero baseline")
+        )
+        randomise(network, params.seed)
+        random = IntegratedGradients(logits_of_scaled(network)).explain(
+            samples, baselines["mean"], targets, n_steps, advance=count("random weights")
+        )
+    return {"mean": found, "zero": zero, "random": random}
 
 
 def _mean_by_type(values: np.ndarray, types: np.ndarray, n_types: int) -> np.ndarray:
