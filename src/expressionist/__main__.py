@@ -167,7 +167,7 @@ def predict(
     from expressionist.store import read_user_table, write_table
 
     with _hush():
-        importlib.import_module("keras")
+        importlib.import_module("expressionist.network")
     predictions = predict_with(open_store(root, tracking_uri), model, read_user_table(table, genes_in))
     if out is None:
         typer.echo(predictions.to_csv(sep="\t", index=False), nl=False)

@@ -141,6 +141,7 @@ def choose_magnification(shape: tuple[int, int], magnify: int, smallest_side: in
 
     Examples
     --------
+    >>> from expressionist.backbones import find_backbone
     >>> choose_magnification((27, 27), 0, 96, find_backbone("mobilenet"))
     4
     """

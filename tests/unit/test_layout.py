@@ -62,5 +62,5 @@ def test_pixels_outside_the_image_are_refused(pixel, named):
 
 @pytest.mark.parametrize("pixel", [[0], [[0, 1]], [0, 1, 2]])
 def test_a_pixel_per_gene_is_needed(pixel):
-    with pytest.raises(CohortError, match="one pixel per gene, but got 2 genes"):
+    with pytest.raises(CohortError, match="one whole pixel number per gene, but got 2 genes"):
         Layout(np.array(["a", "b"]), np.array(pixel), (2, 2), "random")

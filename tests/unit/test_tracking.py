@@ -54,9 +54,9 @@ SEARCH: dict[str, Any] = {
             "seconds": 2.0,
             "started": f"2026-01-01T00:00:0{number}+00:00",
             "history": [
-                {"epoch": 1, "loss": 2.0, "accuracy": 0.4, "f1_macro": 0.3},
-                {"epoch": 2, "loss": 1.0, "accuracy": 0.6, "f1_macro": 0.5},
-                {"epoch": 3, "loss": 0.5, "accuracy": 0.9, "f1_macro": 0.4},
+                {"epoch": 1, "loss": 2.0, "validation_accuracy": 0.4, "validation_f1_macro": 0.3},
+                {"epoch": 2, "loss": 1.0, "validation_accuracy": 0.6, "validation_f1_macro": 0.5},
+                {"epoch": 3, "loss": 0.5, "validation_accuracy": 0.9, "validation_f1_macro": 0.4},
             ],
         }
         for number, state, value in ((0, "COMPLETE", 0.5), (1, "PRUNED", None), (2, "FAIL", None))
