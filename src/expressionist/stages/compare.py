@@ -1,13 +1,11 @@
 """Put networks and opponents side by side, and say plainly who won."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from expressionist.figures.drawing import stamp
 from expressionist.figures.scores import draw_forest
@@ -92,7 +90,7 @@ def run(
             draw_forest(table), synthetic=about["synthetic"], random_weights=bool(facts["random_weights"])
         )
         write_figure(partial / "comparison.png", figure)
-    show_comparison(table, facts)
+    Console().print(facts["verdict"])
 
 
 def _describe_network(model: Path) -> dict[str, Any]:
@@ -145,38 +143,3 @@ def state_verdict(table: pd.DataFrame, winner: str, opponent: str) -> str:
     else:
         outcome = f"is worse than {word} ({theirs:.1%})"
     return f"{winner} ({ours:.1%} accuracy) {outcome} (McNemar p = {p_value:.2g})."
-
-
-def show_comparison(table: pd.DataFrame, facts: Mapping[str, Any]) -> None:
-    """Print the comparison.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The comparison, indexed by model, best first.
-    facts : mapping
-        Content of `comparison.json`.
-    """
-    shown = Table(title=f"{facts['cohort']}: {facts['n_test']} test samples")
-    for heading in ("model", "kind", "depth", "weights", "accuracy (95% interval)", "macro-F1", "ECE", "p"):
-        shown.add_column(heading, justify="left" if heading in ("model", "kind", "weights") else "right")
-    for name, row in table.iterrows():
-        interval = f"{row.accuracy:.3f} ({row.accuracy_low:.3f}–{row.accuracy_high:.3f})"
-        depth, weights = ("", "") if row.kind == "opponent" else (f"{row.depth:.0f}", str(row.weights))
-        p_value = "" if np.isnan(row.p_value) else f"{row.p_value:.2g}"
-        style = "bold" if name == facts["winner"] else None
-        cells = (
-            str(name),
-            row.kind,
-            depth,
-            weights,
-            interval,
-            f"{row.f1_macro:.3f}",
-            f"{row.ece:.3f}",
-            p_value,
-        )
-        shown.add_row(*cells, style=style)
-    # Below DVC there is no terminal to take the width from.
-    console = Console(width=112)
-    console.print(shown)
-    console.print(facts["verdict"])

@@ -2,12 +2,14 @@
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.table import Table
 
 from expressionist.cohort import LOG2_UNIT
 from expressionist.mlruns import Experiment, open_experiment, open_store
@@ -23,6 +25,8 @@ from expressionist.tracking import (
     publish_training,
     read_provenance,
 )
+
+_WIDTH = 112  # below DVC there is no terminal to take it from
 
 
 def run(
@@ -94,7 +98,8 @@ def run(
             },
             artifacts=[report, attributions],
         )
-    console = Console()
+    _show_comparison(read_table(comparison / "comparison.tsv", index="model"), found)
+    console = Console(width=_WIDTH)
     console.print(f"{registry.name} version {version} is the challenger ({winner}).")
     console.print(f"Report: {report}")
     console.print("MLflow: make ui, then http://127.0.0.1:5000")
@@ -146,3 +151,29 @@ def _write_model(
     )
     shutil.copyfile(model / "model.keras", folder / "model.keras")
     write_served(folder, served)
+
+
+def _show_comparison(table: pd.DataFrame, facts: Mapping[str, Any]) -> None:
+    """Print the comparison, best first."""
+    shown = Table(title=f"{facts['cohort']}: {facts['n_test']} test samples")
+    for heading in ("model", "kind", "depth", "weights", "accuracy (95% interval)", "macro-F1", "ECE", "p"):
+        shown.add_column(heading, justify="left" if heading in ("model", "kind", "weights") else "right")
+    for name, row in table.iterrows():
+        interval = f"{row.accuracy:.3f} ({row.accuracy_low:.3f}–{row.accuracy_high:.3f})"
+        depth, weights = ("", "") if row.kind == "opponent" else (f"{row.depth:.0f}", str(row.weights))
+        p_value = "" if np.isnan(row.p_value) else f"{row.p_value:.2g}"
+        style = "bold" if name == facts["winner"] else None
+        cells = (
+            str(name),
+            row.kind,
+            depth,
+            weights,
+            interval,
+            f"{row.f1_macro:.3f}",
+            f"{row.ece:.3f}",
+            p_value,
+        )
+        shown.add_row(*cells, style=style)
+    console = Console(width=_WIDTH)
+    console.print(shown)
+    console.print(facts["verdict"])
