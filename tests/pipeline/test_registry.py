@@ -174,7 +174,7 @@ def test_predict_refuses_in_one_line(published, table, tmp_path, call, model, n_
 def test_promote_refuses_what_the_gate_does_not_pass(own, call):
     code, printed, _ = call(own, "promote", "--to", "staging")
     assert code == 1
-    assert "below 0.8000" in printed
+    assert "below 0.7500" in printed
     assert "is not promoted" in printed
     assert "staging" not in set(list_versions(open_store(own), "tumour-type")["aliases"])
 
