@@ -171,13 +171,15 @@ def _explain(
     The two controls rank genes only, so they take as many steps as the median sample did, complete or not.
     """
     network = keras.saving.load_model(model / "model.keras", compile=False)
+    # Traced once for all three: random weights are assigned to the same variables.
+    method = IntegratedGradients(logits_of_scaled(network))
     with Progress() as progress:
 
-        def count(description: str) -> Callable[[int], object]:
-            task = progress.add_task(description, total=None)
+        def count(description: str, total: int | None = None) -> Callable[[int], object]:
+            task = progress.add_task(description, total=total)
             return lambda n: progress.advance(task, n)
 
-        found = IntegratedGradients(logits_of_scaled(network)).converge(
+        found = method.converge(
             samples,
             baselines["mean"],
             targets,
@@ -188,12 +190,13 @@ def _explain(
             advance=count("mean baseline"),
         )
         n_steps = int(np.median(found.n_steps))
-        zero = IntegratedGradients(logits_of_scaled(network)).explain(
-            samples, baselines["zero"], targets, n_steps, advance=count("zero baseline")
+        n_points = len(samples) * n_steps
+        zero = method.explain(
+            samples, baselines["zero"], targets, n_steps, advance=count("zero baseline", n_points)
         )
         randomise(network, params.seed)
-        random = IntegratedGradients(logits_of_scaled(network)).explain(
-            samples, baselines["mean"], targets, n_steps, advance=count("random weights")
+        random = method.explain(
+            samples, baselines["mean"], targets, n_steps, advance=count("random weights", n_points)
         )
     return {"mean": found, "zero": zero, "random": random}
 

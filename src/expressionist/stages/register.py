@@ -76,7 +76,8 @@ def run(
             files=[folder / "confusion.png", folder / "confusion.tsv", folder / "per_type.tsv"],
             provenance=provenance,
         )
-    _publish_opponents(experiment, baselines, comparison, dataset, provenance, synthetic=found["synthetic"])
+    table = read_table(comparison / "comparison.tsv", index="model")
+    _publish_opponents(experiment, baselines, table, dataset, provenance, synthetic=found["synthetic"])
     winner = found["winner"]
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
@@ -98,8 +99,8 @@ def run(
             },
             artifacts=[report, attributions],
         )
-    _show_comparison(read_table(comparison / "comparison.tsv", index="model"), found)
     console = Console(width=_WIDTH)
+    _show_comparison(console, table, found)
     console.print(f"{registry.name} version {version} is the challenger ({winner}).")
     console.print(f"Report: {report}")
     console.print("MLflow: make ui, then http://127.0.0.1:5000")
@@ -108,13 +109,12 @@ def run(
 def _publish_opponents(
     experiment: Experiment,
     baselines: Path,
-    comparison: Path,
+    table: pd.DataFrame,
     dataset: Dataset,
     provenance: dict[str, str],
     *,
     synthetic: bool,
 ) -> None:
-    table = read_table(comparison / "comparison.tsv", index="model")
     about = read_json(baselines / "baselines.json")
     for name, facts in about.items():
         numbers = pd.to_numeric(table.T[name], errors="coerce").dropna()
@@ -153,7 +153,7 @@ def _write_model(
     write_served(folder, served)
 
 
-def _show_comparison(table: pd.DataFrame, facts: Mapping[str, Any]) -> None:
+def _show_comparison(console: Console, table: pd.DataFrame, facts: Mapping[str, Any]) -> None:
     """Print the comparison, best first."""
     shown = Table(title=f"{facts['cohort']}: {facts['n_test']} test samples")
     for heading in ("model", "kind", "depth", "weights", "accuracy (95% interval)", "macro-F1", "ECE", "p"):
@@ -174,6 +174,5 @@ def _show_comparison(table: pd.DataFrame, facts: Mapping[str, Any]) -> None:
             p_value,
         )
         shown.add_row(*cells, style=style)
-    console = Console(width=_WIDTH)
     console.print(shown)
     console.print(facts["verdict"])
