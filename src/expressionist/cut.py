@@ -160,7 +160,7 @@ def divide(backbone: keras.Model, depth: int, strides: Sequence[int]) -> Divisio
     cut = max(place for place in points if place < first)
     kept = sorted({place for place in maps if place < cut} | ({cut} if max(maps) >= cut else set()))
     prefix = keras.Model(backbone.input, [backbone.layers[place].output for place in kept], name="prefix")
-    tail = _rebuild_after(backbone, cut, kept, maps)
+    tail = rebuild_after(backbone, cut, kept, maps)
     names = tuple(layer.name for layer in unfrozen)
     return Division(prefix, tail, names, Cut(backbone.layers[cut].name, cut, tuple(kept)))
 
@@ -180,11 +180,28 @@ def bridge(backbone: keras.Model, earlier: Cut, later: Cut) -> keras.Model:
     keras.Model
         The earlier cut's activations → the later one's.
     """
-    return _rebuild_after(backbone, earlier.position, earlier.kept, later.kept)
+    return rebuild_after(backbone, earlier.position, earlier.kept, later.kept)
 
 
-def _rebuild_after(backbone: keras.Model, cut: int, kept: Sequence[int], maps: Sequence[int]) -> keras.Model:
-    """Call the layers behind the cut once more, on inputs that stand for the kept activations."""
+def rebuild_after(backbone: keras.Model, cut: int, kept: Sequence[int], maps: Sequence[int]) -> keras.Model:
+    """Call the layers behind a cut once more, on inputs that stand for the kept activations.
+
+    Parameters
+    ----------
+    backbone : keras.Model
+        A functional model.
+    cut : int
+        Position of the last layer that is not called again.
+    kept : sequence of int
+        Positions of the layers whose outputs are given instead.
+    maps : sequence of int
+        Positions of the layers whose outputs are wanted.
+
+    Returns
+    -------
+    keras.Model
+        Outputs of the kept layers → list of the outputs wanted, sharing all layers.
+    """
     inputs = {place: keras.Input(backbone.layers[place].output.shape[1:]) for place in kept}
     known = {id(backbone.layers[place].output): tensor for place, tensor in inputs.items()}
     for layer in backbone.layers[cut + 1 : max(maps) + 1]:

@@ -14,13 +14,19 @@ import numpy as np
 import pandas as pd
 
 from expressionist import backbones, cut, metrics, network, prefix, training
-from expressionist.backbones import Weights, build_backbone, find_backbone
+from expressionist.backbones import Weights, build_backbone, find_backbone, find_weights
 from expressionist.cut import Cut, Division, bridge, divide, last_block_depth
-from expressionist.network import attach_head, centre_head, choose_magnification, image_front
-from expressionist.params import NetworkParams, TrainingParams
+from expressionist.network import (
+    attach_head,
+    centre_head,
+    choose_magnification,
+    image_front,
+    split_head,
+)
+from expressionist.params import NetworkParams, TrainingParams, WeightsParams
 from expressionist.prefix import compute_prefix, digest
 from expressionist.store import read_array, read_json, read_split
-from expressionist.training import Epoch, Fit, Rows, fit_tail
+from expressionist.training import Epoch, Fit, Rows, fit_tail, predict_rows
 
 
 @dataclass(frozen=True)
@@ -183,8 +189,15 @@ class FineTuner:
             "rows": [self.training.labelled_digest, self.validation.labelled_digest, self.n_types],
         }
         checkpoint = checkpoints / digest({**facts, "depth": depth, "training": asdict(params)})
+        learner = model
+        if depth == 0 and self.network.head == "pooled":
+            # Nothing before the pooled maps trains, and they are small: pool once instead of in every epoch.
+            pooling, learner = split_head(model)
+            training, validation = (
+                Rows(predict_rows(pooling, rows), rows.types) for rows in (training, validation)
+            )
         fit = fit_tail(
-            model, training, validation, params, objective=objective, checkpoint=checkpoint, report=report
+            learner, training, validation, params, objective=objective, checkpoint=checkpoint, report=report
         )
         shutil.rmtree(checkpoint)
         return FineTuned(self.front, division, model, fit)
@@ -242,21 +255,53 @@ def digest_code() -> str:
     return code.hexdigest()
 
 
-def read_image_sets(images: Path, split: Path) -> tuple[dict[str, ImageSet], list[str]]:
-    """Open the painted training and validation samples.
+def open_tuner(
+    backbone: str, weights: WeightsParams, network: NetworkParams, *, split: Path, images: Path, cache: Path
+) -> tuple[FineTuner, list[str]]:
+    """Open everything that fine-tuning a backbone starts from.
 
     Parameters
     ----------
-    images, split : pathlib.Path
+    backbone : str
+        Row of the table of backbones.
+    weights, network : WeightsParams, NetworkParams
+        Sections of params.yaml.
+    split, images : pathlib.Path
         Outputs of the stages of that name. The test images are not opened.
+    cache : pathlib.Path
+        Folder of the prefix cache.
 
     Returns
     -------
-    sets : dict of str to ImageSet
-        ``train`` and ``validation``.
+    tuner : FineTuner
+        Holds the training and validation samples.
     tumour_types : list of str
         What the positions in their types stand for: all types of the cohort, in alphabetical order.
+
+    Raises
+    ------
+    WeightsError
+        If weights are required and cannot be had.
     """
+    found, path = find_weights(
+        backbone, weights.source, Path(weights.folder), required=weights.required, seed=weights.seed
+    )
+    sets, tumour_types = _read_image_sets(images, split)
+    tuner = FineTuner(
+        backbone,
+        found,
+        path,
+        sets["train"],
+        sets["validation"],
+        n_types=len(tumour_types),
+        network=network,
+        weights_seed=weights.seed,
+        cache=cache,
+    )
+    return tuner, tumour_types
+
+
+def _read_image_sets(images: Path, split: Path) -> tuple[dict[str, ImageSet], list[str]]:
     rows, about = read_split(split), read_json(images / "images.json")
     tumour_types = sorted(rows["tumour_type"].unique())
     types = pd.Series(pd.Index(tumour_types).get_indexer(rows["tumour_type"]), index=rows.index)

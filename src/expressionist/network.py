@@ -9,7 +9,7 @@ from keras import ops
 
 from expressionist.backbones import Backbone
 from expressionist.cohort import LOG2_UNIT
-from expressionist.cut import listed
+from expressionist.cut import listed, rebuild_after
 from expressionist.expression import Scale
 from expressionist.layout import Layout
 
@@ -194,7 +194,7 @@ def centre_head(model: keras.Model, blocks: Iterable[Sequence[np.ndarray]]) -> N
         The model's inputs for the training rows, block of rows by block of rows. Read once.
     """
     layers = [layer for layer in model.layers if isinstance(layer, Centre)]
-    features = keras.Model(model.inputs, [layer.input for layer in layers])
+    features, _ = split_head(model)
     sums = [np.zeros(layer.mean.shape, np.float64) for layer in layers]
     squares = [np.zeros(layer.mean.shape, np.float64) for layer in layers]
     n_samples = 0
@@ -208,6 +208,28 @@ def centre_head(model: keras.Model, blocks: Iterable[Sequence[np.ndarray]]) -> N
         spread = np.sqrt(np.maximum(square / n_samples - mean**2, 0).mean())
         layer.mean.assign(mean)
         layer.spread.assign(spread if spread > 0 else 1.0)
+
+
+def split_head(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Split a tail with its head where the head's features are flat or pooled, before they are centred.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As `attach_head` gives it.
+
+    Returns
+    -------
+    features : keras.Model
+        Frozen activations → list of features, one per map.
+    head : keras.Model
+        Those features → logits, sharing all layers with `model`.
+    """
+    pools = (keras.layers.Flatten, keras.layers.GlobalAveragePooling2D)
+    flat = [place for place, layer in enumerate(model.layers) if isinstance(layer, pools)]
+    features = keras.Model(model.inputs, [model.layers[place].output for place in flat])
+    head = rebuild_after(model, max(flat), flat, [len(model.layers) - 1])
+    return features, keras.Model(head.inputs, listed(head.output)[0])
 
 
 def image_front(shape: tuple[int, int], magnify: int, mode: str) -> keras.Model:

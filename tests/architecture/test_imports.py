@@ -22,7 +22,7 @@ KNOWN_TO = {
         "serving",
         "stages.",
     ],
-    "tensorflow": ["attribution"],
+    "tensorflow": ["attribution", "training"],
     "shap": ["attribution"],
     "mlflow": ["mlruns", "runs", "registry", "served_model"],
     "optuna": ["search"],

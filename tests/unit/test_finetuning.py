@@ -8,7 +8,7 @@ import pytest
 import toy
 from expressionist import finetuning, prefix
 from expressionist.backbones import BACKBONES, Backbone, Weights, build_backbone
-from expressionist.finetuning import FineTuner, ImageSet, read_image_sets
+from expressionist.finetuning import FineTuner, ImageSet
 from expressionist.metrics import score
 from expressionist.network import image_front
 from expressionist.store import write_array, write_json, write_table
@@ -84,7 +84,10 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
     front = image_front(tuner.training.images.shape[1:3], tuner.magnify, BACKBONES[tuner.backbone].mode)
     images = keras.Input(tuner.training.images.shape[1:])
     seen = keras.Model(backbone.input, [backbone.get_layer(name).output for name in maps])(front(images))
-    seen = [keras.layers.Flatten()(each) for each in (seen if isinstance(seen, list | tuple) else [seen])]
+    flatten = {"places": keras.layers.Flatten, "pooled": keras.layers.GlobalAveragePooling2D}[
+        tuner.network.head
+    ]
+    seen = [flatten()(each) for each in (seen if isinstance(seen, list | tuple) else [seen])]
     initial = [each.astype(np.float64) for each in _as_list(keras.Model(images, seen)(tuner.training.images))]
     centred = [
         (each - part.mean(axis=0).astype(np.float32)) / np.float32(np.sqrt(part.var(axis=0).mean()))
@@ -136,16 +139,17 @@ def assert_same_training(tuned, naive, backbone_weights):
 
 @pytest.mark.usefixtures("toy_backbone")
 @pytest.mark.parametrize(
-    ("depth", "unfrozen", "dropout", "strides"),
+    ("depth", "unfrozen", "dropout", "strides", "head"),
     [
-        (0, [], 0.0, (2, 4)),
-        (2, ["late_pointwise", "late_separable"], 0.0, (4,)),
-        (2, ["late_pointwise", "late_separable"], 0.5, (2, 4)),
-        (5, ["late_pointwise", "late_separable", "branch", "down", "early_pointwise"], 0.3, (2, 4)),
+        (0, [], 0.0, (2, 4), "places"),
+        (0, [], 0.5, (2, 4), "pooled"),
+        (2, ["late_pointwise", "late_separable"], 0.0, (4,), "pooled"),
+        (2, ["late_pointwise", "late_separable"], 0.5, (2, 4), "places"),
+        (5, ["late_pointwise", "late_separable", "branch", "down", "early_pointwise"], 0.3, (2, 4), "places"),
     ],
 )
-def test_the_losses_are_those_of_the_whole_network(tmp_path, depth, unfrozen, dropout, strides):
-    tuner, params = make_tuner(tmp_path, strides=strides), toy.training_params(epochs=3)
+def test_the_losses_are_those_of_the_whole_network(tmp_path, depth, unfrozen, dropout, strides, head):
+    tuner, params = make_tuner(tmp_path, strides=strides, head=head), toy.training_params(epochs=3)
     tuned = fit(tuner, tmp_path, depth, dropout, params)
     assert list(tuned.division.unfrozen) == unfrozen
     backbone = toy.make_backbone((10, 8))
@@ -277,7 +281,7 @@ def test_read_image_sets_never_opens_the_test_images(tmp_path):
     write_json(
         images / "images.json", {side: {"md5": f"md5 of {side}"} for side in ("train", "validation", "test")}
     )
-    sets, tumour_types = read_image_sets(images, split)
+    sets, tumour_types = finetuning._read_image_sets(images, split)
     assert tumour_types == ["A", "B", "C"]
     assert set(sets) == {"train", "validation"}
     assert sets["train"].types.tolist() == [1, 0]

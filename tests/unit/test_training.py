@@ -93,7 +93,7 @@ def take_one_step(ratio, *, weight_decay=0.0, learning_rate=1e-2):
     model = make_model()
     before = {each.path: each.numpy() for each in model.trainable_variables}
     slow = [each for each in model.trainable_variables if "unfrozen" in each.path]
-    optimizer = TwoRateAdamW(slow, ratio, learning_rate=learning_rate, weight_decay=weight_decay)
+    optimizer = TwoRateAdamW(slow, ratio, decay=weight_decay, learning_rate=learning_rate)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
     rows = make_rows()
     model.train_on_batch(rows.activations[0], rows.types)
@@ -205,9 +205,8 @@ def test_every_epoch_shows_every_sample_once_in_another_order():
     rows, seen = make_rows(21), []
     batches = training._Batches(rows, np.arange(21, dtype=np.float32), 8, seed=4)
     for epoch in (0, 1, 0):
-        batches.shuffle(epoch)
-        assert len(batches) == 3
-        taken = [batches[place] for place in range(3)]
+        taken = list(batches.of_epoch(epoch))
+        assert len(taken) == 3
         positions = np.concatenate([weights for _, _, weights in taken]).astype(int)
         assert sorted(positions) == list(range(21))
         for (activations,), types, weights in taken:

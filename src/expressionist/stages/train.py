@@ -7,9 +7,8 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from expressionist.backbones import find_weights
 from expressionist.errors import WeightsError
-from expressionist.finetuning import FineTuner, read_image_sets
+from expressionist.finetuning import open_tuner
 from expressionist.network import assemble
 from expressionist.params import NetworkParams, TrainingParams, WeightsParams
 from expressionist.store import read_json, read_layout, write_json, write_whole
@@ -54,27 +53,15 @@ def run(
     started, clock = datetime.now(UTC), time.perf_counter()
     found = read_json(search)
     best, objective = found["best"], found["objective"]
-    initial, path = find_weights(
-        backbone, weights.source, Path(weights.folder), required=weights.required, seed=weights.seed
+    tuner, tumour_types = open_tuner(
+        backbone, weights, network, split=split, images=images, cache=cache / "prefix"
     )
-    if initial.digest != found["weights"]["digest"]:
+    if tuner.weights.digest != found["weights"]["digest"]:
         raise WeightsError(
             f"{backbone} must start from the weights of its search ({found['weights']['digest'][:12]}), but "
-            f"got {initial.digest[:12]}. Run `dvc repro --force tune@{backbone}`."
+            f"got {tuner.weights.digest[:12]}. Run `dvc repro --force tune@{backbone}`."
         )
-    sets, tumour_types = read_image_sets(images, split)
     laid, scale, _, about = read_layout(layout)
-    tuner = FineTuner(
-        backbone,
-        initial,
-        path,
-        sets["train"],
-        sets["validation"],
-        n_types=len(tumour_types),
-        network=network,
-        weights_seed=weights.seed,
-        cache=cache / "prefix",
-    )
     params = replace(training, learning_rate=best["params"].get("learning_rate", training.learning_rate))
     dropout = best["params"].get("dropout", network.dropout)
     with Progress() as progress:

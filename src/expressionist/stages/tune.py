@@ -9,8 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from expressionist.backbones import find_weights
-from expressionist.finetuning import FineTuner, digest_code, read_image_sets
+from expressionist.finetuning import FineTuner, digest_code, open_tuner
 from expressionist.mlruns import open_experiment, open_store
 from expressionist.params import NetworkParams, SearchParams, TrainingParams, WeightsParams
 from expressionist.search import Outcome, Space, find_best_trial, name_study, run_search
@@ -52,32 +51,20 @@ def run(
         Checkout with `mlruns/`, or an MLflow server to use instead.
     """
     about = read_json(layout / "layout.json")
-    found, path = find_weights(
-        backbone, weights.source, Path(weights.folder), required=weights.required, seed=weights.seed
-    )
-    sets, tumour_types = read_image_sets(images, split)
-    tuner = FineTuner(
-        backbone,
-        found,
-        path,
-        sets["train"],
-        sets["validation"],
-        n_types=len(tumour_types),
-        network=network,
-        weights_seed=weights.seed,
-        cache=cache / "prefix",
+    tuner, tumour_types = open_tuner(
+        backbone, weights, network, split=split, images=images, cache=cache / "prefix"
     )
     depths = search.depths if search.depths is not None else tuple(range(tuner.last_block_depth() + 1))
     space = Space(depths, search.learning_rate, search.dropout)
     params = replace(training, epochs=search.epochs)
     facts = {
         "backbone": backbone,
-        "weights": asdict(found),
+        "weights": asdict(tuner.weights),
         "network": asdict(network),
         "training": asdict(params),
         "objective": search.objective,
         "code": digest_code(),
-        "images": [sets["train"].labelled_digest, sets["validation"].labelled_digest],
+        "images": [tuner.training.labelled_digest, tuner.validation.labelled_digest],
     }
     study = name_study(f"{about['cohort']}-{backbone}", facts, space)
     about_search = {
@@ -85,10 +72,10 @@ def run(
         "backbone": backbone,
         "cohort": about["cohort"],
         "synthetic": about["synthetic"],
-        "weights": {**asdict(found), "random": found.random},
+        "weights": {**asdict(tuner.weights), "random": tuner.weights.random},
         "objective": search.objective,
         "space": asdict(space),
-        "dataset_digest": sets["train"].digest,
+        "dataset_digest": tuner.training.digest,
         # What names the study, beside the space, and no more: how far a study is taken, and where it is
         # stored, may change while it goes on, and MLflow lets no param change. A storage's URL may hold a
         # password, too.
