@@ -3,7 +3,6 @@
 import ast
 import getpass
 import importlib
-import inspect
 import logging
 import os
 import pkgutil
@@ -11,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,23 +83,23 @@ def _make_stage_command(stage: str, run: Callable[..., None] | None) -> Any:  # 
 
     Without `run` the command can only be listed, which must not wait for TensorFlow.
     """
-    parameters = list(inspect.signature(run).parameters.values()) if run else []
-    sections = [item.name for item in parameters if item.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-    paths = [_as_option(item) for item in parameters if item.kind is inspect.Parameter.KEYWORD_ONLY]
+    parameters = list(signature(run).parameters.values()) if run else []
+    sections = [item.name for item in parameters if item.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    paths = [_as_option(item) for item in parameters if item.kind is Parameter.KEYWORD_ONLY]
 
     def command(**options: Any) -> None:  # noqa: ANN401
         if run is not None:
             params = read_params(PARAMS) if sections else None
             run(*(getattr(params, section) for section in sections), **options)
 
-    command.__signature__ = inspect.Signature(paths)  # type: ignore[attr-defined]
+    command.__signature__ = Signature(paths)  # type: ignore[attr-defined]
     command.__doc__ = _read_summary(stage)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     single.command(stage)(command)
     return typer.main.get_command(single)
 
 
-def _as_option(item: inspect.Parameter) -> inspect.Parameter:
+def _as_option(item: Parameter) -> Parameter:
     if item.name in _ENVIRONMENT:
         variable, default = _ENVIRONMENT[item.name]
         hint = Annotated[item.annotation, typer.Option(envvar=variable)]  # type: ignore[name-defined]
@@ -173,6 +173,21 @@ def predict(
         typer.echo(predictions.to_csv(sep="\t", index=False), nl=False)
     else:
         write_table(out, predictions, index=False)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A matrix of expression, of any format that is read.")],
+    labels: Annotated[Path | None, typer.Option(help="A second table with the tumour types.")] = None,
+) -> None:
+    """Say what is in a user's files, what would be refused, and what to write into params.yaml."""
+    from expressionist.inspection import describe_inspection, inspect_files
+
+    found = inspect_files(file, labels)
+    for line in describe_inspection(found):
+        typer.echo(line)
+    if found.problems:
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -9,7 +9,10 @@ from expressionist.errors import CohortError, name_some
 
 LINEAR_UNITS = ("counts", "RSEM", "RPM", "TPM", "FPKM")
 LOG2_UNIT = "log2(x+1)"
-UNITS = (*LINEAR_UNITS, LOG2_UNIT)
+# Neither counts nor their logarithms, such as protein levels by RPPA: values may be negative, and no
+# logarithm is taken.
+AS_IS_UNIT = "as is"
+UNITS = (*LINEAR_UNITS, LOG2_UNIT, AS_IS_UNIT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +24,7 @@ class Cohort:
     name : str
         What the cohort is called in tables, figures and MLflow.
     expression : numpy.ndarray of shape (n_samples, n_genes)
-        float32, in `unit`; finite, and never negative.
+        float32, in `unit`; finite, and never negative unless the unit is `AS_IS_UNIT`.
     samples : pandas.DataFrame of length n_samples
         Indexed by sample id (for TCGA the aliquot barcode), with the columns ``patient`` and ``tumour_type``.
     genes : pandas.DataFrame of length n_genes
@@ -141,6 +144,8 @@ def _check_values(cohort: Cohort) -> None:
             f"Expression must be finite, but {len(bad)} genes have NaN or infinite values: {name_some(bad)}. "
             "Drop these genes or state how missing values are to be filled."
         )
+    if cohort.unit == AS_IS_UNIT:
+        return
     lowest = cohort.expression.min(axis=0)
     bad = cohort.genes.index[lowest < 0]
     if len(bad):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from expressionist.cohort import LINEAR_UNITS, LOG2_UNIT, UNITS
+from expressionist.cohort import AS_IS_UNIT, LINEAR_UNITS, LOG2_UNIT, UNITS
 from expressionist.errors import CohortError
 
 # Genes taken to float64 at a time: 22 MB at 11,000 samples, where the whole matrix would be 1.8 GB.
@@ -13,19 +13,20 @@ _N_GENES_AT_ONCE = 256
 
 
 def to_log2(expression: np.ndarray, unit: str) -> np.ndarray:
-    """Return expression as log2(x+1).
+    """Return expression as log2(x+1), or as it is where its unit asks for no logarithm.
 
     Parameters
     ----------
     expression : numpy.ndarray of shape (n_samples, n_genes)
-        Expression in `unit`, never negative.
+        Expression in `unit`.
     unit : str
         One of `expressionist.cohort.UNITS`.
 
     Returns
     -------
     numpy.ndarray of shape (n_samples, n_genes)
-        float32, in log2(x+1); expression that is in that unit already comes back as it is.
+        float32, in log2(x+1); expression that is in that unit already, or is to be taken as it is, comes back
+        unchanged.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def to_log2(expression: np.ndarray, unit: str) -> np.ndarray:
     >>> to_log2(np.array([[0.0, 1.0, 7.0]], "float32"), "RSEM").tolist()
     [[0.0, 1.0, 3.0]]
     """
-    if unit == LOG2_UNIT:
+    if unit in (LOG2_UNIT, AS_IS_UNIT):
         return expression.astype(np.float32, copy=False)
     if unit not in LINEAR_UNITS:
         raise CohortError(

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from expressionist.backbones import Backbone
-from expressionist.cohort import LOG2_UNIT
+from expressionist.cohort import LINEAR_UNITS
 from expressionist.cut import listed, rebuild_after
 from expressionist.expression import Scale
 from expressionist.layout import Layout
@@ -267,7 +267,7 @@ def assemble(
     scale : Scale
         Bounds per gene, fitted on training rows.
     unit : str
-        Unit of the expression that the network will be given; the logarithm is taken unless it was.
+        Unit of the expression that the network will be given; the logarithm is taken of linear ones only.
     front, prefix : keras.Model
         Painted images → backbone's input → frozen activations.
     trained : keras.Model
@@ -288,7 +288,7 @@ def assemble(
     # A fresh model of the same layers leaves the optimiser behind.
     trained = keras.Model(trained.inputs, trained.output, name=trained.name)
     expression = keras.Input((n_genes,), name="expression")
-    log2 = expression if unit == LOG2_UNIT else Log2(name="log2")(expression)
+    log2 = Log2(name="log2")(expression) if unit in LINEAR_UNITS else expression
     logits = trained(listed(prefix(front(paint(rescale(log2))))))
     return keras.Model(expression, keras.layers.Softmax(name="probabilities")(logits), name="expressionist")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from expressionist.cohort import AS_IS_UNIT
 from expressionist.errors import RegistryError, name_some
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def load_network(folder: Path) -> "Model":
     return keras.saving.load_model(folder / "model.keras", compile=False)
 
 
-def align(table: pd.DataFrame, genes: pd.DataFrame, max_missing: float) -> Aligned:
+def align(table: pd.DataFrame, genes: pd.DataFrame, max_missing: float, *, negative: bool = False) -> Aligned:
     """Bring a user's table into the network's gene order.
 
     A column is the gene whose id it bears; else, for ``SYMBOL|ENTREZ``, the gene whose id stands after the
@@ -141,6 +142,8 @@ def align(table: pd.DataFrame, genes: pd.DataFrame, max_missing: float) -> Align
         Indexed by gene id: ``symbol`` and ``fill``.
     max_missing : float
         Share of `genes` that the table may lack.
+    negative : bool
+        Whether values below 0 are let through.
 
     Returns
     -------
@@ -167,7 +170,7 @@ def align(table: pd.DataFrame, genes: pd.DataFrame, max_missing: float) -> Align
     found = position >= 0
     _refuse_missing(genes.index[~found], len(genes), max_missing)
     expression = np.tile(genes["fill"].to_numpy(np.float32), (len(table), 1))
-    expression[:, found] = _read_values(table.iloc[:, position[found]])
+    expression[:, found] = _read_values(table.iloc[:, position[found]], negative=negative)
     return Aligned(expression, int((~found).sum()), n_by_symbol)
 
 
@@ -214,16 +217,17 @@ def _refuse_missing(missing: pd.Index, n_genes: int, max_missing: float) -> None
         )
 
 
-def _read_values(table: pd.DataFrame) -> np.ndarray:
+def _read_values(table: pd.DataFrame, *, negative: bool) -> np.ndarray:
     numbers = table.to_numpy(np.float64, na_value=np.nan) if _is_numeric(table) else _parse(table)
     with np.errstate(over="ignore", invalid="ignore"):
         values = numbers.astype(np.float32)
     _refuse_columns(
         table, ~np.isfinite(values), "be finite", "empty, NaN or infinite values", "Fill or drop them."
     )
-    _refuse_columns(
-        table, values < 0, "not be negative", "negative values", "Clip them at 0 or check the unit."
-    )
+    if not negative:
+        _refuse_columns(
+            table, values < 0, "not be negative", "negative values", "Clip them at 0 or check the unit."
+        )
     return values
 
 
@@ -280,7 +284,12 @@ def predict(served: Served, network: "Model", table: pd.DataFrame) -> pd.DataFra
             "Give a DataFrame, or dataframe_split or dataframe_records as JSON."
         )
     samples = table[SAMPLE_COLUMN] if SAMPLE_COLUMN in table else table.index
-    aligned = align(table.drop(columns=SAMPLE_COLUMN, errors="ignore"), served.genes, served.missing_genes)
+    aligned = align(
+        table.drop(columns=SAMPLE_COLUMN, errors="ignore"),
+        served.genes,
+        served.missing_genes,
+        negative=served.unit == AS_IS_UNIT,
+    )
     probabilities = np.asarray(network.predict(aligned.expression, batch_size=_BATCH_SIZE, verbose=0))
     types = list(served.tumour_types)
     summary = pd.DataFrame(

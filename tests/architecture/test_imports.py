@@ -31,7 +31,7 @@ KNOWN_TO = {
     "rich": ["stages."],
     "jinja2": ["report"],
     "yaml": ["params"],
-    "sklearn": ["baselines", "layouts.coexpression"],
+    "sklearn": ["baselines", "components", "layouts.coexpression"],
 }
 # Plug-ins: found by their file's name, so they must not lean on each other. What they share is _underscored.
 PLUG_INS = ["sources", "layouts", "stages"]

@@ -62,12 +62,6 @@ def test_source_accepts_its_section(name):
     )
 
 
-@pytest.mark.parametrize("name", source_names())
-def test_needed_files_are_options(name):
-    source = find_source(name)
-    assert set(source.NEEDS_FILES) <= {item.name for item in fields(source.Options)}
-
-
 @pytest.mark.parametrize("name", layout_names())
 def test_layout_accepts_its_section(name):
     parameters = inspect.signature(find_layout(name).place).parameters.values()

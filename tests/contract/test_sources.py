@@ -1,6 +1,7 @@
 """What every source must have; new files in sources/ are picked up by themselves."""
 
 import inspect
+import re
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ def source(request: pytest.FixtureRequest) -> ModuleType:
 
 
 def word(source: ModuleType) -> str:
-    return source.__name__.rpartition(".")[2]
+    return source.__name__.rpartition(".")[2].replace("_", "-")
 
 
 def shipped_options(source: ModuleType) -> dict:
@@ -48,9 +49,18 @@ def test_unknown_option_is_refused(source):
         parse(source.Options, {**shipped_options(source), "colour": "red"}, word(source))
 
 
-def test_needed_files_are_options(source):
-    assert isinstance(source.NEEDS_FILES, tuple)
-    assert set(source.NEEDS_FILES) <= {field.name for field in fields(source.Options)}
+def test_files_are_options(source):
+    options = parse(source.Options, shipped_options(source), word(source))
+    files = source.list_files(options)
+    assert isinstance(files, tuple)
+    assert {file.option for file in files} <= {field.name for field in fields(source.Options)}
+    assert len({file.name for file in files}) == len(files)
+
+
+def test_what_is_downloaded_is_known_by_its_bytes(source):
+    options = parse(source.Options, shipped_options(source), word(source))
+    for file in source.list_files(options):
+        assert not file.is_remote or (file.size and re.fullmatch("[0-9a-f]{32}", file.md5))
 
 
 def test_read_has_the_signature(source):

@@ -9,17 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from expressionist.cohort import AS_IS_UNIT
 from expressionist.sources import table
 
+LARGEST = float(np.finfo(np.float32).max)
 VALUES = arrays(
     np.float32,
     array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=9),
-    elements=st.floats(0, float(np.finfo(np.float32).max), width=32),
-)
+    elements=st.floats(-LARGEST, LARGEST, width=32),
+    # A cohort in which nothing varies is refused.
+).filter(lambda values: bool((values.min(axis=0) < values.max(axis=0)).any()))
 
 
 @settings(max_examples=25, deadline=None)
-@given(VALUES, st.sampled_from([".csv", ".tsv", ".tsv.gz", ".parquet"]), st.booleans())
+@given(VALUES, st.sampled_from([".csv", ".tsv", ".tsv.gz", ".parquet", ".feather", ".xlsx"]), st.booleans())
 def test_values_survive(values, suffix, transposed):
     samples = pd.Index([f"s{i}" for i in range(len(values))], name="sample")
     labels = pd.DataFrame({"tumour_type": ["A", *["B"] * (len(values) - 1)]}, index=samples)
@@ -29,18 +32,23 @@ def test_values_survive(values, suffix, transposed):
         raw = Path(folder)
         if suffix == ".parquet":
             matrix.to_parquet(raw / "expression.parquet")
+        elif suffix == ".feather":
+            matrix.reset_index().to_feather(raw / "expression.feather")
+        elif suffix == ".xlsx":
+            matrix.to_excel(raw / "expression.xlsx")
         else:
             matrix.to_csv(raw / f"expression{suffix}", sep="," if suffix == ".csv" else "\t")
         labels.to_csv(raw / "labels.csv")
         options = table.Options(
             expression=f"x{suffix}",
             genes_in="rows" if transposed else "columns",
+            ids="auto",
             labels="labels.csv",
             sample_column="sample",
             label_column="tumour_type",
             patient_column=None,
             positions=None,
-            unit="TPM",
+            unit=AS_IS_UNIT,
             smallest_type=1,
         )
         cohort, _ = table.read(options, raw)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expressionist.cohort import UNITS, Cohort
+from expressionist.cohort import AS_IS_UNIT, UNITS, Cohort
 from expressionist.errors import CohortError
 
 
@@ -74,7 +74,7 @@ def test_taking_nothing_is_refused(cohort):
 
 
 def test_unknown_unit(cohort):
-    with refuse("unit must be one of counts, RSEM, RPM, TPM, FPKM, log2(x+1), but got 'CPM'"):
+    with refuse("unit must be one of counts, RSEM, RPM, TPM, FPKM, log2(x+1), as is, but got 'CPM'"):
         replace(cohort, unit="CPM")
 
 
@@ -161,6 +161,7 @@ def test_negative_values(cohort):
     expression[0, [0, 2]] = [-0.25, -0.5]
     with refuse("Expression in TPM must not be negative, but 2 genes go down to -0.5: 7157, 10431."):
         replace(cohort, expression=expression)
+    assert replace(cohort, expression=expression, unit=AS_IS_UNIT).expression.min() == -0.5
 
 
 def test_messages_name_five_genes_at_most():

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from expressionist.cohort import LINEAR_UNITS, LOG2_UNIT
+from expressionist.cohort import AS_IS_UNIT, LINEAR_UNITS, LOG2_UNIT
 from expressionist.errors import CohortError
 from expressionist.expression import Scale, choose_genes, to_log2
 
@@ -17,9 +17,10 @@ def test_linear_units_become_log2(unit):
     np.testing.assert_allclose(log2, [[0, 1, 2], [3, 10, np.log2(1e6 + 1)]], rtol=1e-6)
 
 
-def test_log2_unit_is_left_alone():
+@pytest.mark.parametrize("unit", [LOG2_UNIT, AS_IS_UNIT])
+def test_units_without_a_logarithm_to_take_are_left_alone(unit):
     expression = np.array([[0.5, 12.25]], np.float32)
-    np.testing.assert_array_equal(to_log2(expression, LOG2_UNIT), expression)
+    np.testing.assert_array_equal(to_log2(expression, unit), expression)
 
 
 def test_to_log2_leaves_its_input_alone():

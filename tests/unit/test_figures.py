@@ -81,14 +81,24 @@ def draw_every(crowding: np.ndarray, comparison: pd.DataFrame) -> dict[str, Figu
         "chromosomes": figures.draw_chromosomes(
             pixel, np.array(["1", "X", None, "10"] * 5)[: len(pixel)], shape
         ),
+        "components": figures.draw_components(
+            np.random.default_rng(0).normal(size=(30, 2)),
+            [0.5, 0.25],
+            {"few": np.array(["a", "b", "$c_1$"] * 10), "more": np.array([f"g{k % 15}" for k in range(30)])},
+        ),
         "confusion": figures.draw_confusion(counts, TYPES),
         "crowding": figures.draw_crowding(crowding),
         "deltas": figures.draw_deltas(gaps, median_limit=0.01, p95_limit=0.05),
         "depths": figures.draw_depths(pd.DataFrame({"backbone": ["vgg19"], "depth": [0], "deepest": [0]})),
         "forest": figures.draw_forest(comparison, label="macro-F1"),
+        "kept": figures.draw_kept({"ACC": 9, "READ": 2, "UVM": 1}, {"ACC": 8, "READ": 2}),
+        "library sizes": figures.draw_library_sizes(
+            np.geomspace(1e5, 1e7, 9), np.array(["ACC", "READ", "UVM"] * 3), "counts"
+        ),
         "markers": figures.draw_markers(
             pixel, np.array(["ACC, READ", "", np.nan, ""] * 5, object)[: len(pixel)], TYPES, shape
         ),
+        "missing": figures.draw_missing({"ACC": 0, "READ": 366}, 1071),
         "preview": figures.draw_preview(np.zeros((3, *shape)), TYPES, crowding),
         "recalls": figures.draw_recalls(
             pd.DataFrame({"type": TYPES, "n_samples": [3, 0, 9], "recall": [1.0, np.nan, 0.5]})

@@ -30,7 +30,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 def test_help_lists_every_stage_and_every_other_command(call) -> None:
     code, said, _ = call("--help")
     assert code == 0
-    for name in (*NAMES, "promote", "models", "predict"):
+    for name in (*NAMES, "promote", "models", "predict", "inspect"):
         assert f" {name} " in said
 
 

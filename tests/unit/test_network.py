@@ -6,7 +6,7 @@ import pytest
 
 import toy
 from expressionist.backbones import Backbone, build_backbone, randomise
-from expressionist.cohort import LOG2_UNIT
+from expressionist.cohort import AS_IS_UNIT, LOG2_UNIT
 from expressionist.cut import articulation_points, bridge, divide, listed, weighted_layers
 from expressionist.errors import ParamsError
 from expressionist.expression import to_log2
@@ -405,7 +405,7 @@ def test_features_that_never_vary_do_not_make_nan():
 # --- the whole
 
 
-@pytest.mark.parametrize("unit", ["RSEM", LOG2_UNIT])
+@pytest.mark.parametrize("unit", ["RSEM", LOG2_UNIT, AS_IS_UNIT])
 @pytest.mark.parametrize("depth", [0, 3])
 def test_the_assembled_network_is_its_parts_one_after_the_other(layout, scale, unit, depth):
     front, division, model = make_parts(depth)

@@ -12,6 +12,7 @@ import pytest
 from tests.toy import make_cohort
 
 from expressionist import store
+from expressionist.figures import draw_samples
 from expressionist.metrics import confusion, per_type, score
 from expressionist.params import (
     AttributionParams,
@@ -258,7 +259,7 @@ def test_rules_of_a_read_cohort_become_rows_of_one_table() -> None:
         "types": {"read": {"T0": 6, "T1": 4}, "kept": {"T0": 8}},
     }
     split = pd.DataFrame({"tumour_type": ["T0"], "split": ["train"]})
-    part = describe_cohort(quality, split, Marks())
+    part = describe_cohort(quality, Marks().show(draw_samples(split), "samples"))
     rules, types = part.tables
     assert rules.rows["of"].tolist() == ["samples", "genes", "values"]
     assert rules.rows["n"].tolist() == [2, 1, 3]

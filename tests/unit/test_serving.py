@@ -77,6 +77,11 @@ def test_what_is_no_expression_is_refused(value: object, message: str) -> None:
         align(pd.DataFrame({"TP53": [1.0, value], "KRAS": [1.0, 2.0]}), GENES, 0.8)
 
 
+def test_values_below_0_pass_where_the_unit_has_them() -> None:
+    frame = pd.DataFrame({"TP53": [-0.5], "KRAS": [2.0]})
+    np.testing.assert_array_equal(align(frame, GENES, 0.8, negative=True).expression[:, :2], [[-0.5, 2.0]])
+
+
 def test_numbers_that_came_as_text_are_numbers() -> None:
     frame = pd.DataFrame({"TP53": ["3.5"], "KRAS": [2]})
     np.testing.assert_array_equal(align(frame, GENES, 0.8).expression[:, :2], [[3.5, 2.0]])

@@ -8,6 +8,7 @@ import anndata
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import scipy.sparse
 
@@ -19,6 +20,7 @@ from expressionist.sources import table
 DEFAULTS = {
     "expression": "lungs.csv",
     "genes_in": "columns",
+    "ids": "auto",
     "labels": None,
     "sample_column": "sample",
     "label_column": "tumour_type",
@@ -27,7 +29,7 @@ DEFAULTS = {
     "unit": "TPM",
     "smallest_type": 1,
 }
-GENES = ["TP53|7157", "EGFR", "?|10357"]
+GENES = ["TP53|7157", "EGFR|1956", "?|10357"]
 SAMPLES = ["s1", "s2", "s3", "s4"]
 LABELS = pd.DataFrame({"tumour_type": ["A", "A", "B", "B"], "who": ["p1", "p1", "p2", "p3"]}, index=SAMPLES)
 # What float32 cannot hold exactly in few decimals, the largest, the smallest, and a subnormal one.
@@ -69,6 +71,60 @@ def write_transposed_parquet(raw: Path) -> dict:
     return {"genes_in": "rows", "labels": "labels.parquet"}
 
 
+def write_zstd(raw: Path) -> dict:
+    text = LABELS.join(frame()).rename_axis("sample").to_csv()
+    (raw / "expression.csv.zst").write_bytes(pa.compress(text.encode(), codec="zstd", asbytes=True))
+    return {}
+
+
+def write_feather(raw: Path) -> dict:
+    LABELS.join(frame()).rename_axis("sample").reset_index().to_feather(raw / "expression.feather")
+    return {}
+
+
+def write_transposed_feather(raw: Path) -> dict:
+    frame().T.rename_axis("gene").reset_index().to_feather(raw / "expression.feather")
+    LABELS.rename_axis("sample").reset_index().to_feather(raw / "labels.feather")
+    return {"genes_in": "rows", "labels": "labels.feather"}
+
+
+def write_workbook(raw: Path) -> dict:
+    LABELS.join(frame()).rename_axis("sample").to_excel(raw / "expression.xlsx")
+    return {}
+
+
+def write_transposed_workbook(raw: Path) -> dict:
+    frame().T.rename_axis("gene").to_excel(raw / "expression.xlsx")
+    LABELS.rename_axis("sample").to_excel(raw / "labels.xlsx")
+    return {"genes_in": "rows", "labels": "labels.xlsx"}
+
+
+def write_unnamed_index(raw: Path) -> dict:
+    """As pandas writes a frame whose index has no name: the first column is called nothing."""
+    frame().rename_axis(None).to_csv(raw / "expression.csv")
+    LABELS.rename_axis("sample").to_csv(raw / "labels.csv")
+    return {"labels": "labels.csv"}
+
+
+def write_10x(
+    raw: Path, *, group: str = "matrix", ids: str = "features/id", names: str = "features/name"
+) -> dict:
+    sparse = scipy.sparse.csr_matrix(VALUES)
+    with h5py.File(raw / "expression.h5", "w") as file:
+        for name in ("data", "indices", "indptr"):
+            file[f"{group}/{name}"] = getattr(sparse, name)
+        file[f"{group}/shape"] = VALUES.shape[::-1]
+        file[f"{group}/barcodes"] = np.array(SAMPLES, "S")
+        file[f"{group}/{ids}"] = np.array(GENES, "S")
+        file[f"{group}/{names}"] = np.array(["TP53", "EGFR", "?"], "S")
+    LABELS.rename_axis("sample").to_csv(raw / "labels.csv")
+    return {"labels": "labels.csv"}
+
+
+def write_old_10x(raw: Path) -> dict:
+    return write_10x(raw, group="GRCh37", ids="genes", names="gene_names")
+
+
 def write_h5ad(raw: Path) -> dict:
     anndata.AnnData(VALUES, obs=LABELS, var=pd.DataFrame(index=GENES)).write_h5ad(raw / "expression.h5ad")
     return {}
@@ -85,27 +141,41 @@ WRITERS = {
     "csv.gz": lambda raw: write_text(raw, ".csv.gz", ","),
     "tsv": lambda raw: write_text(raw, ".tsv", "\t"),
     "txt.gz": lambda raw: write_text(raw, ".txt.gz", "\t"),
+    "csv.zst": write_zstd,
     "transposed csv": write_transposed,
+    "csv with an index without name": write_unnamed_index,
     "parquet": write_parquet,
     "transposed parquet": write_transposed_parquet,
+    "feather": write_feather,
+    "transposed feather": write_transposed_feather,
+    "xlsx": write_workbook,
+    "transposed xlsx": write_transposed_workbook,
+    "10x": write_10x,
+    "10x before version 3": write_old_10x,
     "h5ad": write_h5ad,
     "transposed sparse h5ad": write_transposed_sparse_h5ad,
 }
 
 
+@pytest.mark.parametrize("genes_in", ["stated", "auto"])
 @pytest.mark.parametrize("form", WRITERS)
-def test_every_format_gives_the_same_cohort_bit_for_bit(tmp_path, form):
+def test_every_format_gives_the_same_cohort_bit_for_bit(tmp_path, form, genes_in):
     changed = WRITERS[form](tmp_path)
+    stated = changed.get("genes_in", "columns")
+    changed |= {"genes_in": "auto"} if genes_in == "auto" else {}
     cohort, quality = read(tmp_path, patient_column="who", **changed)
     assert cohort.expression.tobytes() == VALUES.tobytes()
     assert cohort.expression.dtype == np.float32
     assert list(cohort.samples.index) == SAMPLES
     assert list(cohort.samples["tumour_type"]) == ["A", "A", "B", "B"]
     assert list(cohort.samples["patient"]) == ["p1", "p1", "p2", "p3"]
-    assert list(cohort.genes.index) == ["7157", "EGFR", "10357"]
+    assert list(cohort.genes.index) == ["7157", "1956", "10357"]
     assert list(cohort.genes["symbol"]) == ["TP53", "EGFR", "?"]
     assert (cohort.name, cohort.unit, cohort.synthetic) == ("lungs", "TPM", False)
     assert quality["types"]["kept"] == {"A": 2, "B": 2}
+    assert quality["read"]["genes_in"] == stated
+    assert quality["read"]["ids"] == "SYMBOL|ENTREZ"
+    assert (quality["read"]["because"] == "stated") == (genes_in == "stated" and "10x" not in form)
 
 
 def test_without_a_patient_column_every_sample_is_a_patient(tmp_path):
@@ -133,11 +203,79 @@ def test_small_types_are_dropped_and_counted(tmp_path):
 
 
 def test_entrez_ids_take_symbol_and_place_from_positions(tmp_path):
-    (tmp_path / "expression.csv").write_text(GOOD.replace("g1", "7157"))
+    (tmp_path / "expression.csv").write_text(GOOD.replace("g1", "7157").replace("g2", "1956"))
     (tmp_path / "positions.tsv").write_text("entrez\tsymbol\tchromosome\tstart\n7157\tTP53\t17\t7565097\n")
     cohort, quality = read(tmp_path, positions="positions.tsv")
     assert cohort.genes.loc["7157"].tolist() == ["TP53", "17", 7565097.0]
-    assert quality["genes"]["without_position"]["examples"] == ["g2"]
+    assert quality["genes"]["without_position"]["examples"] == ["1956"]
+
+
+ENSEMBL = "sample,tumour_type,ENSG00000141510.18,ENSG00000146648.5_PAR_Y\ns1,A,1,2\ns2,B,3,4\n"
+
+
+def test_versions_are_cut_off_ensembl_ids_and_kept(tmp_path):
+    (tmp_path / "expression.csv").write_text(ENSEMBL)
+    cohort, quality = read(tmp_path)
+    assert list(cohort.genes.index) == ["ENSG00000141510", "ENSG00000146648_PAR_Y"]
+    assert list(cohort.genes["id_with_version"]) == ["ENSG00000141510.18", "ENSG00000146648.5_PAR_Y"]
+    assert quality["read"]["ids"] == "ensembl"
+    assert quality["genes"]["rules"][-1]["n"] == 2
+
+
+def test_other_ids_are_taken_as_they_are(tmp_path):
+    (tmp_path / "expression.csv").write_text(ENSEMBL.replace("ENSG00000146648.5_PAR_Y", "1-Mar"))
+    cohort, quality = read(tmp_path, ids="other")
+    assert list(cohort.genes.index) == ["ENSG00000141510.18", "1-Mar"]
+
+
+@pytest.mark.parametrize(
+    ("names", "kind", "stated"),
+    [
+        (["TP53", "C1orf112", "HLA-A"], "symbol", "symbol"),
+        (["7157", "1956", "3105"], "entrez", "entrez"),
+        (["ENSG00000141510", "ENSG00000146648", "ENSMUSG00000059552"], "ensembl", "ensembl"),
+        (["hsa-let-7a-1", "hsa-mir-21", "MIMAT0000076"], "mirna", "mirna"),
+        (["14-3-3_epsilon", "4E-BP1_pS65", "ATM"], "other", "symbol"),
+    ],
+)
+def test_kinds_of_ids_are_told_and_may_be_stated(tmp_path, names, kind, stated):
+    text = f"sample,tumour_type,{','.join(names)}\ns1,A,1,2,3\ns2,B,4,5,6\n"
+    (tmp_path / "expression.csv").write_text(text)
+    for ids in ("auto", stated):
+        cohort, quality = read(tmp_path, ids=ids)
+        assert quality["read"]["ids"] == kind
+        assert list(cohort.genes.index) == names
+    if kind != "other":
+        with pytest.raises(CohortError, match="must be of the stated kind"):
+            read(tmp_path, ids="mirna" if kind != "mirna" else "ensembl")
+
+
+def test_a_few_strays_among_ids_are_kept_and_counted(tmp_path):
+    names = [f"ENSG{n:011d}" for n in range(199)] + ["__no_feature"]
+    rows = "".join(
+        f"s{i},{kind},{','.join(str(i + n) for n in range(200))}\n" for i, kind in enumerate("AB", 1)
+    )
+    (tmp_path / "expression.csv").write_text(f"sample,tumour_type,{','.join(names)}\n{rows}")
+    _, quality = read(tmp_path)
+    assert quality["read"]["ids"] == "ensembl"
+    assert quality["genes"]["rules"][0] == {
+        "rule": "gene id of another kind than the rest (kept)",
+        "n": 1,
+        "examples": ["__no_feature"],
+    }
+
+
+def test_proteins_may_be_negative(tmp_path):
+    (tmp_path / "expression.csv").write_text(GOOD.replace("8", "-0.5"))
+    cohort, _ = read(tmp_path, unit="as is")
+    assert cohort.expression[3].tolist() == [7, -0.5]
+
+
+def test_a_constant_gene_is_kept_and_counted(tmp_path):
+    (tmp_path / "expression.csv").write_text("sample,tumour_type,g1,g2\ns1,A,1,2\ns2,B,1,4\n")
+    cohort, quality = read(tmp_path)
+    assert cohort.expression.shape == (2, 2)
+    assert quality["values"]["rules"][0]["examples"] == ["g1"]
 
 
 def test_byte_order_mark_windows_lines_and_quotes(tmp_path):
@@ -304,7 +442,7 @@ def test_refuses_bad_pairs_of_files(tmp_path, case):
 
 
 def test_refuses_a_patient_of_two_types(tmp_path):
-    (tmp_path / "expression.csv").write_text("sample,who,tumour_type,g1\ns1,p,A,1\ns2,p,B,1\n")
+    (tmp_path / "expression.csv").write_text("sample,who,tumour_type,g1\ns1,p,A,1\ns2,p,B,2\n")
     with pytest.raises(CohortError, match="A patient must have one tumour type"):
         read(tmp_path, patient_column="who")
 
@@ -328,8 +466,8 @@ def test_refuses_files_that_are_none(tmp_path):
     ("name", "content", "sentence"),
     [
         ("expression.xls", b"1", "must be a file .csv, .* but got expression.xls"),
-        ("expression.parquet", b"no parquet at all", "must be a Parquet file, but got"),
-        ("expression.h5ad", b"no hdf5 at all", "must be readable from start to end, but got"),
+        ("expression.parquet", b"no parquet at all", "must be a Parquet file, as its name says, but got"),
+        ("expression.h5ad", b"no hdf5 at all", "must be an HDF5 file, as its name says, but got something"),
     ],
 )
 def test_refuses_other_formats(tmp_path, name, content, sentence):

@@ -193,6 +193,22 @@ def test_positions_by_entrez_then_by_symbol(tmp_path):
     assert cohort.genes.loc["7157", "symbol"] == "TP53"
     assert cohort.genes["start"].isna().sum() == 2
     assert quality["genes"]["without_position"]["examples"] == ["10357", "hsa-let-7a-1"]
+    about = quality["genes"]["positions"]
+    assert (about["format"], about["build"], about["file"]) == ("table", None, "positions.csv")
+
+
+def test_genes_that_share_a_symbol_stay_and_are_counted(tmp_path):
+    _, quality = read(write(tmp_path))
+    entry = rule(quality["genes"]["rules"], "shares its symbol")
+    assert (entry["n"], entry["n_kept"]) == (0, 2)
+    assert entry["examples"] == ["SLC35E2 (728661)", "SLC35E2 (9906)"]
+
+
+def test_genes_go_from_a_matrix_of_more_rows_than_a_block(tmp_path):
+    aliquots = [(f"TCGA-AA-{i:04d}-01A-11R-A001-07", f"T{i % 2}", "x") for i in range(600)]
+    cells = {(1, 5): "NA", (3, 7): "NA"}
+    cohort, _ = read(write(tmp_path, aliquots=aliquots, values=cells))
+    np.testing.assert_array_equal(cohort.expression, np.add.outer(10.0 * np.arange(600), [0, 2, 4]))
 
 
 def test_columns_of_the_samples_table_win_over_the_barcode_unless_empty(tmp_path):

@@ -13,6 +13,7 @@ from expressionist.figures.attributions import (
 from expressionist.figures.drawing import DPI, PADDING, stamp
 from expressionist.figures.images import draw_chromosomes, draw_crowding, draw_markers, draw_preview
 from expressionist.figures.learning import draw_depths, draw_search, draw_training
+from expressionist.figures.quality import draw_components, draw_kept, draw_library_sizes, draw_missing
 from expressionist.figures.scores import (
     draw_confusion,
     draw_forest,
@@ -26,12 +27,16 @@ __all__ = [
     "PADDING",
     "draw_attribution",
     "draw_chromosomes",
+    "draw_components",
     "draw_confusion",
     "draw_crowding",
     "draw_deltas",
     "draw_depths",
     "draw_forest",
+    "draw_kept",
+    "draw_library_sizes",
     "draw_markers",
+    "draw_missing",
     "draw_preview",
     "draw_recalls",
     "draw_recovery_controls",

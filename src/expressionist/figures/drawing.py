@@ -131,6 +131,22 @@ def write_beside(axes: Axes, place: float, text: str) -> None:
     )
 
 
+def write_above(axes: Axes, place: float, height: float, text: str) -> None:
+    """Write a number above a bar."""
+    axes.annotate(
+        text, (place, height), (0, 2), textcoords="offset points", ha="center", fontsize=7, color=INK
+    )
+
+
+def name_bars(axes: Axes, names: Sequence[str]) -> None:
+    """Name bars that stand at 0, 1, ...; many names stand upright."""
+    many = len(names) > 12
+    axes.set_xticks(
+        range(len(names)), names, rotation=90 if many else 0, fontsize=8 if many else 9, parse_math=False
+    )
+    axes.set_xlim(-0.6, len(names) - 0.4)
+
+
 def colour_map(name: str) -> Colormap:
     """Return a colour map that shows pixels without a gene in `PADDING`."""
     return colormaps[name].with_extremes(bad=PADDING)

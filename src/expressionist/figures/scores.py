@@ -18,8 +18,10 @@ from expressionist.figures.drawing import (
     SKY,
     VERMILION,
     add_key,
+    name_bars,
     new_figure,
     tidy,
+    write_above,
     write_beside,
 )
 
@@ -50,27 +52,12 @@ def draw_samples(samples: pd.DataFrame) -> Figure:
     for side in sorted(map(str, counts), key=[*_SPLITS, *map(str, counts)].index):
         axes.bar(places, counts[side], bottom=bottom, width=0.74, color=_SPLITS.get(side, BLUE), label=side)
         bottom += counts[side].to_numpy()
-    for place, total in zip(places, bottom, strict=True):
-        axes.annotate(
-            f"{int(total)}",
-            (place, total),
-            (0, 2),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7,
-            color=INK,
-        )
-    _name_types(axes, [str(name) for name in counts.index])
+    for place, total in enumerate(bottom.tolist()):
+        write_above(axes, place, total, f"{int(total)}")
+    name_bars(axes, [str(name) for name in counts.index])
     if counts.shape[1] > 1:
         add_key(axes, loc="upper right")
     return figure
-
-
-def _name_types(axes: Axes, names: Sequence[str]) -> None:
-    rotation = 90 if len(names) > 12 else 0
-    size = 8 if len(names) > 12 else 9
-    axes.set_xticks(range(len(names)), names, rotation=rotation, fontsize=size, parse_math=False)
-    axes.set_xlim(-0.6, len(names) - 0.4)
 
 
 def draw_confusion(counts: np.ndarray, tumour_types: Sequence[str]) -> Figure:
@@ -195,7 +182,7 @@ def draw_recalls(per_type: pd.DataFrame) -> Figure:
     axes.vlines(places, low, high, color=INK, linewidth=1)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylim(0, 1.02)
-    _name_types(axes, [f"{name} ({n})" for name, n in zip(rows["type"], rows["n_samples"], strict=True)])
+    name_bars(axes, [f"{name} ({n})" for name, n in zip(rows["type"], rows["n_samples"], strict=True)])
     return figure
 
 

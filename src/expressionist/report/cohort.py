@@ -5,17 +5,15 @@ from typing import Any
 
 import pandas as pd
 
-from expressionist.figures import draw_samples
-from expressionist.report.content import Part, Table
-from expressionist.report.marks import Marks
+from expressionist.report.content import Part, Picture, Table
 from expressionist.report.tables import format_value, spell
 
-_ENTRY = ("rule", "n", "examples", "by_type")
+_ENTRY = ("rule", "n", "examples", "by_type", "fate")
 # Shown elsewhere: in the banner, under "What was run", or as the figure of samples.
 _TOLD = frozenset({"synthetic", "cohort", "unit", "n_samples_per_type"})
 
 
-def describe_cohort(quality: Mapping[str, Any], split: pd.DataFrame, marks: Marks) -> Part:
+def describe_cohort(quality: Mapping[str, Any], picture: Picture) -> Part:
     """Describe a cohort by its quality.json.
 
     Parameters
@@ -23,10 +21,8 @@ def describe_cohort(quality: Mapping[str, Any], split: pd.DataFrame, marks: Mark
     quality : mapping
         Content of quality.json. Every source has its own keys: numbers become facts, mappings of numbers
         folded tables, and entries with a ``rule`` rows of the table of rules.
-    split : pandas.DataFrame of length n_samples
-        Columns ``tumour_type`` and ``split``.
-    marks : Marks
-        What figures must say.
+    picture : Picture
+        The samples of each tumour type.
 
     Returns
     -------
@@ -35,13 +31,9 @@ def describe_cohort(quality: Mapping[str, Any], split: pd.DataFrame, marks: Mark
     """
     kept = {key: value for key, value in quality.items() if key not in _TOLD}
     rules = pd.DataFrame(_list_rules(kept))
-    picture = marks.show(
-        draw_samples(split),
-        "Number of samples per tumour type, by side of the split",
-        "Samples per tumour type. All samples of a patient stand on one side of the split.",
-    )
     tables = [_tabulate_rules(rules)] if len(rules) else []
-    return Part(facts=_state_facts(kept), pictures=[picture], tables=[*tables, *_tabulate_counts(kept)])
+    facts = _state_facts(kept) | _state_positions(quality)
+    return Part(facts=facts, pictures=[picture], tables=[*tables, *_tabulate_counts(kept)])
 
 
 def _list_rules(quality: Mapping[str, Any], of: str = "") -> Iterator[dict[str, Any]]:
@@ -96,6 +88,14 @@ def _state_facts(quality: Mapping[str, Any], of: str = "") -> dict[str, object]:
         elif not isinstance(value, Mapping | list) and not of:
             facts[spell(key)] = format_value(value, "share" if key.endswith("_share") else key)
     return facts
+
+
+def _state_positions(quality: Mapping[str, Any]) -> dict[str, object]:
+    about = quality.get("genes", {}).get("positions")
+    if not about:
+        return {}
+    build = f"build {about['build']}" if about["build"] else "build not stated"
+    return {"Gene positions": f"{about['file']} ({about['format']}, {build})"}
 
 
 def _tabulate_counts(quality: Mapping[str, Any]) -> Iterator[Table]:

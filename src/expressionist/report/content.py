@@ -119,13 +119,13 @@ class TypePart:
 
 @dataclass(frozen=True)
 class ReportContent:
-    """Everything the report shows; a section left at None is left out of the page and its navigation.
+    """Everything a page shows; a section left at None is left out of it and its navigation.
 
     Parameters
     ----------
     title : str
         Heading of the page.
-    run : Part
+    run : Part, optional
         What was run: cohort, unit, digest of the parameters, git commit, backbones, weights.
     synthetic : bool
         Whether the cohort was simulated; the page then says so above everything else.
@@ -133,20 +133,25 @@ class ReportContent:
         Backbones that started from random weights; the page then says so above everything else.
     verdict : Verdict, optional
         Who won.
-    cohort, images, comparison, search, errors, training, attributions, cross_check : Part, optional
-        The sections in the order of the page.
+    cohort, missing, library_sizes, components : Part, optional
+        The sections about the cohort, in the order of the page.
+    images, comparison, search, errors, training, attributions, cross_check : Part, optional
+        The sections about the networks, likewise.
     types : sequence of TypePart
         Below the attributions, one per tumour type.
-    limits : sequence of str
-        Limits of this run, beside those that always hold.
+    limits : sequence of str, optional
+        Limits of this run, beside those that always hold; None where there is no network.
     """
 
     title: str
-    run: Part
+    run: Part | None = None
     synthetic: bool = False
     random_weights: Sequence[str] = ()
     verdict: Verdict | None = None
     cohort: Part | None = None
+    missing: Part | None = None
+    library_sizes: Part | None = None
+    components: Part | None = None
     images: Part | None = None
     comparison: Part | None = None
     search: Part | None = None
@@ -155,4 +160,4 @@ class ReportContent:
     attributions: Part | None = None
     types: Sequence[TypePart] = ()
     cross_check: Part | None = None
-    limits: Sequence[str] = ()
+    limits: Sequence[str] | None = ()

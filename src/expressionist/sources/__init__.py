@@ -1,4 +1,4 @@
-"""Sources of cohorts: one dataset per file; the file's name is the word for it in params.yaml."""
+"""Sources of cohorts: one dataset per file, whose name, with hyphens, is the word for it in params.yaml."""
 
 import pkgutil
 from importlib import import_module
@@ -17,10 +17,11 @@ def source_names() -> list[str]:
 
     Examples
     --------
-    >>> "embedded" in source_names()
-    True
+    >>> "embedded" in source_names(), "pancan-mrna" in source_names()
+    (True, True)
     """
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    modules = [module.name for module in pkgutil.iter_modules(__path__)]
+    return sorted(name.replace("_", "-") for name in modules if not name.startswith("_"))
 
 
 def find_source(name: str) -> ModuleType:
@@ -34,7 +35,7 @@ def find_source(name: str) -> ModuleType:
     Returns
     -------
     module
-        It has ``Options``, ``NEEDS_FILES`` and ``read(options, raw)``.
+        It has ``Options``, ``list_files(options)`` and ``read(options, raw)``.
 
     Raises
     ------
@@ -43,7 +44,8 @@ def find_source(name: str) -> ModuleType:
 
     Examples
     --------
-    >>> find_source("embedded").NEEDS_FILES
+    >>> embedded = find_source("embedded")
+    >>> embedded.list_files(embedded.Options())
     ()
     """
     if name not in source_names():
@@ -51,4 +53,4 @@ def find_source(name: str) -> ModuleType:
             f"cohort: source must be one of {', '.join(source_names())}, but got {name!r}. "
             "Choose one, or add a file of that name to expressionist/sources."
         )
-    return import_module(f"{__name__}.{name}")
+    return import_module(f"{__name__}.{name.replace('-', '_')}")

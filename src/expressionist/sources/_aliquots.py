@@ -1,19 +1,21 @@
 """Aliquots of TCGA: labelled by barcode, chosen by sample type, one for each sample.
 
 A barcode reads ``TCGA-TSS-PATIENT-SAMPLE+VIAL-PORTION+ANALYTE-PLATE-CENTER``: its first 12 characters name
-the patient, characters 14 and 15 the sample type (01 primary, 03 blood-derived, 06 metastatic, 11 normal).
+the patient, characters 14 and 15 the sample type (01 primary, 03 blood-derived, 06 metastatic, 11 normal),
+characters 22 to 25 the plate.
 Tables of columns are indexed by barcode and hold ``column``, the position in the expression file, beside what
 the samples table says.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from expressionist.errors import CohortError, name_some
+from expressionist.errors import CohortError, ParamsError, name_some
 from expressionist.sources._quality import count_dropped, count_types
 from expressionist.sources._tables import NO_TEXT, need_columns, read_texts
 
@@ -21,19 +23,68 @@ from expressionist.sources._tables import NO_TEXT, need_columns, read_texts
 BOOKKEEPING = ("column", "sample", "spare")
 # Which characters of a barcode stand for what the samples table may leave out.
 _IN_BARCODE = {"patient": slice(0, 12), "sample_type_code": slice(13, 15)}
+# The batch that the quality page looks for. Nothing else depends on it, and a barcode may end before it.
+_PLATE = slice(21, 25)
+
+
+@dataclass(frozen=True)
+class AliquotRules:
+    """Which samples and genes of a TCGA file stay; the last of the options of each source that reads one.
+
+    Parameters
+    ----------
+    sample_types : tuple of str
+        Codes of the sample types to keep (characters 14 and 15 of a barcode).
+    more_sample_types : mapping of str to list of str
+        Further codes to keep, by tumour type.
+    aliquots : str
+        ``first`` or ``mean`` of several aliquots of one sample.
+    missing : str
+        ``drop`` or ``zero``: what becomes of genes with no value in some kept sample.
+    unnamed : str
+        ``keep`` or ``drop``: what becomes of genes whose symbol is ``?``.
+    smallest_type : int
+        Least number of patients of a tumour type.
+
+    Raises
+    ------
+    ParamsError
+        If the further codes of a type are no list of texts.
+    """
+
+    sample_types: tuple[str, ...]
+    more_sample_types: Mapping[str, list[str]]
+    aliquots: str = field(metadata={"words": ("first", "mean")})
+    missing: str = field(metadata={"words": ("drop", "zero")})
+    unnamed: str = field(metadata={"words": ("keep", "drop")})
+    smallest_type: int = field(metadata={"range": (1, float("inf"))})
+
+    def __post_init__(self) -> None:
+        for name, codes in self.more_sample_types.items():
+            if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
+                raise ParamsError(
+                    f"more_sample_types: {name} must be a list of quoted codes, but got {codes!r}. "
+                    'Write it like SKCM: ["06"].'
+                )
 
 
 def label_columns(
-    header: list[str], path: Path, samples_path: Path
+    header: Sequence[str], n_before: int, path: Path, table: pd.DataFrame, table_path: Path
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Give every column of the expression its row of the samples table.
 
     Parameters
     ----------
-    header : list of str
-        The header of the expression file; all but its first cell are barcodes, and repeats are allowed.
-    path, samples_path : pathlib.Path
-        The expression file, for messages, and the samples table.
+    header : sequence of str
+        The header of the expression file; repeats are allowed.
+    n_before : int
+        Number of cells before the first barcode.
+    path : pathlib.Path
+        The expression file, for messages.
+    table : pandas.DataFrame
+        With ``barcode``, ``tumour_type``, ``patient``, ``sample_type_code`` and what else there is.
+    table_path : pathlib.Path
+        Where it comes from, for messages.
 
     Returns
     -------
@@ -45,10 +96,9 @@ def label_columns(
     Raises
     ------
     CohortError
-        If the samples table is malformed or has no barcode in common with the expression.
+        If a column has no barcode, or none of them is labelled.
     """
-    table = _read_samples(samples_path)
-    columns = pd.DataFrame({"barcode": header[1:], "column": range(1, len(header))})
+    columns = pd.DataFrame({"barcode": header[n_before:], "column": range(n_before, len(header))})
     empty = columns.loc[columns["barcode"] == "", "column"]
     if len(empty):
         raise CohortError(
@@ -57,7 +107,7 @@ def label_columns(
         )
     unheard = table.loc[~table["barcode"].isin(columns["barcode"]), ["barcode", "tumour_type"]]
     columns["turn"] = columns.groupby("barcode").cumcount()
-    table["turn"] = table.groupby("barcode").cumcount()
+    table = table.assign(turn=table.groupby("barcode").cumcount())
     # A barcode that has one row and two columns: the row speaks for both.
     alone = table["barcode"][~table["barcode"].duplicated(keep=False)]
     columns.loc[columns["barcode"].isin(alone), "turn"] = 0
@@ -65,7 +115,7 @@ def label_columns(
     unlabelled = labelled["tumour_type"].isna() | labelled["tumour_type"].isin(NO_TEXT)
     if unlabelled.all():
         raise CohortError(
-            f"Columns of {path} must be labelled by barcodes of {samples_path}, but got none in common: "
+            f"Columns of {path} must be labelled by barcodes of {table_path}, but got none in common: "
             f"{name_some(columns['barcode'][:2])} against {name_some(table['barcode'][:2])}. "
             "Check that the files belong together."
         )
@@ -76,13 +126,62 @@ def label_columns(
     return labelled[~unlabelled].set_index("barcode").rename_axis(index="sample_id"), rules
 
 
-def _read_samples(path: Path) -> pd.DataFrame:
-    """Read the samples table; patient and sample type come from the barcode where the table has none."""
+def read_samples(path: Path) -> pd.DataFrame:
+    """Read a samples table; patient and sample type come from the barcode where the table has none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A text table with ``barcode`` and ``cancer_type``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        All its columns, ``cancer_type`` as ``tumour_type``, with ``patient`` and ``sample_type_code``.
+
+    Raises
+    ------
+    CohortError
+        If a column is missing, a barcode is too short, or rows of one barcode disagree.
+    """
     table = read_texts(path)
     need_columns(path, table.columns.tolist(), ["barcode", "cancer_type"], "Name the columns so.")
     # Names that the tables here need for themselves.
     table = table.drop(columns=["tumour_type", "turn", *BOOKKEEPING], errors="ignore")
     table = table.rename(columns={"cancer_type": "tumour_type"})
+    table = read_barcodes(table, path)
+    for column in ("tumour_type", "patient", "sample_type_code"):
+        n_told = table.groupby("barcode")[column].nunique()
+        torn = n_told.index[n_told > 1]
+        if len(torn):
+            raise CohortError(
+                f"Rows of one barcode in {path} must agree on {column}, but got differing ones "
+                f"for {name_some(torn)}. Correct the table."
+            )
+    return table
+
+
+def read_barcodes(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Fill in from the barcodes what a table does not say of its patients and sample types.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With ``barcode``.
+    path : pathlib.Path
+        Where it comes from, for messages.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With ``patient`` and ``sample_type_code`` (two digits) in every row.
+
+    Raises
+    ------
+    CohortError
+        If a barcode that is needed is too short.
+    """
+    table = table.copy()
     for column, place in _IN_BARCODE.items():
         if column not in table:
             table[column] = ""
@@ -94,16 +193,10 @@ def _read_samples(path: Path) -> pd.DataFrame:
                 f"but got {name_some(short)}. Correct them, or fill in a column {column}."
             )
         table[column] = table[column].mask(untold, table["barcode"].str[place])
+    if "plate" not in table:
+        table["plate"] = table["barcode"].str[_PLATE]
     # Spreadsheets write 01 as 1.
     table["sample_type_code"] = table["sample_type_code"].str.zfill(2)
-    for column in ("tumour_type", "patient", "sample_type_code"):
-        n_told = table.groupby("barcode")[column].nunique()
-        torn = n_told.index[n_told > 1]
-        if len(torn):
-            raise CohortError(
-                f"Rows of one barcode in {path} must agree on {column}, but got differing ones "
-                f"for {name_some(torn)}. Correct the table."
-            )
     return table
 
 
@@ -166,8 +259,20 @@ def choose_aliquots(columns: pd.DataFrame, which: str) -> tuple[pd.DataFrame, di
         the first of its sample, in the order of barcodes, then commoner platforms, then columns).
     entry : dict
         What is spare.
+
+    Raises
+    ------
+    CohortError
+        If aliquots of one sample are labelled with different tumour types.
     """
     columns = columns.assign(sample=columns["patient"] + " " + columns["sample_type_code"])
+    n_types = columns.groupby("sample")["tumour_type"].nunique()
+    if (n_types > 1).any():
+        torn = n_types.index[n_types > 1]
+        raise CohortError(
+            f"All aliquots of a sample must have one tumour type, but got several for {len(torn)}: "
+            f"{name_some(torn)}. Correct the labels, or drop these aliquots."
+        )
     rank = pd.Series(0, index=columns.index)
     if "platform" in columns:
         rank = -columns["platform"].map(columns["platform"].value_counts())

@@ -2,16 +2,18 @@
 
 import csv
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.csv as arrow_csv
 
 from expressionist.errors import CohortError
-from expressionist.sources._files import delimiter_of, open_bytes, refuse_unreadable
+from expressionist.sources._files import LONGEST_LINE, delimiter_of, open_bytes, refuse_unreadable
 
 MISSING_WORDS = frozenset(arrow_csv.ConvertOptions().null_values)
 _LONGEST_SHOWN = 30
+_GROUPED = re.compile(r"[-+]?[\d.,' ]*\d[.,' ][\d.,' ]*\d")
 
 
 def find_fault(path: Path, header: Sequence[str], numbers: Sequence[int], reason: str) -> CohortError:
@@ -36,39 +38,64 @@ def find_fault(path: Path, header: Sequence[str], numbers: Sequence[int], reason
     with refuse_unreadable(path), open_bytes(path) as stream:
         # Bytes that are no UTF-8 become U+FFFD, so that the line they stand in can be named.
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-        rows = csv.reader(text, delimiter=delimiter_of(path))
+        rows = csv.reader(_read_lines(text), delimiter=delimiter_of(path), strict=True)
+        line = 1
         try:
             for row in rows:
-                fault = _describe(row, header, numbers) if rows.line_num > 1 and row else None
+                fault = _describe(row, header, numbers) if line > 1 and row else None
                 if fault:
-                    return CohortError(f"{path}, line {rows.line_num}: {fault}")
+                    return CohortError(f"{path}, line {line}: {fault}")
+                line = rows.line_num + 1
         except csv.Error as error:
-            reason = str(error)
+            return CohortError(f"{path}, line {line}: {_describe_error(error)}")
     return CohortError(
-        f"{path} must be a table of {len(header)} columns, but got: {_shorten(reason, 120)}. Correct it."
+        f"{path} must be a table of {len(header)} columns, but got: {shorten(reason, 120)}. Correct it."
     )
+
+
+def _read_lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """Read lines, but never more of one than fits into memory."""
+    for line in iter(lambda: text.readline(LONGEST_LINE), ""):
+        if len(line) == LONGEST_LINE:
+            raise csv.Error(f"more than {LONGEST_LINE >> 20} MB")
+        yield line
+
+
+def _describe_error(error: csv.Error) -> str:
+    said = str(error)
+    if "unexpected end of data" in said or "field limit" in said:
+        return "every quote must be closed, but got one that is not. Close it, or export the table again."
+    if "expected after" in said:
+        return "a quote must end its cell, but got text behind it. Double the quotes within cells."
+    return f"the line must be a row of the table, but got {shorten(said, 60)}. Correct it."
 
 
 def _describe(row: Sequence[str], header: Sequence[str], numbers: Sequence[int]) -> str | None:
     if len(row) != len(header):
         return (
             f"every row must have {len(header)} cells, like the header, but got {len(row)} "
-            f"in row {_shorten(row[0])!r}. Check the delimiter and the end of the file."
+            f"in row {shorten(row[0])!r}. Check the delimiter and the end of the file."
         )
     undecoded = next((cell for cell in row if "\ufffd" in cell), None)
     if undecoded is not None:
-        return f"the text must be UTF-8, but got {_shorten(undecoded)!r}. Export the table as UTF-8."
+        return f"the text must be UTF-8, but got {shorten(undecoded)!r}. Export the table as UTF-8."
     for position in numbers:
-        if not _is_number(row[position]):
+        if not is_number(row[position]):
             return (
-                f"column {header[position]!r} of row {_shorten(row[0])!r} must be a number, "
-                f"but got {_shorten(row[position])!r}. Correct the cell, or move columns that are no genes "
-                "to another table."
+                f"column {shorten(header[position])!r} of row {shorten(row[0])!r} must be a number, "
+                f"but got {shorten(row[position])!r}. {mend_number(row[position])}"
             )
     return None
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Return whether the cell of a text table is a number or says that there is none.
+
+    Examples
+    --------
+    >>> [is_number(cell) for cell in ("1e-3", "", "NA", "5,1", "1_000")]
+    [True, True, True, False, False]
+    """
     if cell in MISSING_WORDS:
         return True
     try:
@@ -78,6 +105,20 @@ def _is_number(cell: str) -> bool:
     return "_" not in cell
 
 
-def _shorten(text: str, longest: int = _LONGEST_SHOWN) -> str:
+def mend_number(cell: str) -> str:
+    """Say what to do about a cell that should be a number.
+
+    Examples
+    --------
+    >>> mend_number("1,234.5")
+    'Write numbers with a decimal point and without thousands separators.'
+    """
+    if _GROUPED.fullmatch(cell.strip()):
+        return "Write numbers with a decimal point and without thousands separators."
+    return "Correct the cell, or move columns that are no genes to another table."
+
+
+def shorten(text: str, longest: int = _LONGEST_SHOWN) -> str:
+    """Return text on one line, cut where it is too long for a message."""
     text = " ".join(text.split())
     return text if len(text) <= longest else text[:longest] + "..."

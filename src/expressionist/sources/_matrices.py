@@ -1,23 +1,55 @@
 """A user's matrix as samples x genes, whatever its format and orientation."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import anndata
-import h5py
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as parquet
-import scipy.sparse
 
 from expressionist.errors import CohortError, name_some
-from expressionist.sources._files import DELIMITERS, refuse_unreadable, suffix_of
-from expressionist.sources._genes import check_ids, split_gene_names
-from expressionist.sources._tables import need_columns, read_header, read_numbers, read_texts
+from expressionist.sources._files import suffix_of
+from expressionist.sources._formats import TABLE_FORMATS, TableFile, open_table
+from expressionist.sources._genes import check_ids
+from expressionist.sources._hdf5 import NamedMatrix, read_10x, read_h5ad
+from expressionist.sources._ids import GeneIds, identify_genes, refuse_unprintable
+from expressionist.sources._orientation import (
+    Orientation,
+    decide_by_labels,
+    decide_by_names,
+    refuse_transposed,
+)
+from expressionist.sources._tables import need_columns
 
-_UNNAMED_INDEX = "__index_level_0__"
+# What pandas calls the index that it wrote without a name.
+_UNNAMED = ("", "Unnamed: 0")
+_STATED = "stated"
+_ABOUT_GENES = {"symbol": object, "chromosome": object, "start": np.float64}
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What was stated about the two sides of a matrix.
+
+    Parameters
+    ----------
+    genes_in : str
+        ``columns``, ``rows`` or ``auto``.
+    ids : str
+        Kind of gene ids, one of `expressionist.sources._ids.KINDS`.
+    sample_column : str
+        With genes in columns: the column of sample ids.
+    text_columns : sequence of str
+        Columns beside the expression that are no genes, the labels first. All others must be numbers.
+    labelled : collection of str, optional
+        Samples that have a label in a second table; None if the labels stand beside the expression.
+    """
+
+    genes_in: str
+    ids: str
+    sample_column: str
+    text_columns: Sequence[str]
+    labelled: Collection[str] | None
 
 
 @dataclass(frozen=True)
@@ -30,29 +62,29 @@ class Matrix:
         float32, NaN where a value is missing.
     columns : pandas.DataFrame of length n_samples
         Indexed by sample id; the text that stood beside the expression.
-    genes : pandas.DataFrame of length n_genes
-        Indexed by gene id, with the column ``symbol``.
+    ids : GeneIds
+        The genes, and what their ids are.
+    orientation : Orientation
+        Where the genes stood.
     """
 
     expression: np.ndarray
     columns: pd.DataFrame
-    genes: pd.DataFrame
+    ids: GeneIds
+    orientation: Orientation
 
 
-def read_matrix(path: Path, *, genes_in: str, sample_column: str, text_columns: Sequence[str]) -> Matrix:
+def read_matrix(path: Path, stated: Sides) -> Matrix:
     """Read a matrix of expression.
 
     Parameters
     ----------
     path : pathlib.Path
-        A text table (.csv, .tsv, .tab, .txt, plain or packed), .parquet or .h5ad.
-    genes_in : str
-        ``columns`` or ``rows``. In an .h5ad file the columns are its ``var``.
-    sample_column : str
-        With genes in columns: the column of sample ids. In an .h5ad file without such an ``obs`` column the
-        index counts.
-    text_columns : sequence of str
-        With genes in columns: columns that are no genes. All others must be numbers.
+        A text table (.csv, .tsv, .tab, .txt, plain or packed), .parquet, .feather, .xlsx, .h5ad, or .h5 as
+        10x Genomics writes it.
+    stated : Sides
+        Where the genes and samples are. An .h5ad file has its genes in columns if they are its ``var``, and
+        without the sample column its ``obs_names`` count. An .h5 file says itself which side has the genes.
 
     Returns
     -------
@@ -62,159 +94,139 @@ def read_matrix(path: Path, *, genes_in: str, sample_column: str, text_columns: 
     Raises
     ------
     CohortError
-        If the file cannot be read, or ids are missing or repeated, or a gene is not numeric.
+        If the file cannot be read, its orientation cannot be told or is not as stated, or ids are missing,
+        repeated or mixed, or a gene is not numeric.
     """
     suffix = suffix_of(path)
     if suffix == ".h5ad":
-        return _read_h5ad(path, genes_in, sample_column)
-    if suffix == ".parquet":
-        reader: type[_TextFile] | type[_ParquetFile] = _ParquetFile
-    elif suffix in DELIMITERS:
-        reader = _TextFile
-    else:
+        return _read_named(path, read_h5ad(path), stated)
+    if suffix == ".h5":
+        return _read_10x(path, stated)
+    if suffix not in TABLE_FORMATS:
         raise CohortError(
-            "The expression must be a file .csv, .tsv, .tab, .txt (or packed: .gz, .zst), .parquet or .h5ad, "
-            f"but got {path.name}. Convert it."
+            f"The expression must be a file {', '.join(TABLE_FORMATS)} (text also packed: .gz, .zst), .h5ad "
+            f"or .h5, but got {path.name}. Convert it."
         )
-    return (_read_columns if genes_in == "columns" else _read_rows)(
-        reader(path), path, sample_column, text_columns
-    )
+    file = open_table(path)
+    orientation = _orient_table(file, stated)
+    return (_read_columns if orientation.genes_in == "columns" else _read_rows)(file, stated, orientation)
 
 
-def read_label_table(path: Path) -> pd.DataFrame:
-    """Read a table of labels as text: any text table, or .parquet.
-
-    Returns
-    -------
-    pandas.DataFrame
-        str in every cell; the empty string where one is missing.
-    """
-    if suffix_of(path) != ".parquet":
-        return read_texts(path)
-    file = _ParquetFile(path)
-    return file.read(texts=range(len(file.header)), numbers=(), transposed=False)[0]
-
-
-class _TextFile:
-    """Columns of a text table."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.header = read_header(path)
-
-    def read(
-        self, *, texts: Sequence[int], numbers: Sequence[int], transposed: bool
-    ) -> tuple[pd.DataFrame, np.ndarray]:
-        return read_numbers(self.path, self.header, texts=texts, numbers=numbers, transposed=transposed)
+def _orient_table(file: TableFile, stated: Sides) -> Orientation:
+    if stated.genes_in == "rows" and stated.labelled is None:
+        raise CohortError(
+            f"With genes in rows the labels must stand in a second table, but got only {file.path}. "
+            "Name the table in cohort.table.labels."
+        )
+    if stated.genes_in != "auto":
+        return Orientation(stated.genes_in, _STATED)
+    if stated.labelled is None:
+        return decide_by_names(file.path, stated.text_columns[0], file.header, ())
+    place = _place_samples(file.header, stated)
+    return decide_by_labels(file.path, file.header[1:], lambda: _read_ids(file, place or 0), stated.labelled)
 
 
-class _ParquetFile:
-    """Columns of a Parquet file, pandas's index first."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with refuse_unreadable(path):
-                table = parquet.read_table(path)
-        except pa.ArrowInvalid as error:
-            raise CohortError(
-                f"{path} must be a Parquet file, but got: {' '.join(str(error).split())}. Export it again."
-            ) from error
-        index = (table.schema.pandas_metadata or {}).get("index_columns", [])
-        index = [name for name in index if isinstance(name, str)]
-        self.table = table.select([*index, *(name for name in table.column_names if name not in index)])
-        self.header = ["" if name == _UNNAMED_INDEX else name for name in self.table.column_names]
-
-    def read(
-        self, *, texts: Sequence[int], numbers: Sequence[int], transposed: bool
-    ) -> tuple[pd.DataFrame, np.ndarray]:
-        if not self.table.num_rows:
-            raise CohortError(f"{self.path} must have rows, but got none. Export it again.")
-        text = pd.DataFrame({self.header[i]: _to_text(self.table.column(i)) for i in texts}, dtype=object)
-        shape = (len(numbers), self.table.num_rows)
-        values = np.empty(shape if transposed else shape[::-1], np.float32)
-        for row, i in enumerate(numbers):
-            values[row if transposed else (slice(None), row)] = self._to_float32(i)
-        return text, values
-
-    def _to_float32(self, position: int) -> np.ndarray:
-        column = self.table.column(position)
-        if not (
-            pa.types.is_floating(column.type)
-            or pa.types.is_integer(column.type)
-            or pa.types.is_null(column.type)
-        ):
-            shown = next((value for value in column.to_pylist() if value is not None), None)
-            raise CohortError(
-                f"{self.path}: column {self.header[position]!r} must hold numbers, but got {column.type}, "
-                f"such as {shown!r}. Convert it, or move columns that are no genes to another table."
-            )
-        values: np.ndarray = column.cast(pa.float64()).to_numpy() if column.null_count else column.to_numpy()
-        return values.astype(np.float32)
+def _read_ids(file: TableFile, position: int) -> list[str]:
+    text, _ = file.read(texts=[position], numbers=(), transposed=False)
+    return [str(name) for name in text.iloc[:, 0]]
 
 
-def _to_text(column: pa.ChunkedArray) -> list[str]:
-    return ["" if value is None else str(value) for value in column.to_pylist()]
+def _place_samples(header: Sequence[str], stated: Sides) -> int | None:
+    """Find the column of sample ids: by its name, or as the first one where that has none."""
+    if stated.sample_column in header:
+        return list(header).index(stated.sample_column)
+    return 0 if stated.labelled is not None and header[0] in _UNNAMED else None
 
 
-def _read_columns(
-    file: _TextFile | _ParquetFile, path: Path, sample_column: str, text_columns: Sequence[str]
-) -> Matrix:
-    needed = [sample_column, *text_columns]
-    need_columns(
-        path, file.header, needed, "Name them so, state other names, or give a table of labels (`labels`)."
-    )
-    texts = [file.header.index(name) for name in dict.fromkeys(needed)]
-    numbers = [i for i in range(len(file.header)) if i not in texts]
+def _read_columns(file: TableFile, stated: Sides, orientation: Orientation) -> Matrix:
+    path, header = file.path, file.header
+    place = _place_samples(header, stated)
+    if stated.labelled is not None:
+        refuse_transposed(path, "columns", header[1:], lambda: _read_ids(file, place or 0), stated.labelled)
+    mend = "Name them so, state other names, or give a table of labels (`labels`)."
+    if place is None:
+        need_columns(path, header, [stated.sample_column, *stated.text_columns], mend)
+    need_columns(path, header, stated.text_columns, mend)
+    names = [file.header[place or 0], *stated.text_columns]
+    texts = [header.index(name) for name in dict.fromkeys(names)]
+    numbers = [i for i in range(len(header)) if i not in texts]
     if not numbers:
-        raise CohortError(
-            f"{path} must have columns of genes, but got only {name_some(file.header)}. Add them."
-        )
-    genes = split_gene_names([file.header[i] for i in numbers], path)
+        raise CohortError(f"{path} must have columns of genes, but got only {name_some(header)}. Add them.")
     text, values = file.read(texts=texts, numbers=numbers, transposed=False)
-    return Matrix(values, _index_samples(text, sample_column, path), genes)
-
-
-def _read_rows(
-    file: _TextFile | _ParquetFile, path: Path, sample_column: str, text_columns: Sequence[str]
-) -> Matrix:
-    samples = pd.DataFrame({sample_column: file.header[1:]}, dtype=object)
-    columns = _index_samples(samples, sample_column, path)
-    text, values = file.read(texts=[0], numbers=range(1, len(file.header)), transposed=True)
-    return Matrix(values, columns, split_gene_names(list(text.iloc[:, 0]), path))
-
-
-def _index_samples(text: pd.DataFrame, sample_column: str, path: Path) -> pd.DataFrame:
-    columns = text.set_index(sample_column).rename_axis(index="sample_id")
-    check_ids(columns.index, "sample", path)
-    return columns
-
-
-def _read_h5ad(path: Path, genes_in: str, sample_column: str) -> Matrix:
-    with refuse_unreadable(path):
-        with h5py.File(path) as file:
-            missing = [part for part in ("X", "obs", "var") if part not in file]
-        if missing:
-            raise CohortError(
-                f"{path} must be an AnnData file with X, obs and var, but lacks {', '.join(missing)}. "
-                "Write it with anndata."
-            )
-        data = anndata.read_h5ad(path)
-    if data.X is None or 0 in data.shape:
-        raise CohortError(f"{path} must hold expression in X, but got none. Store it there.")
-    if genes_in == "rows":
-        data = data.T
-    values = data.X.toarray() if scipy.sparse.issparse(data.X) else np.asarray(data.X)
-    if not (np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer)):
-        raise CohortError(f"X of {path} must hold numbers, but got {values.dtype}. Convert it.")
-    samples = data.obs.astype(object)
-    samples = samples.where(samples.notna(), "").astype(str)
-    samples.insert(0, "", data.obs_names.astype(str))
-    columns = _index_samples(samples, sample_column if sample_column in data.obs else "", path)
-    genes = split_gene_names([str(name) for name in data.var_names], path)
-    for name in ("symbol", "chromosome", "start"):
-        if name in data.var and data.var[name].notna().all():
-            genes[name] = data.var[name].astype(np.float64 if name == "start" else object).to_numpy()
-    return Matrix(
-        np.ascontiguousarray(values, dtype=np.float32), columns.drop(columns="", errors="ignore"), genes
+    genes = identify_genes(
+        [header[i] for i in numbers], path, stated.ids, lambda n: f"column {numbers[n] + 1}"
     )
+    return Matrix(values, index_samples(text, names[0], path), genes, orientation)
+
+
+def _read_rows(file: TableFile, stated: Sides, orientation: Orientation) -> Matrix:
+    path, header = file.path, file.header
+    if len(header) < 2:
+        raise CohortError(f"{path} must have columns of samples, but got only {name_some(header)}. Add them.")
+    text, values = file.read(texts=[0], numbers=range(1, len(header)), transposed=True)
+    names = [str(name) for name in text.iloc[:, 0]]
+    if stated.labelled is not None:
+        refuse_transposed(path, "rows", names, lambda: header[1:], stated.labelled)
+    samples = pd.DataFrame({stated.sample_column: header[1:]}, dtype=object)
+    columns = index_samples(samples, stated.sample_column, path)
+    return Matrix(values, columns, identify_genes(names, path, stated.ids, _name_row), orientation)
+
+
+def _name_row(n: int) -> str:
+    return f"row {n + 2}"
+
+
+def index_samples(text: pd.DataFrame, sample_column: str, path: Path) -> pd.DataFrame:
+    """Make sample ids the index of a table, refusing those that are empty, repeated or unprintable.
+
+    Space around an id is no part of it.
+    """
+    ids = pd.Index([str(name).strip() for name in text[sample_column]], name="sample_id", dtype=object)
+    refuse_unprintable(list(ids), "sample", path)
+    check_ids(ids, "sample", path)
+    return text.drop(columns=sample_column).set_axis(ids)
+
+
+def _read_10x(path: Path, stated: Sides) -> Matrix:
+    if stated.labelled is None:
+        raise CohortError(
+            f"Beside a 10x matrix the labels must stand in a second table, but got only {path}. "
+            "Name the table in cohort.table.labels."
+        )
+    matrix = read_10x(path)
+    return _as_matrix(
+        path, matrix, stated, Orientation("columns", "a 10x matrix says which side has the features")
+    )
+
+
+def _read_named(path: Path, matrix: NamedMatrix, stated: Sides) -> Matrix:
+    orientation = Orientation(stated.genes_in, _STATED)
+    above, beside = list(matrix.columns.index), _name_samples(matrix, stated.sample_column)
+    if stated.genes_in == "auto" and stated.labelled is None:
+        about = ([str(name) for name in table.columns] for table in (matrix.rows, matrix.columns))
+        orientation = decide_by_names(path, stated.text_columns[0], *about)
+    elif stated.genes_in == "auto":
+        orientation = decide_by_labels(path, above, lambda: beside, stated.labelled or ())
+    if orientation.genes_in == "rows":
+        matrix = matrix.transpose()
+        above, beside = list(matrix.columns.index), _name_samples(matrix, stated.sample_column)
+    if stated.labelled is not None:
+        refuse_transposed(path, orientation.genes_in, above, lambda: beside, stated.labelled)
+    return _as_matrix(path, matrix, stated, orientation)
+
+
+def _name_samples(matrix: NamedMatrix, sample_column: str) -> list[str]:
+    return [str(name) for name in matrix.rows.get(sample_column, matrix.rows.index)]
+
+
+def _as_matrix(path: Path, matrix: NamedMatrix, stated: Sides, orientation: Orientation) -> Matrix:
+    samples = matrix.rows.astype(object)
+    samples = samples.where(samples.notna(), "").astype(str)
+    if stated.sample_column not in samples:
+        samples.insert(0, stated.sample_column, list(matrix.rows.index))
+    columns = index_samples(samples, stated.sample_column, path)
+    ids = identify_genes(list(matrix.columns.index), path, stated.ids, lambda n: f"place {n + 1} of var")
+    for name, kind in _ABOUT_GENES.items():
+        if name in matrix.columns and matrix.columns[name].notna().all():
+            ids.genes[name] = matrix.columns[name].astype(kind).to_numpy()
+    return Matrix(matrix.values, columns, ids, orientation)

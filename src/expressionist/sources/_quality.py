@@ -1,6 +1,6 @@
 """What was kept and dropped on the way to a cohort: entries of quality.json, and rules that sources share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -41,6 +41,17 @@ def count_dropped(rule: str, names: Sequence[str], types: Sequence[str] | None =
     if types is not None:
         entry["by_type"] = count_types(types)
     return entry
+
+
+def count_kept(rule: str, names: Sequence[str]) -> dict[str, Any]:
+    """Make the entry of a rule that drops nothing, with how much it has looked at and the first few names.
+
+    Examples
+    --------
+    >>> count_kept("gene without a symbol, kept", ["a"])
+    {'rule': 'gene without a symbol, kept', 'n': 0, 'examples': ['a'], 'n_kept': 1}
+    """
+    return count_dropped(rule, names) | {"n": 0, "n_kept": len(names)}
 
 
 def count_types(types: Sequence[str]) -> dict[str, int]:
@@ -95,6 +106,7 @@ def describe_cohort(
     samples: list[dict[str, Any]],
     genes: list[dict[str, Any]],
     values: list[dict[str, Any]],
+    positions: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Put the entries of all rules together.
 
@@ -108,6 +120,8 @@ def describe_cohort(
         Number of genes in the file.
     samples, genes, values : list of dict
         Entries of the rules, in the order in which they were applied.
+    positions : mapping, optional
+        What is known of the file that gene positions came from.
 
     Returns
     -------
@@ -123,6 +137,8 @@ def describe_cohort(
         "values": {"rules": values},
         "types": {"read": count_types(read_types), "kept": count_types(list(cohort.samples["tumour_type"]))},
     }
+    if positions is not None:
+        quality["genes"]["positions"] = dict(positions)
     if "chromosome" in cohort.genes:
         lost = cohort.genes.index[cohort.genes["chromosome"].isna()]
         quality["genes"]["without_position"] = count_dropped(

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import pyarrow.csv as arrow_csv
 from expressionist.errors import CohortError, name_some
 from expressionist.sources._faults import find_fault
 from expressionist.sources._files import delimiter_of, open_bytes, read_first_line, refuse_unreadable
+from expressionist.sources._stream import NotPlainError, Plain, read_plain, reserve
 
 # Rows of the Pan-Cancer file are 92 KB long: large blocks amortise what Arrow spends on each column.
 _BLOCK_BYTES = 32 << 20
+_TILE = 256
 # What stands in a cell of text when there is nothing to say.
 NO_TEXT = ("", "NA", "NaN", "nan")
 
@@ -61,7 +64,7 @@ def read_numbers(
     numbers: Sequence[int],
     transposed: bool,
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Read some columns of a text table as text and some as numbers; the others are not parsed.
+    """Read some columns of a text table as text and some as numbers.
 
     Parameters
     ----------
@@ -86,22 +89,16 @@ def read_numbers(
     CohortError
         If the file is cut off, its rows differ in length, it has no rows, or a number is none.
     """
-    names = [str(position) for position in range(len(header))]
-    text_names, number_names = [names[i] for i in texts], [names[i] for i in numbers]
-    blocks: list[np.ndarray] = []
-    columns: list[pa.RecordBatch] = []
     try:
         with refuse_unreadable(path), open_bytes(path) as stream:
-            for batch in _open_batches(stream, delimiter_of(path), names, text_names, number_names):
-                columns.append(batch.select(text_names))
-                blocks.append(_to_array(batch.select(number_names), transposed=transposed))
-    except pa.ArrowInvalid as error:
-        raise find_fault(path, header, numbers, str(error)) from error
-    if not sum(batch.num_rows for batch in columns):
+            plain = Plain.find(delimiter_of(path), len(header), texts)
+            cells, blocks = read_plain(stream, plain, [place - plain.n_left for place in numbers])
+    except NotPlainError:
+        cells, blocks = _read_any(path, header, texts, numbers)
+    if not cells:
         raise CohortError(f"{path} must have rows below its header, but got none. Export it again.")
-    text = pa.Table.from_batches(columns).to_pandas().astype(object)
-    text.columns = pd.Index([header[i] for i in texts])
-    return text, _join(blocks, axis=1 if transposed else 0)
+    text = pd.DataFrame(cells, columns=pd.Index([header[i] for i in texts]), dtype=object)
+    return text, _join(blocks, transposed=transposed)
 
 
 def read_texts(path: Path) -> pd.DataFrame:
@@ -136,36 +133,54 @@ def need_columns(path: Path, columns: Sequence[str], needed: Sequence[str], mend
         )
 
 
-def _open_batches(
-    stream: pa.NativeFile, delimiter: str, names: list[str], texts: list[str], numbers: list[str]
-) -> arrow_csv.CSVStreamingReader:
-    types = {**dict.fromkeys(texts, pa.string()), **dict.fromkeys(numbers, pa.float32())}
-    return arrow_csv.open_csv(
-        stream,
-        read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=1, block_size=_BLOCK_BYTES),
-        parse_options=arrow_csv.ParseOptions(delimiter=delimiter),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types=types, include_columns=[*texts, *numbers], strings_can_be_null=False
-        ),
-    )
+def _read_any(
+    path: Path, header: Sequence[str], texts: Sequence[int], numbers: Sequence[int]
+) -> tuple[list[list[str]], list[np.ndarray]]:
+    """Read a table with quotes, faults, or anything at all in columns that are not asked for."""
+    names = [str(position) for position in range(len(header))]
+    text_names, number_names = [names[i] for i in texts], [names[i] for i in numbers]
+    types = {**dict.fromkeys(text_names, pa.string()), **dict.fromkeys(number_names, pa.float32())}
+    cells: list[list[str]] = []
+    blocks: list[np.ndarray] = []
+    try:
+        with refuse_unreadable(path), open_bytes(path) as stream:
+            for batch in arrow_csv.open_csv(
+                stream,
+                read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=1, block_size=_BLOCK_BYTES),
+                parse_options=arrow_csv.ParseOptions(delimiter=delimiter_of(path)),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=types,
+                    include_columns=[*text_names, *number_names],
+                    strings_can_be_null=False,
+                ),
+            ):
+                columns = [batch.column(name).to_pylist() for name in text_names]
+                cells.extend([column[row] for column in columns] for row in range(batch.num_rows))
+                blocks.append(_to_array(batch.select(number_names)))
+    except pa.ArrowInvalid as error:
+        raise find_fault(path, header, numbers, str(error)) from error
+    return cells, blocks
 
 
-def _to_array(batch: pa.RecordBatch, *, transposed: bool) -> np.ndarray:
+def _to_array(batch: pa.RecordBatch) -> np.ndarray:
     if not batch.num_columns:
-        return np.empty((0, batch.num_rows) if transposed else (batch.num_rows, 0), np.float32)
-    values: np.ndarray = batch.to_tensor(null_to_nan=True, row_major=not transposed).to_numpy()
-    return values.T if transposed else values
+        return np.empty((batch.num_rows, 0), np.float32)
+    values: np.ndarray = batch.to_tensor(null_to_nan=True, row_major=True).to_numpy()
+    return values
 
 
-def _join(blocks: list[np.ndarray], axis: int) -> np.ndarray:
-    """Concatenate blocks, letting go of each once it is copied, so that the peak stays near one matrix."""
-    n = sum(block.shape[axis] for block in blocks)
-    shape = (blocks[0].shape[0], n) if axis else (n, blocks[0].shape[1])
-    joined = np.empty(shape, np.float32)
+def _join(blocks: list[np.ndarray], *, transposed: bool) -> np.ndarray:
+    """Join blocks of rows, letting go of each once it is copied, so that the peak stays near one matrix."""
+    n_rows, n_columns = sum(map(len, blocks)), blocks[0].shape[1]
+    joined = reserve(n_columns, n_rows) if transposed else reserve(n_rows, n_columns)
+    rows = joined.T if transposed else joined
+    # A transposed copy runs over both arrays in squares that fit into the cache.
+    step = _TILE if transposed else max(n_columns, 1)
     start = 0
     for k in range(len(blocks)):
         block, blocks[k] = blocks[k], np.empty(0, np.float32)
-        stop = start + block.shape[axis]
-        joined[(slice(None), slice(start, stop)) if axis else slice(start, stop)] = block
-        start = stop
+        for top, left in product(range(0, len(block), _TILE), range(0, n_columns, step)):
+            tile = block[top : top + _TILE, left : left + step]
+            rows[start + top : start + top + len(tile), left : left + step] = tile
+        start += len(block)
     return joined

@@ -8,14 +8,17 @@ import pandas as pd
 
 from expressionist.cohort import UNITS, Cohort
 from expressionist.errors import CohortError, name_some
-from expressionist.sources._files import find_file, suffix_of
-from expressionist.sources._genes import attach_positions, check_ids, read_positions
-from expressionist.sources._matrices import Matrix, read_label_table, read_matrix
+from expressionist.sources._files import find_file, refuse_changed
+from expressionist.sources._formats import read_label_table
+from expressionist.sources._ids import KINDS
+from expressionist.sources._matrices import Matrix, Sides, index_samples, read_matrix
+from expressionist.sources._orientation import GENES_IN
+from expressionist.sources._positions import attach_positions, read_positions
 from expressionist.sources._quality import count_dropped, describe_cohort, drop_small_types
+from expressionist.sources._raw_files import RawFile, list_given
 from expressionist.sources._tables import NO_TEXT, need_columns
+from expressionist.sources._units import FACTS, check_unit
 from expressionist.sources._values import check_values
-
-NEEDS_FILES = ("expression", "labels", "positions")
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,13 @@ class Options:
     Parameters
     ----------
     expression : str
-        File: .csv, .tsv (also packed with gzip or zstd), .parquet or .h5ad.
+        File: .csv, .tsv (also packed with gzip or zstd), .parquet, .feather, .xlsx, .h5ad, or .h5 as 10x
+        Genomics writes it.
     genes_in : str
-        ``columns`` or ``rows``: where the genes stand.
+        ``columns`` or ``rows``: where the genes stand. ``auto``: on the side whose ids have no labels.
+    ids : str
+        Kind of gene ids: ``symbol``, ``entrez`` (also ``SYMBOL|ENTREZ``), ``ensembl`` (versions are cut off),
+        ``mirna``, ``other`` (any name, unchecked), or ``auto``: whatever nearly all of them are.
     labels : str, optional
         File: a second table with the labels. Without it they stand in the expression table, or in
         the ``obs`` of an .h5ad.
@@ -44,7 +51,8 @@ class Options:
     """
 
     expression: str
-    genes_in: str = field(metadata={"words": ("columns", "rows")})
+    genes_in: str = field(metadata={"words": GENES_IN})
+    ids: str = field(metadata={"words": KINDS})
     labels: str | None
     sample_column: str
     label_column: str
@@ -52,6 +60,11 @@ class Options:
     positions: str | None
     unit: str = field(metadata={"words": UNITS})
     smallest_type: int = field(metadata={"range": (1, float("inf"))})
+
+
+def list_files(options: Options) -> tuple[RawFile, ...]:
+    """List the files that the options name."""
+    return list_given(options, "expression", "labels", "positions")
 
 
 def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
@@ -77,27 +90,52 @@ def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
     CohortError
         If a file is malformed, a value is missing or negative, a sample has no label, or one type is left.
     """
-    path = find_file(raw, "expression")
-    matrix = _read_expression(options, path)
+    files = {file.option: find_file(raw, file.option) for file in list_files(options)}
+    with refuse_changed(*files.values()):
+        return read_files(options, files)
+
+
+def read_files(options: Options, files: dict[str, Path]) -> tuple[Cohort, dict[str, Any]]:
+    """Read a user's cohort from files wherever they lie.
+
+    Parameters
+    ----------
+    options : Options
+        Columns and rules.
+    files : dict of str to pathlib.Path
+        ``expression`` and, where there are such files, ``labels`` and ``positions``.
+
+    Returns
+    -------
+    cohort : Cohort
+        As `read` gives it.
+    quality : dict
+        As `read` gives it.
+
+    Raises
+    ------
+    CohortError
+        As in `read`.
+    """
+    path = files["expression"]
+    table = None if options.labels is None else _read_labels(options, files["labels"])
+    matrix = read_matrix(path, _state_sides(options, table))
     rules: list[dict[str, Any]] = []
-    if options.labels is None:
+    if table is None:
         samples = _label(options, matrix.columns, path)
     else:
-        samples, rules = _label_from_table(options, matrix, path, find_file(raw, "labels"))
+        samples, rules = _label_from_table(options, matrix, path, table, files["labels"])
     read_types = list(samples["tumour_type"])
-    check_values(
-        matrix.expression, list(samples.index), list(matrix.genes.index), path, missing=False, negative=False
-    )
+    value_rules = _check_expression(options, matrix, path)
     kept, small_rule = drop_small_types(samples, options.smallest_type)
     rows = samples.index.isin(kept.index)
-    genes = matrix.genes
-    if options.positions is not None:
-        genes = attach_positions(genes, read_positions(find_file(raw, "positions")))
+    genes = matrix.ids.genes
+    located = None if options.positions is None else read_positions(files["positions"])
     cohort = Cohort(
         name=Path(options.expression).name.split(".")[0],
         expression=matrix.expression if rows.all() else matrix.expression[rows],
         samples=kept,
-        genes=genes,
+        genes=genes if located is None else attach_positions(genes, located),
         unit=options.unit,
     )
     quality = describe_cohort(
@@ -105,41 +143,51 @@ def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
         read_types=read_types,
         n_genes_read=len(genes),
         samples=[*rules, small_rule],
-        genes=[],
-        values=[],
+        genes=matrix.ids.rules,
+        values=value_rules,
+        positions=None if located is None else located.about,
     )
-    return cohort, quality
+    return cohort, quality | {"read": _describe_reading(matrix)}
 
 
-def _read_expression(options: Options, path: Path) -> Matrix:
-    if options.labels is None and options.genes_in == "rows" and suffix_of(path) != ".h5ad":
-        raise CohortError(
-            f"With genes in rows the labels must stand in a second table, but got only {path}. "
-            "Name the table in cohort.table.labels."
-        )
+def _describe_reading(matrix: Matrix) -> dict[str, str]:
+    return {
+        "genes_in": matrix.orientation.genes_in,
+        "because": matrix.orientation.reason,
+        "ids": matrix.ids.kind,
+    }
+
+
+def _state_sides(options: Options, table: pd.DataFrame | None) -> Sides:
     columns = [options.label_column]
     if options.patient_column is not None:
         columns.append(options.patient_column)
-    return read_matrix(
-        path,
+    return Sides(
         genes_in=options.genes_in,
+        ids=options.ids,
         sample_column=options.sample_column,
-        text_columns=columns if options.labels is None else [],
+        text_columns=columns if table is None else [],
+        labelled=None if table is None else frozenset(table.index),
     )
+
+
+def _check_expression(options: Options, matrix: Matrix, path: Path) -> list[dict[str, Any]]:
+    samples, genes = list(matrix.columns.index), list(matrix.ids.genes.index)
+    negative = FACTS[options.unit].negative
+    check_values(matrix.expression, samples, genes, path, missing=False, negative=negative)
+    return check_unit(matrix.expression, options.unit, samples, genes, path)
+
+
+def _read_labels(options: Options, path: Path) -> pd.DataFrame:
+    table = read_label_table(path)
+    mend = "Name it so, or state another sample_column."
+    need_columns(path, table.columns.tolist(), [options.sample_column], mend)
+    return index_samples(table, options.sample_column, path)
 
 
 def _label_from_table(
-    options: Options, matrix: Matrix, path: Path, labels_path: Path
+    options: Options, matrix: Matrix, path: Path, table: pd.DataFrame, labels_path: Path
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    table = read_label_table(labels_path)
-    need_columns(
-        labels_path,
-        table.columns.tolist(),
-        [options.sample_column],
-        "Name it so, or state another sample_column.",
-    )
-    table = table.set_index(options.sample_column).rename_axis(index="sample_id")
-    check_ids(table.index, "sample", labels_path)
     samples = matrix.columns.index
     lost = samples[~samples.isin(table.index)]
     if len(lost):
@@ -158,17 +206,30 @@ def _label(options: Options, columns: pd.DataFrame, path: Path) -> pd.DataFrame:
     if options.patient_column is not None:
         needed.append(options.patient_column)
     need_columns(path, columns.columns.tolist(), needed, "Name them so, or state others in params.yaml.")
-    for name in needed:
-        empty = columns.index[columns[name].isin(NO_TEXT)]
-        if len(empty):
-            raise CohortError(
-                f"Every sample in {path} must have a value in {name!r}, but got none for "
-                f"{len(empty)} of {len(columns)}: {name_some(empty)}. Fill it in, or remove these samples."
-            )
-    types = columns[options.label_column]
-    patients = columns.index if options.patient_column is None else columns[options.patient_column]
+    stripped = {name: [cell.strip() for cell in columns[name]] for name in needed}
+    for name, cells in stripped.items():
+        _need_text(name, cells, columns.index, path)
+    patients = columns.index if options.patient_column is None else stripped[options.patient_column]
     others = columns.drop(columns=[*needed, "patient", "tumour_type"], errors="ignore")
     front = pd.DataFrame(
-        {"patient": list(patients), "tumour_type": list(types)}, index=columns.index, dtype=object
+        {"patient": list(patients), "tumour_type": stripped[options.label_column]},
+        index=columns.index,
+        dtype=object,
     )
     return pd.concat([front, others], axis=1)
+
+
+def _need_text(name: str, cells: list[str], samples: pd.Index, path: Path) -> None:
+    """Refuse labels and patients that are empty or unprintable."""
+    empty = [sample for sample, cell in zip(samples, cells, strict=True) if cell in NO_TEXT]
+    if empty:
+        raise CohortError(
+            f"Every sample in {path} must have a value in {name!r}, but got none for "
+            f"{len(empty)} of {len(cells)}: {name_some(empty)}. Fill it in, or remove these samples."
+        )
+    odd = [cell for cell in cells if not cell.isprintable()]
+    if odd:
+        raise CohortError(
+            f"Values of {name!r} in {path} must be printable text, but got {odd[0]!r}. Check how the file "
+            "was written."
+        )

@@ -11,7 +11,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from expressionist.cohort import LOG2_UNIT
+from expressionist.cohort import LINEAR_UNITS
 from expressionist.mlruns import Experiment, open_experiment, open_store
 from expressionist.params import RegistryParams
 from expressionist.registry import register_version
@@ -138,7 +138,7 @@ def _write_model(
     _, scale, genes, about = read_layout(layout)
     training = read_json(model / "training.json")
     log2 = scale.low + scale.span * genes["mean"].to_numpy(np.float32)
-    fill = log2 if about["unit"] == LOG2_UNIT else np.exp2(log2) - 1
+    fill = np.exp2(log2) - 1 if about["unit"] in LINEAR_UNITS else log2
     served = Served(
         genes=genes.assign(fill=fill),
         tumour_types=tuple(training["tumour_types"]),

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from expressionist.figures import draw_samples
 from expressionist.layout import Layout
 from expressionist.markers import match_markers, matched_by
 from expressionist.params import AttributionParams, EvaluationParams
@@ -79,7 +80,14 @@ def run(
         synthetic=marks.synthetic,
         random_weights=[backbone for backbone in backbones if backbone in marks.random_weights],
         verdict=declare_verdict(table, found),
-        cohort=describe_cohort(read_json(quality / "quality.json"), sides, marks),
+        cohort=describe_cohort(
+            read_json(quality / "quality.json"),
+            marks.show(
+                draw_samples(sides),
+                "Number of samples per tumour type, by side of the split",
+                "Samples per tumour type. All samples of a patient stand on one side of the split.",
+            ),
+        ),
         images=describe_images(
             laid,
             genes,

@@ -25,11 +25,11 @@ import pandas as pd
 from expressionist.cohort import Cohort
 from expressionist.errors import ParamsError
 from expressionist.resources import read_resource
+from expressionist.sources._raw_files import RawFile
 from expressionist.sources.embedded.counts import draw_counts
 from expressionist.sources.embedded.genes import draw_genes
 from expressionist.sources.embedded.patients import LEAST_PATIENTS, draw_samples
 
-NEEDS_FILES: tuple[str, ...] = ()
 NAME = "SYNTHETIC-embedded"
 
 
@@ -70,6 +70,11 @@ class Options:
                 f"cohort: embedded: n_samples must be at least {least}, {LEAST_PATIENTS} per tumour type, "
                 f"but got {self.n_samples}. Raise it."
             )
+
+
+def list_files(options: Options) -> tuple[RawFile, ...]:
+    """Return nothing: the cohort is simulated."""
+    return ()
 
 
 def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:

@@ -1,0 +1,26 @@
+"""Put a cohort's quality on one page, before anything is learned from it."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from expressionist.report import build_report
+from expressionist.report.quality import describe_quality
+from expressionist.store import read_cohort, read_json, write_whole
+
+
+def run(*, cohort: Path, out: Path) -> None:
+    """Write `quality.html`, one page that refers to nothing outside itself.
+
+    Parameters
+    ----------
+    cohort : pathlib.Path
+        Folder of the stage `prepare`.
+    out : pathlib.Path
+        Folder to write.
+    """
+    content = describe_quality(read_cohort(cohort / "cohort.h5ad"), read_json(cohort / "quality.json"))
+    with write_whole(out) as partial:
+        partial.mkdir()
+        (partial / "quality.html").write_text(build_report(content), encoding="utf-8")
+    Console().print(f"Quality: {out / 'quality.html'}")
