@@ -164,7 +164,8 @@ def predict(
     """Predict the tumour types of a table's samples."""
     from expressionist.mlruns import open_store
     from expressionist.registry import predict_with
-    from expressionist.store import read_user_table, write_table
+    from expressionist.store import write_table
+    from expressionist.user_table import read_user_table
 
     with _hush():
         importlib.import_module("expressionist.network")

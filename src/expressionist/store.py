@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 
 from expressionist.cohort import Cohort
-from expressionist.errors import CohortError, name_some
+from expressionist.errors import CohortError
 from expressionist.expression import Scale
 from expressionist.layout import Layout
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CHUNK = 1 << 20
+_N_SAMPLES_AT_ONCE = 256
 
 
 @contextmanager
@@ -127,10 +129,22 @@ def read_table(path: Path, *, index: str | None = None, text: Sequence[str] = ()
 
 def write_cohort(path: Path, cohort: Cohort) -> None:
     """Write a cohort as `.h5ad`: samples are obs, genes are var, and what else it is stands in uns."""
-    data = anndata.AnnData(X=cohort.expression, obs=cohort.samples.copy(), var=cohort.genes.copy())
+    data = anndata.AnnData(obs=cohort.samples.copy(), var=cohort.genes.copy())
     data.uns["expressionist"] = {"name": cohort.name, "unit": cohort.unit, "synthetic": cohort.synthetic}
     with write_whole(path) as partial:
         data.write_h5ad(partial)
+        with h5py.File(partial, "r+") as file:
+            _write_matrix(file, cohort.expression)
+
+
+def _write_matrix(file: h5py.File, expression: np.ndarray) -> None:
+    """Write X some samples at a time: it may lie gene by gene, and turned whole would be in memory twice."""
+    if "X" in file:
+        del file["X"]
+    matrix = file.create_dataset("X", expression.shape, np.float32)
+    matrix.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    for start in range(0, len(expression), _N_SAMPLES_AT_ONCE):
+        matrix[start : start + _N_SAMPLES_AT_ONCE] = expression[start : start + _N_SAMPLES_AT_ONCE]
 
 
 def read_cohort(path: Path) -> Cohort:
@@ -305,43 +319,3 @@ def read_predictions(path: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, 
     tumour_types = [str(name) for name in rows.columns[4:]]
     truth = pd.Index(tumour_types).get_indexer(pd.Index(rows["tumour_type"]))
     return rows.iloc[:, :4], rows[tumour_types].to_numpy(np.float64), truth, tumour_types
-
-
-def read_user_table(path: Path, genes_in: str) -> pd.DataFrame:
-    """Read a table to predict on: samples in rows, genes in columns, text ids in the index.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Comma or tab separated, told by its suffix; packed ones too.
-    genes_in : str
-        ``columns`` or ``rows``.
-
-    Raises
-    ------
-    CohortError
-        If the file cannot be read.
-    """
-    if genes_in not in ("columns", "rows"):
-        raise CohortError(f"--genes-in must be columns or rows, but got {genes_in!r}. Choose one.")
-    separator = "," if ".csv" in path.suffixes else "\t"
-    try:
-        # As a plain column first: an index would turn 01 into 1, and what is called NA into a missing name.
-        table = pd.read_csv(path, sep=separator, converters={0: str}, low_memory=False)
-        header = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise CohortError(
-            f"{path} must be a readable table, but got: {reason}. Correct the path or the file."
-        ) from error
-    twice = header.iloc[0, -len(table.columns) :].loc[lambda names: names.duplicated()]
-    if len(twice):
-        raise CohortError(
-            f"Every column of {path} must have a name of its own, but {name_some(twice)} stand more often. "
-            "Drop or rename the repeats."
-        )
-    # A header that leaves out the first column, as R writes it, has made an index of it already.
-    if isinstance(table.index, pd.RangeIndex) and len(table.columns):
-        table = table.set_index(table.columns[0])
-    table.index = table.index.astype(str)
-    return table.T if genes_in == "rows" else table

@@ -1,6 +1,7 @@
 """The streamed reader against the general one, on any table and any size of chunk."""
 
 import io
+import mmap
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expressionist.sources import _stream, _tables
-from expressionist.sources._stream import NotPlainError, Plain, read_plain
+from expressionist.sources._stream import GrowingRows, NotPlainError, Plain, read_plain
 
 NUMBERS = st.one_of(
     st.floats(-(2.0**99), 2.0**99).map(repr),
@@ -44,9 +45,8 @@ def read(content, plain, wanted=None):
     end=st.sampled_from(["\n", "\r\n", "\r"]),
     last=st.booleans(),
     chunk=st.integers(1, 40),
-    block=st.integers(1, 60),
 )
-def test_it_reads_what_the_general_reader_reads(tmp_path_factory, table, mark, end, last, chunk, block):
+def test_it_reads_what_the_general_reader_reads(tmp_path_factory, table, mark, end, last, chunk):
     n_left, n_numbers, n_right, rows = table
     n_columns = n_left + n_numbers + n_right
     rows = [[cell.replace(",", ";") for cell in row] for row in rows]
@@ -55,25 +55,23 @@ def test_it_reads_what_the_general_reader_reads(tmp_path_factory, table, mark, e
     texts = [*range(n_left), *range(n_left + n_numbers, n_columns)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_stream, "_CHUNK_BYTES", chunk)
-        patch.setattr(_stream, "_BLOCK_BYTES", block)
-        cells, blocks = read(content.encode(), Plain.find(mark, n_columns, texts))
+        patch.setattr(_stream, "_SMALLEST_BYTES", 1)
+        cells, values = read(content.encode(), Plain.find(mark, n_columns, texts))
     path = tmp_path_factory.mktemp("table") / {"\t": "t.tsv", ",": "t.csv"}[mark]
     path.write_bytes(content.encode())
     if not rows:
-        assert (cells, blocks) == ([], [])
+        assert (cells, values.shape) == ([], (0, n_numbers))
         return
     numbers = range(n_left, n_left + n_numbers)
     expected_cells, expected = _tables._read_any(path, header, texts, numbers)
     assert cells == [list(row) for row in expected_cells] if texts else len(cells) == len(rows)
-    np.testing.assert_array_equal(np.concatenate(blocks), np.concatenate(expected))
+    np.testing.assert_array_equal(values, expected)
 
 
-@pytest.mark.parametrize("order", [[2, 0], [1], [], [0, 1, 2]])
+@pytest.mark.parametrize("order", [[2, 0], [1], [], [0, 1, 2], [2, 1, 0]])
 def test_only_the_numbers_wanted_come_back_in_their_order(order):
-    _, blocks = read(b"h\ta\tb\tc\nx\t1\t2\t3\ny\t4\t5\t6\n", Plain.find("\t", 4, [0]), order)
-    np.testing.assert_array_equal(
-        np.concatenate(blocks), np.array([[1, 2, 3], [4, 5, 6]], np.float32)[:, order]
-    )
+    _, values = read(b"h\ta\tb\tc\nx\t1\t2\t3\ny\t4\t5\t6\n", Plain.find("\t", 4, [0]), order)
+    np.testing.assert_array_equal(values, np.array([[1, 2, 3], [4, 5, 6]], np.float32)[:, order])
 
 
 def test_a_word_in_quotes_is_the_word():
@@ -114,8 +112,24 @@ def test_a_line_without_end_is_given_up(monkeypatch):
     assert stream.tell() < 60
 
 
-def test_rows_gather_in_blocks_of_the_size_stated(monkeypatch):
-    monkeypatch.setattr(_stream, "_BLOCK_BYTES", 4 * 2 * 3)
-    monkeypatch.setattr(_stream, "_CHUNK_BYTES", 16)
-    _, blocks = read(b"a\tb\n" + b"".join(b"%d\t%d\n" % (k, k) for k in range(8)), Plain.find("\t", 2, []))
-    assert [len(block) for block in blocks] == [3, 3, 2]
+@pytest.mark.parametrize("moves", [True, False])
+def test_rows_keep_what_they_hold_while_they_grow(monkeypatch, moves):
+    class Unmovable(mmap.mmap):
+        def resize(self, _):
+            raise SystemError("mmap: resizing not available--no mremap()")
+
+    if not moves:
+        monkeypatch.setattr(_stream, "_reserve", lambda n_bytes: Unmovable(-1, n_bytes))
+    monkeypatch.setattr(_stream, "_SMALLEST_BYTES", 4)
+    rows, expected = GrowingRows(3), np.arange(3000, dtype=np.float32).reshape(1000, 3)
+    for start in range(0, 1000, 7):
+        rows.add(expected[start : start + 7])
+    np.testing.assert_array_equal(rows.finish(), expected)
+
+
+def test_rows_that_are_finished_take_no_more_memory_than_they_need():
+    rows = GrowingRows(1000)
+    rows.add(np.ones((3000, 1000), np.float32))
+    values = rows.finish()
+    assert values.base.base.nbytes == values.nbytes
+    assert values.flags.writeable

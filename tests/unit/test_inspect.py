@@ -192,3 +192,14 @@ def test_the_command_tells_by_its_exit_code_whether_the_files_would_do(tmp_path,
     code, said, wrong = call("inspect", "n.csv")
     assert (code, said) == (2, "")
     assert wrong.count("\n") == 1
+
+
+def test_a_file_sorted_by_type_shows_its_label_column_all_the_same(tmp_path):
+    rows = [
+        f"S{k},P{k // 2},{2.5 * k % 7 + 90 * (k % 3)},{k + 0.5},{'LUAD' if k < 100 else 'LUSC'}"
+        for k in range(200)
+    ]
+    (tmp_path / "m.csv").write_text("\n".join(["sample,patient,TP53,KRAS,tumour_type", *rows]) + "\n")
+    found = inspect_files(tmp_path / "m.csv", None)
+    assert (found.options.label_column, found.options.patient_column) == ("tumour_type", "patient")
+    assert found.problems == ()

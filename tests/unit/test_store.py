@@ -11,6 +11,7 @@ import pytest
 
 from expressionist import store
 from expressionist.errors import CohortError
+from expressionist.user_table import read_user_table
 from toy import fork, kill_me, make_cohort, make_layout, make_scale
 
 
@@ -193,7 +194,7 @@ def test_a_users_table_is_read_either_way(tmp_path: Path, name: str, separator: 
         [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], index=["01", "NA"], columns=["7157", "TP53|1", "NA"]
     )
     (table if genes_in == "columns" else table.T).to_csv(tmp_path / name, sep=separator)
-    found = store.read_user_table(tmp_path / name, genes_in)
+    found = read_user_table(tmp_path / name, genes_in)
     assert found.index.tolist() == ["01", "NA"]
     assert found.columns.tolist() == ["7157", "TP53|1", "NA"]
     assert found.to_numpy().tolist() == table.to_numpy().tolist()
@@ -201,7 +202,7 @@ def test_a_users_table_is_read_either_way(tmp_path: Path, name: str, separator: 
 
 def test_a_table_as_r_writes_it_has_no_name_for_its_first_column(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("TP53\tKRAS\nS1\t1\t2\nS2\t3\t4\n", encoding="utf-8")
-    found = store.read_user_table(tmp_path / "t.tsv", "columns")
+    found = read_user_table(tmp_path / "t.tsv", "columns")
     assert (found.index.tolist(), found.columns.tolist()) == (["S1", "S2"], ["TP53", "KRAS"])
     assert found.to_numpy().tolist() == [[1, 2], [3, 4]]
 
@@ -212,13 +213,13 @@ def test_a_table_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path, cont
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CohortError, match="must be a readable table") as refused:
-        store.read_user_table(path, "columns")
+        read_user_table(path, "columns")
     assert "\n" not in str(refused.value)
 
 
 def test_genes_can_be_in_rows_or_columns_only(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="must be columns or rows, but got 'diagonal'"):
-        store.read_user_table(tmp_path / "t.tsv", "diagonal")
+        read_user_table(tmp_path / "t.tsv", "diagonal")
 
 
 def test_split_keeps_the_order_of_the_cohort(tmp_path: Path) -> None:
@@ -235,4 +236,4 @@ def test_a_repeated_column_is_refused_before_pandas_renames_it(tmp_path):
     path = tmp_path / "table.tsv"
     path.write_text("sample\tTP53\tMYC\tTP53\ns1\t1\t2\t3\n", encoding="utf-8")
     with pytest.raises(CohortError, match=r"must have a name of its own, but TP53 stand more often"):
-        store.read_user_table(path, "columns")
+        read_user_table(path, "columns")

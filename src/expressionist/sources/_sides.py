@@ -120,10 +120,12 @@ def _share(names: Sequence[str], known: Collection[str]) -> float:
 def _choose_columns(table: pd.DataFrame) -> tuple[str | None, str | None]:
     """Choose the columns of tumour types and patients: by name, then by how many values they have."""
     counts = {str(name): table[name].nunique() for name in table}
-    labels = [name for name, n in counts.items() if 1 < n <= max(2, len(table) // 2)]
-    ranks = {name: next(k for k, names in enumerate(_LABELS) if names.search(name)) for name in labels}
-    labels.sort(key=lambda name: (ranks[name], -counts[name]))
-    patients = [name for name in counts if _PATIENT.search(name) and name not in labels[:1]]
+    ranks = {name: next(k for k, names in enumerate(_LABELS) if names.search(name)) for name in counts}
+    patients = [name for name in counts if _PATIENT.search(name) and ranks[name]]
+    # The first rows of a sorted file hold one type only, so that a sure name counts for more than the values.
+    several = [name for name, n in counts.items() if 1 < n <= max(2, len(table) // 2)]
+    labels = [name for name in counts if name not in patients and (name in several or not ranks[name])]
+    labels.sort(key=lambda name: (ranks[name], name not in several, -counts[name]))
     return next(iter(labels), None), next(iter(patients), None)
 
 

@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 _CHUNK_BYTES = 1 << 19
+# Chunks that wait for every thread, so that none idles while parsed rows are copied.
+_N_AHEAD = 8
 # What one thread parses at once stays in its cache.
 _PARSED_BYTES = 1 << 18
-_BLOCK_BYTES = 4 << 20
+_SMALLEST_BYTES = 1 << 20
 # The longest line that is held in memory; a row of 60,000 numbers of 20 digits has 1.2 MB.
 _LONGEST_LINE = 1 << 27
 _LINE_END = ord("\n")
@@ -74,7 +76,7 @@ class Plain:
 
 def read_plain(
     stream: pa.NativeFile, plain: Plain, wanted: Sequence[int]
-) -> tuple[list[list[str]], list[np.ndarray]]:
+) -> tuple[list[list[str]], np.ndarray]:
     """Read the rows below a header.
 
     Parameters
@@ -90,7 +92,7 @@ def read_plain(
     -------
     texts : list of list of str
         The cells of text of every row.
-    blocks : list of numpy.ndarray of shape (n_rows_of_block, n_wanted)
+    numbers : numpy.ndarray of shape (n_rows, n_wanted)
         float32; NaN where a cell is empty or says NA.
 
     Raises
@@ -99,12 +101,13 @@ def read_plain(
         If a row has another number of cells, a number is none, or quotes hold more than a word together.
     """
     texts: list[list[str]] = []
-    blocks = _Blocks(len(wanted))
-    columns = slice(None) if len(wanted) == plain.n_numbers else np.asarray(wanted, np.intp)
+    rows = GrowingRows(len(wanted))
+    columns = np.asarray(wanted, np.intp)
+    all_in_order = np.array_equal(columns, np.arange(plain.n_numbers))
     for cells, values in _parse_side_by_side(_skip_header(_chunks(stream)), plain):
         texts.extend(cells)
-        blocks.add(values[:, columns])
-    return texts, blocks.all()
+        rows.add(values if all_in_order else values[:, columns])
+    return texts, rows.finish()
 
 
 def _parse_side_by_side(chunks: Iterator[bytes], plain: Plain) -> Iterator[Rows]:
@@ -114,7 +117,7 @@ def _parse_side_by_side(chunks: Iterator[bytes], plain: Plain) -> Iterator[Rows]
         running: deque[Future[Rows]] = deque()
         for chunk in chunks:
             running.append(threads.submit(_parse, chunk, plain))
-            if len(running) == n_threads + 1:
+            if len(running) == _N_AHEAD * n_threads:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
@@ -221,34 +224,49 @@ def _to_float32(cells: bytes, mark: int) -> np.ndarray:
     return values
 
 
-class _Blocks:
-    """Rows gathered in blocks."""
+class GrowingRows:
+    """Rows of float32 that end up side by side in memory without having been there twice.
+
+    Memory that grows is moved by the kernel, page table by page table, and what lies behind the last row
+    takes none.
+
+    Parameters
+    ----------
+    n_columns : int
+        Numbers in a row.
+    """
 
     def __init__(self, n_columns: int) -> None:
-        self.shape = (max(1, _BLOCK_BYTES // (4 * max(1, n_columns))), n_columns)
-        self.blocks: list[np.ndarray] = []
-        self.n_filled = self.shape[0]
+        self.n_rows, self.n_columns = 0, n_columns
+        self._memory = _reserve(_SMALLEST_BYTES)
 
     def add(self, rows: np.ndarray) -> None:
-        while len(rows):
-            if self.n_filled == self.shape[0]:
-                self.blocks.append(reserve(*self.shape))
-                self.n_filled = 0
-            taken = rows[: self.shape[0] - self.n_filled]
-            self.blocks[-1][self.n_filled : self.n_filled + len(taken)] = taken
-            self.n_filled, rows = self.n_filled + len(taken), rows[len(taken) :]
+        """Append rows, an array of shape (n_added, n_columns)."""
+        start, self.n_rows = self.n_rows, self.n_rows + len(rows)
+        needed = 4 * self.n_rows * self.n_columns
+        if needed > len(self._memory):
+            self._resize(max(needed, 2 * len(self._memory)))
+        self._view()[start:] = rows
 
-    def all(self) -> list[np.ndarray]:
-        return [*self.blocks[:-1], *(block[: self.n_filled] for block in self.blocks[-1:])]
+    def finish(self) -> np.ndarray:
+        """Return all rows, of shape (n_rows, n_columns). No more can be added."""
+        self._resize(max(4 * self.n_rows * self.n_columns, 1))
+        return self._view()
+
+    def _view(self) -> np.ndarray:
+        values = np.frombuffer(self._memory, np.float32, self.n_rows * self.n_columns)
+        return values.reshape(self.n_rows, self.n_columns)
+
+    def _resize(self, n_bytes: int) -> None:
+        try:
+            self._memory.resize(n_bytes)
+        except SystemError:  # Only Linux can.
+            fresh = _reserve(n_bytes)
+            kept = min(n_bytes, len(self._memory))
+            fresh[:kept] = self._memory[:kept]
+            self._memory = fresh
+        self._memory.madvise(mmap.MADV_HUGEPAGE)
 
 
-def reserve(n_rows: int, n_columns: int) -> np.ndarray:
-    """Allocate a float32 array that takes memory page by page as it is written, and gives it back at once.
-
-    NumPy asks for huge pages: the first columns of a transposed copy would touch all of them, and the matrix
-    stand in memory twice. The C library keeps what is freed for later.
-    """
-    memory = mmap.mmap(-1, max(1, 4 * n_rows * n_columns))
-    if hasattr(mmap, "MADV_NOHUGEPAGE"):
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
-    return np.frombuffer(memory, np.float32, n_rows * n_columns).reshape(n_rows, n_columns)
+def _reserve(n_bytes: int) -> mmap.mmap:
+    return mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,10 @@ import pyarrow.csv as arrow_csv
 from expressionist.errors import CohortError, name_some
 from expressionist.sources._faults import find_fault
 from expressionist.sources._files import delimiter_of, open_bytes, read_first_line, refuse_unreadable
-from expressionist.sources._stream import NotPlainError, Plain, read_plain, reserve
+from expressionist.sources._stream import GrowingRows, NotPlainError, Plain, read_plain
 
 # Rows of the Pan-Cancer file are 92 KB long: large blocks amortise what Arrow spends on each column.
 _BLOCK_BYTES = 32 << 20
-_TILE = 256
 # What stands in a cell of text when there is nothing to say.
 NO_TEXT = ("", "NA", "NaN", "nan")
 
@@ -92,13 +90,13 @@ def read_numbers(
     try:
         with refuse_unreadable(path), open_bytes(path) as stream:
             plain = Plain.find(delimiter_of(path), len(header), texts)
-            cells, blocks = read_plain(stream, plain, [place - plain.n_left for place in numbers])
+            cells, values = read_plain(stream, plain, [place - plain.n_left for place in numbers])
     except NotPlainError:
-        cells, blocks = _read_any(path, header, texts, numbers)
+        cells, values = _read_any(path, header, texts, numbers)
     if not cells:
         raise CohortError(f"{path} must have rows below its header, but got none. Export it again.")
     text = pd.DataFrame(cells, columns=pd.Index([header[i] for i in texts]), dtype=object)
-    return text, _join(blocks, transposed=transposed)
+    return text, values.T if transposed else values
 
 
 def read_texts(path: Path) -> pd.DataFrame:
@@ -135,13 +133,13 @@ def need_columns(path: Path, columns: Sequence[str], needed: Sequence[str], mend
 
 def _read_any(
     path: Path, header: Sequence[str], texts: Sequence[int], numbers: Sequence[int]
-) -> tuple[list[list[str]], list[np.ndarray]]:
+) -> tuple[list[list[str]], np.ndarray]:
     """Read a table with quotes, faults, or anything at all in columns that are not asked for."""
     names = [str(position) for position in range(len(header))]
     text_names, number_names = [names[i] for i in texts], [names[i] for i in numbers]
     types = {**dict.fromkeys(text_names, pa.string()), **dict.fromkeys(number_names, pa.float32())}
     cells: list[list[str]] = []
-    blocks: list[np.ndarray] = []
+    rows = GrowingRows(len(numbers))
     try:
         with refuse_unreadable(path), open_bytes(path) as stream:
             for batch in arrow_csv.open_csv(
@@ -156,10 +154,10 @@ def _read_any(
             ):
                 columns = [batch.column(name).to_pylist() for name in text_names]
                 cells.extend([column[row] for column in columns] for row in range(batch.num_rows))
-                blocks.append(_to_array(batch.select(number_names)))
+                rows.add(_to_array(batch.select(number_names)))
     except pa.ArrowInvalid as error:
         raise find_fault(path, header, numbers, str(error)) from error
-    return cells, blocks
+    return cells, rows.finish()
 
 
 def _to_array(batch: pa.RecordBatch) -> np.ndarray:
@@ -167,20 +165,3 @@ def _to_array(batch: pa.RecordBatch) -> np.ndarray:
         return np.empty((batch.num_rows, 0), np.float32)
     values: np.ndarray = batch.to_tensor(null_to_nan=True, row_major=True).to_numpy()
     return values
-
-
-def _join(blocks: list[np.ndarray], *, transposed: bool) -> np.ndarray:
-    """Join blocks of rows, letting go of each once it is copied, so that the peak stays near one matrix."""
-    n_rows, n_columns = sum(map(len, blocks)), blocks[0].shape[1]
-    joined = reserve(n_columns, n_rows) if transposed else reserve(n_rows, n_columns)
-    rows = joined.T if transposed else joined
-    # A transposed copy runs over both arrays in squares that fit into the cache.
-    step = _TILE if transposed else max(n_columns, 1)
-    start = 0
-    for k in range(len(blocks)):
-        block, blocks[k] = blocks[k], np.empty(0, np.float32)
-        for top, left in product(range(0, len(block), _TILE), range(0, n_columns, step)):
-            tile = block[top : top + _TILE, left : left + step]
-            rows[start + top : start + top + len(tile), left : left + step] = tile
-        start += len(block)
-    return joined

@@ -159,8 +159,9 @@ def _drop_unnamed(
 def _clip(expression: np.ndarray) -> dict[str, Any]:
     """Set values below 0 to 0, in place."""
     n, lowest = 0, np.float32(0)
-    for start in range(0, len(expression), _BLOCK):
-        block = expression[start : start + _BLOCK]
+    # By genes, as the file has them; what is compared with 0 stays in the processor's cache.
+    for start in range(0, expression.shape[1], _BLOCK):
+        block = expression[:, start : start + _BLOCK]
         n += int(np.count_nonzero(block < 0))
         lowest = np.fmin(lowest, np.fmin.reduce(block, axis=None))
         np.maximum(block, 0, out=block)
@@ -174,8 +175,10 @@ def _settle_missing(
     """Drop or fill genes that lack values, and count by tumour type how many genes lack some."""
     codes, names = pd.factorize(types, sort=True)
     lacks = np.zeros((len(names), len(genes)), bool)
-    for code, values in zip(codes, expression, strict=True):
-        lacks[code] |= np.isnan(values)
+    for gene, values in enumerate(expression.T):
+        gaps = np.isnan(values)
+        if gaps.any():
+            lacks[codes[gaps], gene] = True
     missing = np.asarray(lacks.any(axis=0))
     lacking = {str(name): int(n) for name, n in zip(names, lacks.sum(axis=1), strict=True) if n}
     if which == "zero":
@@ -220,14 +223,13 @@ def _keep_genes(expression: np.ndarray, kept: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     expression : numpy.ndarray of shape (n_samples, n_genes)
-        C-contiguous; overwritten.
+        With the samples of a gene side by side in memory, as it is read; overwritten.
     kept : numpy.ndarray of shape (n_genes,)
         Boolean.
     """
-    places = np.flatnonzero(kept)
-    n_samples, n_kept = len(expression), len(places)
-    narrow = expression.reshape(-1)[: n_samples * n_kept].reshape(n_samples, n_kept)
-    for start in range(0, n_samples, _BLOCK):
-        # Rows move towards the front, over what was read before; the selection is a copy.
-        narrow[start : start + _BLOCK] = expression[start : start + _BLOCK].take(places, axis=1)
-    return narrow
+    genes, places = expression.T, np.flatnonzero(kept)
+    for start in range(0, len(places), _BLOCK):
+        # Genes move towards the front, over what was read before; the selection is a copy.
+        chosen = places[start : start + _BLOCK]
+        genes[start : start + len(chosen)] = genes[chosen]
+    return genes[: len(places)].T
