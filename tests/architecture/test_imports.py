@@ -31,7 +31,16 @@ KNOWN_TO = {
     "rich": ["stages."],
     "jinja2": ["report"],
     "yaml": ["params"],
-    "sklearn": ["baselines", "components", "layouts.coexpression"],
+    "sklearn": [
+        "baselines",
+        "components",
+        "imager",
+        "layout_score",
+        "layouts._components",
+        "layouts._embedding",
+        "layouts.coexpression",
+        "sample_table",
+    ],
 }
 # Plug-ins: found by their file's name, so they must not lean on each other. What they share is _underscored.
 PLUG_INS = ["sources", "layouts", "stages"]

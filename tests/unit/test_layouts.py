@@ -167,3 +167,38 @@ def test_curve_keeps_stretches_together():
 
 def test_crowded_path_shares_pixels_between_neighbours():
     np.testing.assert_array_equal(spread_along(np.array([5, 7]), np.array([3, 1, 0, 2])), [7, 5, 7, 5])
+
+
+@pytest.mark.parametrize("name", ["pca", "tsne", "umap"])
+@pytest.mark.parametrize("shape", [(16, 16), (8, 32), (17, 17)])
+def test_embedded_genes_of_a_module_stay_together(name, shape):
+    shuffle = np.random.default_rng(6)
+    profiles = shuffle.normal(size=(30, 8))
+    module = shuffle.permutation(np.repeat(np.arange(8), 32))
+    expression = (profiles[:, module] + 0.3 * shuffle.normal(size=(30, 256))).astype(np.float32)
+    genes = pd.DataFrame(index=[f"g{number:03d}" for number in range(256)])
+    pixel = find_layout(name).place(expression, genes, shape, rng())
+    # 8 modules of 32 genes: two neighbours in three belong to one module where each is a patch of 4 × 8.
+    assert correlate_neighbours(expression, pixel, shape) > 0.55
+
+
+@pytest.mark.parametrize("name", ["pca", "tsne", "umap"])
+def test_constant_genes_of_an_embedding_lie_at_the_rim(name):
+    expression = np.random.default_rng(7).random((9, 49)).astype(np.float32)
+    expression[:, [3, 11]] = 0.1
+    genes = pd.DataFrame(index=[f"g{number:02d}" for number in range(49)])
+    row, column = np.divmod(find_layout(name).place(expression, genes, (7, 7), rng())[[3, 11]], 7)
+    assert (np.maximum(abs(row - 3), abs(column - 3)) == 3).all()
+
+
+@pytest.mark.parametrize(("name", "option"), [("tsne", "perplexity"), ("umap", "n_neighbours")])
+def test_options_count_and_are_checked(name, option):
+    expression = np.random.default_rng(8).random((9, 100)).astype(np.float32)
+    genes = pd.DataFrame(index=[f"g{number:02d}" for number in range(100)])
+    few, many, too_many = (
+        place_genes(name, expression, genes, (10, 10), rng(), **{option: value}) for value in (3, 30, 10_000)
+    )
+    assert (few != many).any()
+    assert len(set(too_many.tolist())) == 100
+    with pytest.raises(ParamsError, match=f"layout: {name}: {option} must be . or more, but got 0"):
+        place_genes(name, expression, genes, (10, 10), rng(), **{option: 0})

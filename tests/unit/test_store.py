@@ -1,6 +1,7 @@
 """What the stages hand to each other: the same out as in, and whole or not at all."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -124,6 +125,16 @@ def test_a_cohort_comes_back_as_it_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.expression, cohort.expression)
     pd.testing.assert_frame_equal(found.samples, cohort.samples, check_names=False)
     pd.testing.assert_frame_equal(found.genes, cohort.genes, check_names=False)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_cohort_opens_backed_however_it_lay_in_memory(tmp_path: Path, order: str) -> None:
+    cohort = make_cohort(n_per_type=100)
+    lying = replace(cohort, expression=np.asarray(cohort.expression, order=order))
+    store.write_cohort(tmp_path / "cohort.h5ad", lying)
+    data = anndata.read_h5ad(tmp_path / "cohort.h5ad", backed="r")
+    np.testing.assert_array_equal(data.X[[0, 255, 256, 299]], cohort.expression[[0, 255, 256, 299]])
+    assert list(data.obs_names) == list(cohort.samples.index)
 
 
 def test_an_h5ad_of_somebody_else_is_refused(tmp_path: Path) -> None:

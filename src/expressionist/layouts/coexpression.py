@@ -5,12 +5,11 @@ import pandas as pd
 from scipy.sparse import coo_array, csr_array
 from sklearn.cluster import ward_tree
 from sklearn.neighbors import kneighbors_graph
-from sklearn.utils.extmath import randomized_svd
 
+from expressionist.layouts._components import project_genes
 from expressionist.layouts._curve import trace_curve
 from expressionist.layouts._spread import spread_along
 
-_N_COMPONENTS = 50
 _N_NEIGHBOURS = 10
 
 
@@ -50,21 +49,9 @@ def place(
     """
     by_id = np.argsort(genes.index.to_numpy(dtype=str), kind="stable")
     varying = (expression.min(axis=0) < expression.max(axis=0))[by_id]
-    components = _project_genes(expression, by_id[varying], rng)
+    components = project_genes(expression, by_id[varying], rng)
     order = np.concatenate([by_id[varying][_order_by_similarity(components)], by_id[~varying]])
     return spread_along(trace_curve(shape), order)
-
-
-def _project_genes(expression: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return coordinates of shape (n_chosen, n_components) whose inner products are close to correlations."""
-    profiles = expression.T[chosen].astype(np.float32, copy=False)
-    profiles -= profiles.mean(axis=1, keepdims=True)
-    profiles /= np.sqrt(np.einsum("gs,gs->g", profiles, profiles, dtype=np.float64))[:, None]
-    n_components = min(_N_COMPONENTS, *profiles.shape)
-    if n_components == 0:
-        return np.zeros((len(chosen), 0))
-    left, strengths, _ = randomized_svd(profiles, n_components, random_state=int(rng.integers(2**31)))
-    return np.asarray(left * strengths, np.float64)
 
 
 def _order_by_similarity(components: np.ndarray) -> np.ndarray:

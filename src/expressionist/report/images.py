@@ -21,8 +21,25 @@ MATCHED = {
     "map of markers, and attributions cannot be scored against known markers.",
 }
 _TOLD = frozenset(
-    {"method", "shape", "unit", "cohort", "synthetic", "n_genes", "n_genes_of_cohort", "n_without_position"}
+    {
+        "method",
+        "shape",
+        "unit",
+        "cohort",
+        "synthetic",
+        "n_genes",
+        "n_genes_of_cohort",
+        "n_without_position",
+        "score",
+    }
 )
+_SCORES = {
+    "neighbour_correlation": "Mean correlation of genes side by side",
+    "neighbour_correlation_held_out": "The same on validation samples",
+    "trustworthiness": "Trustworthiness of the layout",
+    "pixels_used": "Share of pixels with a gene",
+    "genes_alone": "Share of genes alone on their pixel",
+}
 
 
 def describe_images(
@@ -69,6 +86,7 @@ def describe_images(
         "Pixels without a gene": format_value(int((layout.crowding == 0).sum())),
         "Genes without a known position": format_value(about["n_without_position"]),
         **{spell(key): format_value(value, key) for key, value in about.items() if key not in _TOLD},
+        **_tell_score(about.get("score", {})),
     }
     pictures = [
         Picture(
@@ -88,6 +106,12 @@ def describe_images(
             )
         )
     return Part([MATCHED[matched_by]], facts, pictures)
+
+
+def _tell_score(score: Mapping[str, float | None]) -> dict[str, str]:
+    """Spell out what `layout_score` measured, without what could not be told."""
+    known = {key: value for key, value in score.items() if value is not None}
+    return {words: f"{known[key]:.3f}" for key, words in _SCORES.items() if key in known}
 
 
 def _draw_maps(layout: Layout, genes: pd.DataFrame, marks: Marks) -> list[Picture]:

@@ -1,5 +1,7 @@
 """Choose the genes, their scale and their pixels, on training samples only."""
 
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +9,16 @@ from rich.console import Console
 
 from expressionist.expression import Scale, choose_genes, to_log2
 from expressionist.layout import Layout, square_shape
+from expressionist.layout_score import score_layout
 from expressionist.layouts import place_genes
 from expressionist.params import ExpressionParams, LayoutParams
 from expressionist.store import read_cohort, read_split, write_layout
 
 
 def run(expression: ExpressionParams, layout: LayoutParams, *, cohort: Path, split: Path, out: Path) -> None:
-    """Write `genes.tsv` (scale, mean and pixel of every painted gene) and `layout.json`.
+    """Write `genes.tsv` (scale, mean and pixel of every painted gene) and `layout.json` (with its score).
+
+    Everything is fitted on training samples; the score's held-out part is from validation samples.
 
     Parameters
     ----------
@@ -28,14 +33,19 @@ def run(expression: ExpressionParams, layout: LayoutParams, *, cohort: Path, spl
     """
     found = read_cohort(cohort / "cohort.h5ad")
     sides = read_split(split).loc[found.samples.index, "split"]
-    log2 = to_log2(found.expression[(sides == "train").to_numpy()], found.unit)
-    chosen = choose_genes(log2, expression.n_genes)
-    log2, genes = log2[:, chosen], found.genes.iloc[chosen]
+    training, validation = (
+        to_log2(found.expression[(sides == side).to_numpy()], found.unit) for side in ("train", "validation")
+    )
+    chosen = choose_genes(training, expression.n_genes)
+    log2, genes = training[:, chosen], found.genes.iloc[chosen]
     scale = Scale.fit(log2)
     scaled = scale.apply(log2)
     shape = square_shape(len(chosen))
     rng = np.random.default_rng(layout.seed)
+    begun = time.perf_counter()
     pixel = place_genes(layout.method, scaled, genes, shape, rng, **layout.options)
+    seconds = time.perf_counter() - begun
+    score = score_layout(scaled, pixel, shape, held_out=scale.apply(validation[:, chosen]), seed=layout.seed)
     laid = Layout(genes.index.to_numpy(dtype=str), pixel, shape, layout.method)
     n_unplaced = int(genes["start"].isna().sum()) if "start" in genes else len(genes)
     about = {
@@ -46,9 +56,22 @@ def run(expression: ExpressionParams, layout: LayoutParams, *, cohort: Path, spl
         "n_genes_of_cohort": found.expression.shape[1],
         "n_without_position": n_unplaced,
         "greatest_crowding": int(laid.crowding.max()),
+        # Without the seconds: the same params must give the same bytes, or all that follows runs again.
+        "score": score,
     }
     write_layout(out, laid, scale, genes.assign(mean=scaled.mean(axis=0)), about)
     Console().print(
         f"{len(genes):,} of {found.expression.shape[1]:,} genes on {shape[0]} × {shape[1]} pixels by "
         f"{layout.method}; {n_unplaced:,} without a position"
     )
+    Console().print(_say_score(score, seconds))
+
+
+def _say_score(score: Mapping[str, float | None], seconds: float) -> str:
+    words = {
+        "neighbour_correlation": "correlation of neighbours",
+        "neighbour_correlation_held_out": "on validation samples",
+        "trustworthiness": "trustworthiness",
+    }
+    told = [f"{word} {score[key]:.3f}" for key, word in words.items() if score[key] is not None]
+    return ", ".join([f"placed in {seconds:.1f} s", *told, f"{score['genes_alone']:.0%} of genes alone"])
