@@ -4,9 +4,11 @@ import os
 import signal
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from expressionist.cohort import LOG2_UNIT, Cohort
 from expressionist.expression import Scale
@@ -14,6 +16,12 @@ from expressionist.layout import Layout
 from expressionist.params import NetworkParams, TrainingParams
 
 # Keras is imported where it is needed: tests of modules that do without it stay fast.
+
+
+def shipped_options(source, **changed):
+    """Return what params.yaml says below `cohort: <source>:`, with some keys changed."""
+    params = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8"))
+    return params["cohort"][source] | changed
 
 
 def make_cohort(n_per_type=20, n_genes=40, n_types=3, *, n_markers=1, seed=0):

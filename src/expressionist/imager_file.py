@@ -24,7 +24,6 @@ _DAMAGE = (
     CohortError,
     EOFError,
     LookupError,
-    NotImplementedError,
     OSError,
     OverflowError,
     RuntimeError,

@@ -11,17 +11,10 @@ import pytest
 from expressionist.cohort import Cohort
 from expressionist.params import parse
 from expressionist.sources import table, tcga
+from toy import shipped_options
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"
 UNITS = {"tcga-mirna-32": "RPM", "tcga-mrna-5": "RSEM"}
-RULES = {
-    "sample_types": ["01", "03"],
-    "more_sample_types": {"SKCM": ["06"]},
-    "aliquots": "first",
-    "missing": "drop",
-    "unnamed": "keep",
-    "smallest_type": 5,
-}
 FORMATS = {
     "csv": lambda frame, path: frame.to_csv(path),
     "tsv.gz": lambda frame, path: frame.to_csv(
@@ -37,24 +30,19 @@ def real(request: pytest.FixtureRequest) -> Cohort:
     name = request.param
     if not (REAL / name).is_dir():
         pytest.skip(f"the real data are not at {REAL / name}")
-    options = {"expression": "expression.tsv.gz", "samples": "samples.tsv", "positions": None}
-    found = parse(tcga.Options, {**options, "unit": UNITS[name], **RULES}, "options")
+    found = parse(tcga.Options, shipped_options("tcga", unit=UNITS[name]), "options")
     return tcga.read(found, REAL / name)[0]
 
 
 def read_rewritten(real: Cohort, folder: Path, expression: str, genes_in: str, labels: str | None) -> Cohort:
-    options = {
-        "expression": expression,
-        "genes_in": genes_in,
-        "ids": "auto",
-        "labels": labels,
-        "sample_column": "sample",
-        "label_column": "tumour_type",
-        "patient_column": "patient",
-        "positions": None,
-        "unit": real.unit,
-        "smallest_type": 5,
-    }
+    options = shipped_options(
+        "table",
+        expression=expression,
+        genes_in=genes_in,
+        labels=labels,
+        patient_column="patient",
+        unit=real.unit,
+    )
     return table.read(parse(table.Options, options, "options"), folder)[0]
 
 

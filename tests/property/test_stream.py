@@ -105,7 +105,7 @@ def test_text_among_the_numbers_is_not_plain(texts):
 
 def test_a_line_without_end_is_given_up(monkeypatch):
     monkeypatch.setattr(_stream, "_CHUNK_BYTES", 10)
-    monkeypatch.setattr(_stream, "_LONGEST_LINE", 30)
+    monkeypatch.setattr(_stream, "LONGEST_LINE", 30)
     stream = pa.input_stream(io.BytesIO(b"id\ta\n" + b"x\t" + b"1" * 100))
     with pytest.raises(NotPlainError, match="too long"):
         read_plain(stream, Plain.find("\t", 2, [0]), [0])

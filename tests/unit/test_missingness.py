@@ -11,21 +11,11 @@ from sklearn.tree import DecisionTreeClassifier
 from expressionist.params import parse
 from expressionist.sources import tcga
 from expressionist.sources._tables import read_header, read_numbers
+from toy import shipped_options
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "tcga-mirna-32"
 TYPES = ("COAD", "LAML", "BRCA", "KIRC")
-OPTIONS = {
-    "expression": "expression.tsv",
-    "samples": "samples.tsv",
-    "positions": None,
-    "unit": "RPM",
-    "sample_types": ["01", "03"],
-    "more_sample_types": {},
-    "aliquots": "first",
-    "missing": "drop",
-    "unnamed": "keep",
-    "smallest_type": 5,
-}
+OPTIONS = shipped_options("tcga", expression="expression.tsv", unit="RPM", more_sample_types={})
 
 
 def write_cohort_of_two_catalogues(folder, *, n_per_type=30, n_genes=40, seed=0):

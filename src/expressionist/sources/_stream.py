@@ -15,14 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
+from expressionist.sources._files import LONGEST_LINE
+
 _CHUNK_BYTES = 1 << 19
 # Chunks that wait for every thread, so that none idles while parsed rows are copied.
 _N_AHEAD = 8
 # What one thread parses at once stays in its cache.
 _PARSED_BYTES = 1 << 18
 _SMALLEST_BYTES = 1 << 20
-# The longest line that is held in memory; a row of 60,000 numbers of 20 digits has 1.2 MB.
-_LONGEST_LINE = 1 << 27
 _LINE_END = ord("\n")
 
 Rows = tuple[list[list[str]], np.ndarray]
@@ -133,7 +133,7 @@ def _chunks(stream: pa.NativeFile) -> Iterator[bytes]:
             held = rest[-1:] if rest.endswith(b"\r") else b""
             rest = rest[: len(rest) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
         end = rest.rfind(b"\n") + 1
-        if not end and len(rest) > _LONGEST_LINE:
+        if not end and len(rest) > LONGEST_LINE:
             raise NotPlainError("a line that is too long")
         yield rest[:end]
         rest = rest[end:]

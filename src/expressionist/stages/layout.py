@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from expressionist.expression import Scale, choose_genes, to_log2
-from expressionist.layout import Layout, square_shape
+from expressionist.expression import to_log2
+from expressionist.imaging import fit_imaging
 from expressionist.layout_score import score_layout
-from expressionist.layouts import place_genes
 from expressionist.params import ExpressionParams, LayoutParams
 from expressionist.store import read_cohort, read_split, write_layout
 
@@ -36,17 +35,20 @@ def run(expression: ExpressionParams, layout: LayoutParams, *, cohort: Path, spl
     training, validation = (
         to_log2(found.expression[(sides == side).to_numpy()], found.unit) for side in ("train", "validation")
     )
-    chosen = choose_genes(training, expression.n_genes)
-    log2, genes = training[:, chosen], found.genes.iloc[chosen]
-    scale = Scale.fit(log2)
-    scaled = scale.apply(log2)
-    shape = square_shape(len(chosen))
-    rng = np.random.default_rng(layout.seed)
     begun = time.perf_counter()
-    pixel = place_genes(layout.method, scaled, genes, shape, rng, **layout.options)
+    laid, scale, chosen = fit_imaging(
+        training,
+        found.genes,
+        method=layout.method,
+        options=layout.options,
+        n_genes=expression.n_genes,
+        shape=None,
+        rng=np.random.default_rng(layout.seed),
+    )
     seconds = time.perf_counter() - begun
-    score = score_layout(scaled, pixel, shape, held_out=scale.apply(validation[:, chosen]), seed=layout.seed)
-    laid = Layout(genes.index.to_numpy(dtype=str), pixel, shape, layout.method)
+    genes, shape = found.genes.iloc[chosen], laid.shape
+    scaled, held_out = (scale.apply(log2[:, chosen]) for log2 in (training, validation))
+    score = score_layout(scaled, laid.pixel, shape, held_out=held_out, seed=layout.seed)
     n_unplaced = int(genes["start"].isna().sum()) if "start" in genes else len(genes)
     about = {
         "unit": found.unit,
@@ -74,4 +76,4 @@ def _say_score(score: Mapping[str, float | None], seconds: float) -> str:
         "trustworthiness": "trustworthiness",
     }
     told = [f"{word} {score[key]:.3f}" for key, word in words.items() if score[key] is not None]
-    return ", ".join([f"placed in {seconds:.1f} s", *told, f"{score['genes_alone']:.0%} of genes alone"])
+    return ", ".join([f"fitted in {seconds:.1f} s", *told, f"{score['genes_alone']:.0%} of genes alone"])
