@@ -20,7 +20,8 @@ import numpy as np
 from expressionist.backbones import Weights
 from expressionist.cut import divide, listed
 from expressionist.finetuning import FineTuned, FineTuner, ImageSet
-from expressionist.network import Centre, attach_head
+from expressionist.layers import Centre
+from expressionist.network import attach_head
 from expressionist.params import read_params
 from expressionist.training import Fit, Rows, fit_tail
 
@@ -38,15 +39,24 @@ def train_cached(tuner: FineTuner, depth: int, epochs: int, cache: Path) -> Fine
 def train_plainly(tuner: FineTuner, depth: int, epochs: int, ours: FineTuned) -> Fit:
     """Train the same layers, from the same seeds, inside the whole network."""
     params = replace(PARAMS.training, epochs=epochs, patience=epochs)
-    division = divide(tuner.build(), depth, tuner.network.strides)
+    division = divide(tuner.build(), depth, tuner.strides)
+    shape = tuner.front.input.shape[1:]
     model = attach_head(
-        division.tail, N_TYPES, head=tuner.network.head, dropout=tuner.network.dropout, seed=params.seed
+        division.tail,
+        N_TYPES,
+        head=tuner.network.head,
+        dropout=tuner.network.dropout,
+        seed=params.seed,
+        genes=shape if tuner.network.genes else None,
+        gene_dropout=tuner.network.gene_dropout,
     )
     for ready, layer in zip(ours.model.layers, model.layers, strict=True):
         if isinstance(layer, Centre):
             layer.set_weights(ready.get_weights())
-    images = keras.Input(tuner.front.input.shape[1:], name="activation_0")
-    whole = keras.Model([images], model(listed(division.prefix(tuner.front(images)))))
+    images = keras.Input(shape, name="images")
+    activations = listed(division.prefix(tuner.front(images)))
+    genes = [images] * (len(model.inputs) - len(activations))
+    whole = keras.Model([images], model([*genes, *activations]))
     sides = (Rows([side.images], side.types) for side in (tuner.training, tuner.validation))
     return fit_tail(whole, *sides, params, objective="log_loss")
 
@@ -100,5 +110,5 @@ if __name__ == "__main__":
     parser.add_argument("--backbone", default="resnet50")
     arguments = parser.parse_args()
     PARAMS = read_params(Path(__file__).parent.parent / "params.yaml")
-    for strides, head in (((32,), "pooled"), ((32,), "places"), (PARAMS.network.strides, "places")):
+    for strides, head in (((32,), "pooled"), ((32,), "places"), ((8, 32), "places")):
         compare(arguments.backbone, strides, head, arguments.samples, arguments.epochs)

@@ -54,7 +54,15 @@ def make_scale(n_genes, *, seed=0):
 
 
 def network_params(**changes):
-    defaults = {"magnify": 2, "smallest_side": 8, "head": "places", "strides": (2, 4), "dropout": 0.0}
+    defaults = {
+        "magnify": 2,
+        "smallest_side": 8,
+        "head": "places",
+        "strides": (2, 4),
+        "dropout": 0.0,
+        "genes": True,
+        "gene_dropout": 0.0,
+    }
     return NetworkParams(**(defaults | changes))
 
 
@@ -111,7 +119,7 @@ def make_linear_model(layout, n_types, *, seed=0):
     """Scaled expression → painted → logits, all of it linear; and its matrix of shape (n_genes, n_types)."""
     import keras
 
-    from expressionist.network import Paint
+    from expressionist.layers import Paint
 
     paint = Paint(len(layout.genes), layout.shape, name="paint")
     paint.pixel.assign(layout.pixel.astype(np.int32))

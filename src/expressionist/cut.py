@@ -17,6 +17,10 @@ _WEIGHTED = (
     keras.layers.SeparableConv2D,
     keras.layers.Dense,
 )
+# Finer maps have more places than genes, coarser ones tell them no longer apart: docs/experiments.md.
+_FINE_STRIDES = {4, 8}
+# A classifier of 33 types on as many features has 4 million weights, about what an epoch on a CPU can bear.
+_MOST_FEATURES = 131_072
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,43 @@ def _stride(backbone: keras.Model, place: int) -> int:
     return int(2 ** round(np.log2(ratio)))
 
 
+def _last_maps(backbone: keras.Model, points: list[int]) -> dict[int, int]:
+    """Return the position of the last map of every stride; one that only pads the map before it is none."""
+    return {
+        _stride(backbone, place): place
+        for place in points
+        if not isinstance(backbone.layers[place], keras.layers.ZeroPadding2D)
+    }
+
+
+def choose_strides(backbone: keras.Model, magnify: int) -> tuple[int, ...]:
+    """Choose the maps that a head looks at: fine ones, which tell genes apart, and the last, which can train.
+
+    Parameters
+    ----------
+    backbone : keras.Model
+        As `build_backbone` gives it.
+    magnify : int
+        Edge of the square that a gene's pixel is drawn as.
+
+    Returns
+    -------
+    tuple of int
+        Their strides: 4 and 8 where such a map has no more places than there are genes' pixels, nor too many
+        features to train on; and the greatest.
+    """
+    last = _last_maps(backbone, articulation_points(backbone))
+    n_pixels = np.prod(backbone.input.shape[1:3]) // magnify**2
+    fine = []
+    for stride in sorted(_FINE_STRIDES & set(last)):
+        shape = backbone.layers[last[stride]].output.shape[1:]
+        if np.prod(shape[:2]) <= n_pixels and np.prod(shape) <= _MOST_FEATURES:
+            fine.append(stride)
+    return (*(stride for stride in fine if stride < max(last)), max(last))
+
+
 def _find_maps(backbone: keras.Model, points: list[int], strides: Sequence[int]) -> list[int]:
-    last = {_stride(backbone, place): place for place in points}
+    last = _last_maps(backbone, points)
     unknown = [stride for stride in strides if stride not in last]
     if unknown or not strides:
         raise ParamsError(

@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from expressionist import backbones, cut, metrics, network, prefix, training
+from expressionist import backbones, cut, layers, metrics, network, prefix, training
 from expressionist.backbones import Weights, build_backbone, find_backbone, find_weights
-from expressionist.cut import Cut, Division, bridge, divide, last_block_depth
+from expressionist.cut import Cut, Division, bridge, choose_strides, divide, last_block_depth
 from expressionist.network import (
     attach_head,
     centre_head,
@@ -136,6 +136,12 @@ class FineTuner:
         """Return the greatest depth that stays inside the last block."""
         return last_block_depth(self.backbone, self.build())
 
+    @cached_property
+    def strides(self) -> tuple[int, ...]:
+        """Strides of the maps that the head looks at, from the finest to the coarsest."""
+        given = self.network.strides
+        return choose_strides(self.build(), self.magnify) if given is None else tuple(sorted(set(given)))
+
     def fit(
         self,
         depth: int,
@@ -172,20 +178,25 @@ class FineTuner:
             The trained parts.
         """
         backbone = self.build()
-        division = divide(backbone, depth, self.network.strides)
+        division = divide(backbone, depth, self.strides)
         training, validation = (
-            Rows(self._activations(backbone, division, images, advance), images.types)
-            for images in (self.training, self.validation)
+            self._rows(backbone, division, images, advance) for images in (self.training, self.validation)
         )
         model = attach_head(
-            division.tail, self.n_types, head=self.network.head, dropout=dropout, seed=params.seed
+            division.tail,
+            self.n_types,
+            head=self.network.head,
+            dropout=dropout,
+            seed=params.seed,
+            genes=self.training.images.shape[1:] if self.network.genes else None,
+            gene_dropout=self.network.gene_dropout,
         )
         centre_head(model, training.blocks())
         facts = {
             **self._facts(division),
             "dropout": dropout,
             "objective": objective,
-            "head": self.network.head,
+            "head": [self.network.head, self.network.genes, self.network.gene_dropout],
             "rows": [self.training.labelled_digest, self.validation.labelled_digest, self.n_types],
         }
         checkpoint = checkpoints / digest({**facts, "depth": depth, "training": asdict(params)})
@@ -201,6 +212,17 @@ class FineTuner:
         )
         shutil.rmtree(checkpoint)
         return FineTuned(self.front, division, model, fit)
+
+    def _rows(
+        self,
+        backbone: keras.Model,
+        division: Division,
+        images: ImageSet,
+        advance: Callable[[int], object],
+    ) -> Rows:
+        """Put together what tail and head take: the images themselves come first, for a linear path."""
+        genes = [images.images] if self.network.genes else []
+        return Rows([*genes, *self._activations(backbone, division, images, advance)], images.types)
 
     def _activations(
         self,
@@ -230,7 +252,7 @@ class FineTuner:
             "backbone": self.backbone,
             "weights": self.weights.digest,
             "magnify": self.magnify,
-            "strides": sorted(set(self.network.strides)),
+            "strides": self.strides,
             # Names that Keras gives by a counter differ between sessions; the position of the cut does not.
             "cut": division.cut.position,
             "code": digest_code(),
@@ -250,7 +272,7 @@ def digest_code() -> str:
         32 hexadecimal digits.
     """
     code = hashlib.md5(usedforsecurity=False)
-    for module in (backbones, cut, network, metrics, prefix, training, sys.modules[__name__]):
+    for module in (backbones, cut, layers, network, metrics, prefix, training, sys.modules[__name__]):
         code.update(Path(str(module.__file__)).read_bytes())
     return code.hexdigest()
 

@@ -5,124 +5,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from expressionist.backbones import Backbone
 from expressionist.cohort import LINEAR_UNITS
 from expressionist.cut import listed, rebuild_after
 from expressionist.expression import Scale
+from expressionist.layers import Centre, Log2, Paint, PixelScaling, Rescale
 from expressionist.layout import Layout
-
-
-@keras.saving.register_keras_serializable("expressionist")
-class Log2(keras.layers.Layer):
-    """log2(x + 1) of linear expression of shape (n_samples, n_genes)."""
-
-    def call(self, expression: Any) -> Any:
-        """Return the logarithm, of the same shape."""
-        return ops.log2(expression + 1.0)
-
-
-@keras.saving.register_keras_serializable("expressionist")
-class Rescale(keras.layers.Layer):
-    """(x - low) / span per gene, with the bounds that were fitted on training rows.
-
-    Parameters
-    ----------
-    n_genes : int
-        Number of genes; the bounds themselves are weights, so that they are saved with the model.
-    """
-
-    def __init__(self, n_genes: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.n_genes = n_genes
-        self.low = self.add_weight(shape=(n_genes,), initializer="zeros", trainable=False, name="low")
-        self.span = self.add_weight(shape=(n_genes,), initializer="ones", trainable=False, name="span")
-
-    def call(self, log2: Any) -> Any:
-        """Return scaled expression, of the same shape."""
-        return (log2 - self.low) / self.span
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what the constructor takes."""
-        return {**super().get_config(), "n_genes": self.n_genes}
-
-
-@keras.saving.register_keras_serializable("expressionist")
-class Paint(keras.layers.Layer):
-    """Draw samples: a pixel shows the mean of its genes, and 0 where there is none. Linear in every gene.
-
-    Parameters
-    ----------
-    n_genes : int
-        Number of genes; their pixels are weights, so that they are saved with the model.
-    shape : tuple of int
-        (height, width) in pixels.
-    """
-
-    def __init__(self, n_genes: int, shape: tuple[int, int], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.n_genes = n_genes
-        self.shape = (int(shape[0]), int(shape[1]))
-        n_pixels = self.shape[0] * self.shape[1]
-        self.pixel = self.add_weight(
-            shape=(n_genes,), initializer="zeros", dtype="int32", trainable=False, name="pixel"
-        )
-        self.share = self.add_weight(shape=(n_pixels, 1), initializer="ones", trainable=False, name="share")
-
-    def call(self, scaled: Any) -> Any:
-        """Return images of shape (n_samples, height, width, 1)."""
-        summed = ops.segment_sum(ops.transpose(scaled), self.pixel, num_segments=self.share.shape[0])
-        return ops.reshape(ops.transpose(summed * self.share), (-1, *self.shape, 1))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what the constructor takes."""
-        return {**super().get_config(), "n_genes": self.n_genes, "shape": self.shape}
-
-
-@keras.saving.register_keras_serializable("expressionist")
-class PixelScaling(keras.layers.Layer):
-    """Turn grey pixels, 0 to 1, into the three channels that a backbone was pretrained on.
-
-    Parameters
-    ----------
-    mode : str
-        ``tf``, ``torch`` or ``caffe``, as in `keras.applications.imagenet_utils.preprocess_input`.
-    """
-
-    def __init__(self, mode: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.mode = mode
-
-    def call(self, images: Any) -> Any:
-        """Return images of shape (n_samples, height, width, 3)."""
-        colour = ops.repeat(images * 255.0, 3, axis=-1)
-        return keras.applications.imagenet_utils.preprocess_input(
-            colour, data_format="channels_last", mode=self.mode
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what the constructor takes."""
-        return {**super().get_config(), "mode": self.mode}
-
-
-@keras.saving.register_keras_serializable("expressionist")
-class Centre(keras.layers.Layer):
-    """Subtract every activation's mean and divide by one spread, both taken over training rows.
-
-    Maps of different depth (and of backbones with random weights) differ by orders of magnitude. One spread
-    for the whole map, rather than one per activation, does not blow up the activations that are almost always
-    zero.
-    """
-
-    def build(self, shape: tuple[int | None, ...]) -> None:
-        """Create the weights."""
-        self.mean = self.add_weight(shape=shape[1:], initializer="zeros", trainable=False, name="mean")
-        self.spread = self.add_weight(shape=(), initializer="ones", trainable=False, name="spread")
-
-    def call(self, features: Any) -> Any:
-        """Return centred features, of the same shape."""
-        return (features - self.mean) / self.spread
 
 
 def choose_magnification(shape: tuple[int, int], magnify: int, smallest_side: int, backbone: Backbone) -> int:
@@ -148,7 +37,16 @@ def choose_magnification(shape: tuple[int, int], magnify: int, smallest_side: in
     return magnify or -(-max(smallest_side, backbone.smallest_side) // min(shape))
 
 
-def attach_head(tail: keras.Model, n_types: int, *, head: str, dropout: float, seed: int) -> keras.Model:
+def attach_head(
+    tail: keras.Model,
+    n_types: int,
+    *,
+    head: str,
+    dropout: float,
+    seed: int,
+    genes: tuple[int, ...] | None = None,
+    gene_dropout: float = 0.0,
+) -> keras.Model:
     """Put the classifier on a tail.
 
     Parameters
@@ -161,23 +59,33 @@ def attach_head(tail: keras.Model, n_types: int, *, head: str, dropout: float, s
         ``places`` flattens every map, so that the classifier knows where, hence in which genes, a feature
         was; ``pooled`` averages it away.
     dropout : float
-        Share of features dropped while training.
+        Share of a map's features dropped while training.
     seed : int
         Seed of the classifier's initial weights and of the dropout.
+    genes : tuple of int, optional
+        Shape of the painted images, if the classifier is also to see them as they are: a linear path beside
+        the deep one (Cheng et al. 2016, arXiv:1606.07792).
+    gene_dropout : float
+        Share of genes dropped on that path.
 
     Returns
     -------
     keras.Model
-        Frozen activations → logits of shape (n_samples, n_types).
+        Painted images if `genes` are given, and frozen activations → logits of shape (n_samples, n_types).
     """
     inputs = [
         keras.Input(tensor.shape[1:], name=f"activation_{place}") for place, tensor in enumerate(tail.inputs)
     ]
-    maps = tail(inputs)
+    maps = listed(tail(inputs))
     flatten = keras.layers.Flatten if head == "places" else keras.layers.GlobalAveragePooling2D
-    parts = [Centre(name=f"centre_{place}")(flatten()(each)) for place, each in enumerate(listed(maps))]
+    parts = [Centre(name=f"centre_{place}")(flatten()(each)) for place, each in enumerate(maps)]
     features = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     features = keras.layers.Dropout(dropout, seed=seed)(features)
+    if genes is not None:
+        inputs = [keras.Input(genes, name="genes"), *inputs]
+        wide = Centre(each=True, name="centre_genes")(keras.layers.Flatten()(inputs[0]))
+        wide = keras.layers.Dropout(gene_dropout, seed=seed)(wide)
+        features = keras.layers.Concatenate()([wide, features])
     initial = keras.initializers.GlorotUniform(seed=seed)
     logits = keras.layers.Dense(n_types, kernel_initializer=initial, name="classifier")(features)
     return keras.Model(inputs, logits, name="tail_and_head")
@@ -193,8 +101,8 @@ def centre_head(model: keras.Model, blocks: Iterable[Sequence[np.ndarray]]) -> N
     blocks : iterable of sequence of numpy.ndarray
         The model's inputs for the training rows, block of rows by block of rows. Read once.
     """
-    layers = [layer for layer in model.layers if isinstance(layer, Centre)]
-    features, _ = split_head(model)
+    features, head = split_head(model)
+    layers = [layer for layer in head.layers if isinstance(layer, Centre)]
     sums = [np.zeros(layer.mean.shape, np.float64) for layer in layers]
     squares = [np.zeros(layer.mean.shape, np.float64) for layer in layers]
     n_samples = 0
@@ -205,9 +113,7 @@ def centre_head(model: keras.Model, blocks: Iterable[Sequence[np.ndarray]]) -> N
             squares[place] += np.square(part, dtype=np.float64).sum(axis=0)
     for layer, total, square in zip(layers, sums, squares, strict=True):
         mean = total / n_samples
-        spread = np.sqrt(np.maximum(square / n_samples - mean**2, 0).mean())
-        layer.mean.assign(mean)
-        layer.spread.assign(spread if spread > 0 else 1.0)
+        layer.fit(mean, np.maximum(square / n_samples - mean**2, 0))
 
 
 def split_head(model: keras.Model) -> tuple[keras.Model, keras.Model]:
@@ -221,7 +127,7 @@ def split_head(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     Returns
     -------
     features : keras.Model
-        Frozen activations → list of features, one per map.
+        What `model` takes → list of features, one array per map, and one of the genes where they are given.
     head : keras.Model
         Those features → logits, sharing all layers with `model`.
     """
@@ -271,7 +177,7 @@ def assemble(
     front, prefix : keras.Model
         Painted images → backbone's input → frozen activations.
     trained : keras.Model
-        Frozen activations → logits.
+        As `attach_head` gives it.
 
     Returns
     -------
@@ -289,7 +195,7 @@ def assemble(
     trained = keras.Model(trained.inputs, trained.output, name=trained.name)
     expression = keras.Input((n_genes,), name="expression")
     log2 = Log2(name="log2")(expression) if unit in LINEAR_UNITS else expression
-    logits = trained(listed(prefix(front(paint(rescale(log2))))))
+    logits = _classify(paint(rescale(log2)), front, prefix, trained)
     return keras.Model(expression, keras.layers.Softmax(name="probabilities")(logits), name="expressionist")
 
 
@@ -308,5 +214,12 @@ def logits_of_scaled(network: keras.Model) -> keras.Model:
         layers.
     """
     scaled = keras.Input(network.input_shape[1:], name="scaled")
-    front, prefix, trained = (network.get_layer(name) for name in ("front", "prefix", "tail_and_head"))
-    return keras.Model(scaled, trained(listed(prefix(front(network.get_layer("paint")(scaled))))))
+    parts = (network.get_layer(name) for name in ("front", "prefix", "tail_and_head"))
+    return keras.Model(scaled, _classify(network.get_layer("paint")(scaled), *parts))
+
+
+def _classify(painted: Any, front: keras.Model, prefix: keras.Model, trained: keras.Model) -> Any:
+    """Go from painted images to logits; the head takes the images themselves first, if it asked for genes."""
+    activations = listed(prefix(front(painted)))
+    genes = [painted] * (len(trained.inputs) - len(activations))
+    return trained([*genes, *activations])

@@ -74,8 +74,10 @@ class NetworkParams:
     magnify: int = field(metadata=_within(0))
     smallest_side: int = field(metadata=_within(1))
     head: str = field(metadata=_one_of("places", "pooled"))
-    strides: tuple[int, ...]
+    strides: tuple[int, ...] | None
     dropout: float = field(metadata=_within(0, 0.95))
+    genes: bool
+    gene_dropout: float = field(metadata=_within(0, 0.95))
 
 
 @dataclass(frozen=True)

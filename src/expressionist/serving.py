@@ -123,7 +123,7 @@ def load_network(folder: Path) -> "Model":
     """Load the Keras network of a model folder: expression of shape (n_samples, n_genes) → probabilities."""
     keras = importlib.import_module("keras")
     # Keras finds the package's own layers by their registered names, which importing the module registers.
-    importlib.import_module("expressionist.network")
+    importlib.import_module("expressionist.layers")
     return keras.saving.load_model(folder / "model.keras", compile=False)
 
 

@@ -26,7 +26,7 @@ N_STATEMENTS_OF_RUN = 40
 
 # Modules that neither ask for time, environment or process nor speak, and what they may know all the same.
 CORE = dict.fromkeys(
-    """errors params cohort layout layouts expression split metrics markers cut network figures prefix
+    """errors params cohort layout layouts expression split metrics markers cut layers network figures prefix
     attribution report sources resources gate baselines serving""".split(),
     set(),
 ) | {"backbones": {"os", "socket"}}  # Keras's cache lies where KERAS_HOME says; a silent network is given up

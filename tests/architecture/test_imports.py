@@ -14,6 +14,7 @@ KNOWN_TO = {
     "keras": [
         "backbones",
         "cut",
+        "layers",
         "network",
         "prefix",
         "training",

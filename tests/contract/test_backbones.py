@@ -11,7 +11,7 @@ import pytest
 from expressionist.backbones import BACKBONES, build_backbone, build_untrained, find_backbone, randomise
 from expressionist.cut import divide, last_block_depth, weighted_layers
 from expressionist.errors import ParamsError
-from expressionist.network import PixelScaling
+from expressionist.layers import PixelScaling
 
 # The strides of params.yaml: every backbone must have these maps.
 STRIDES = (8, 32)

@@ -137,7 +137,7 @@ def read_weights(folder):
     """Read the weights of the trained network of a checkout."""
     import keras
 
-    from expressionist import network  # noqa: F401  registers the layers that the model file names
+    from expressionist import layers  # noqa: F401  registers the layers that the model file names
 
     path = folder / "data" / "models" / BACKBONE / "model.keras"
     return keras.saving.load_model(path, compile=False).get_weights()

@@ -5,8 +5,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from expressionist.layers import Paint
 from expressionist.layout import Layout
-from expressionist.network import Paint
 
 few = settings(max_examples=25, deadline=None)
 

@@ -7,8 +7,9 @@ from expressionist.attribution import Attribution, IntegratedGradients, shap_val
 from expressionist.backbones import randomise
 from expressionist.cut import divide
 from expressionist.expression import Scale
+from expressionist.layers import Paint
 from expressionist.layout import Layout
-from expressionist.network import Paint, assemble, attach_head, centre_head, image_front, logits_of_scaled
+from expressionist.network import assemble, attach_head, centre_head, image_front, logits_of_scaled
 from expressionist.training import Rows, fit_tail, predict_types
 
 N_GENES, SHAPE, N_TYPES, N_MARKERS = 12, (2, 3), 3, 3

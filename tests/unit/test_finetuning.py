@@ -93,8 +93,13 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
         (each - part.mean(axis=0).astype(np.float32)) / np.float32(np.sqrt(part.var(axis=0).mean()))
         for each, part in zip(seen, initial, strict=True)
     ]
+    genes = tuner.training.images.reshape(len(tuner.training.images), -1).astype(np.float64)
+    spread = np.maximum(genes.std(axis=0), 0.2 * np.sqrt(genes.var(axis=0).mean())).astype(np.float32)
+    wide = (keras.layers.Flatten()(images) - genes.mean(axis=0).astype(np.float32)) / spread
     features = keras.layers.Concatenate()(centred) if len(centred) > 1 else centred[0]
     features = keras.layers.Dropout(dropout, seed=params.seed)(features)
+    if tuner.network.genes:
+        features = keras.layers.Concatenate()([wide, features])
     glorot = keras.initializers.GlorotUniform(seed=params.seed)
     model = keras.Model(
         images, keras.layers.Dense(N_TYPES, kernel_initializer=glorot, name="classifier")(features)
@@ -139,24 +144,23 @@ def assert_same_training(tuned, naive, backbone_weights):
 
 @pytest.mark.usefixtures("toy_backbone")
 @pytest.mark.parametrize(
-    ("depth", "unfrozen", "dropout", "strides", "head"),
+    ("depth", "unfrozen", "dropout", "network"),
     [
-        (0, [], 0.0, (2, 4), "places"),
-        (0, [], 0.5, (2, 4), "pooled"),
-        (2, ["late_pointwise", "late_separable"], 0.0, (4,), "pooled"),
-        (2, ["late_pointwise", "late_separable"], 0.5, (2, 4), "places"),
-        (5, ["late_pointwise", "late_separable", "branch", "down", "early_pointwise"], 0.3, (2, 4), "places"),
+        (0, [], 0.0, {}),
+        (0, [], 0.5, {"head": "pooled"}),
+        (2, ["late_pointwise", "late_separable"], 0.0, {"strides": (4,), "head": "pooled", "genes": False}),
+        (2, ["late_pointwise", "late_separable"], 0.5, {}),
+        (5, ["late_pointwise", "late_separable", "branch", "down", "early_pointwise"], 0.3, {"genes": False}),
     ],
 )
-def test_the_losses_are_those_of_the_whole_network(tmp_path, depth, unfrozen, dropout, strides, head):
-    tuner, params = make_tuner(tmp_path, strides=strides, head=head), toy.training_params(epochs=3)
+def test_the_losses_are_those_of_the_whole_network(tmp_path, depth, unfrozen, dropout, network):
+    tuner, params = make_tuner(tmp_path, **network), toy.training_params(epochs=3)
     tuned = fit(tuner, tmp_path, depth, dropout, params)
     assert list(tuned.division.unfrozen) == unfrozen
     backbone = toy.make_backbone((10, 8))
     before = {name: backbone.get_layer(name).get_weights() for name in unfrozen}
-    naive = train_naively(
-        tuner, backbone, unfrozen, [MAPS[each] for each in sorted(strides)], dropout, params
-    )
+    maps = [MAPS[each] for each in sorted(tuner.network.strides)]
+    naive = train_naively(tuner, backbone, unfrozen, maps, dropout, params)
     assert_same_training(tuned, naive, before)
 
 

@@ -5,23 +5,22 @@ import numpy as np
 import pytest
 
 import toy
+from expressionist import cut
 from expressionist.backbones import Backbone, build_backbone, randomise
 from expressionist.cohort import AS_IS_UNIT, LOG2_UNIT
-from expressionist.cut import articulation_points, bridge, divide, listed, weighted_layers
+from expressionist.cut import articulation_points, bridge, choose_strides, divide, listed, weighted_layers
 from expressionist.errors import ParamsError
 from expressionist.expression import to_log2
+from expressionist.layers import Centre, Log2, Paint, Rescale
 from expressionist.layout import Layout
 from expressionist.network import (
-    Centre,
-    Log2,
-    Paint,
-    Rescale,
     assemble,
     attach_head,
     centre_head,
     choose_magnification,
     image_front,
     logits_of_scaled,
+    split_head,
 )
 
 N_GENES, N_TYPES, SHAPE = 30, 3, (5, 4)
@@ -62,12 +61,13 @@ def run(model, arrays):
     return [array.numpy() for array in (found if isinstance(found, list | tuple) else [found])]
 
 
-def make_parts(depth=2, head="places", strides=(2, 4)):
+def make_parts(depth=2, head="places", strides=(2, 4), *, genes=True):
     division = divide(toy.make_backbone((10, 8)), depth, strides)
     front = image_front(SHAPE, 2, "tf")
-    model = attach_head(division.tail, N_TYPES, head=head, dropout=0.5, seed=1)
+    shape = (*SHAPE, 1) if genes else None
+    model = attach_head(division.tail, N_TYPES, head=head, dropout=0.5, seed=1, genes=shape, gene_dropout=0.2)
     images = np.random.default_rng(3).random((6, *SHAPE, 1)).astype(np.float32)
-    centre_head(model, [run(division.prefix, front(images))])
+    centre_head(model, [[images] * genes + run(division.prefix, front(images))])
     return front, division, model
 
 
@@ -329,6 +329,27 @@ def test_a_map_that_the_backbone_lacks_is_refused_with_those_it_has(backbone, st
         divide(backbone, 1, strides)
 
 
+@pytest.mark.parametrize(
+    ("side", "magnify", "most", "expected"),
+    [
+        (64, 4, 10_000, (4, 8, 32)),  # 16 x 16 genes, as many places at stride 4
+        (64, 8, 10_000, (8, 32)),  # 8 x 8 genes: stride 4 has four places for each
+        (64, 1, 10_000, (4, 8, 32)),
+        (64, 1, 8_000, (8, 32)),  # 16 x 16 x 32 features at stride 4
+        (64, 16, 10_000, (32,)),
+    ],
+)
+def test_the_head_looks_at_maps_that_tell_genes_apart_and_at_the_last(
+    monkeypatch, side, magnify, most, expected
+):
+    monkeypatch.setattr(cut, "_MOST_FEATURES", most)
+    assert choose_strides(build_backbone("mobilenet", (side, side), None, seed=1), magnify) == expected
+
+
+def test_a_map_is_not_looked_at_twice(backbone):
+    assert choose_strides(backbone, 1) == (4,)
+
+
 def test_weighted_layers_count_from_the_head(backbone):
     assert [layer.name for layer in weighted_layers(backbone)] == WEIGHTED
 
@@ -336,10 +357,12 @@ def test_weighted_layers_count_from_the_head(backbone):
 # --- the head
 
 
+@pytest.mark.parametrize("genes", [True, False])
 @pytest.mark.parametrize(("head", "n_features"), [("places", 5 * 4 * 6 + 3 * 2 * 12), ("pooled", 6 + 12)])
-def test_a_places_head_sees_every_place_and_a_pooled_one_only_their_mean(head, n_features):
-    _, _, model = make_parts(head=head)
-    assert model.get_layer("classifier").kernel.shape == (n_features, N_TYPES)
+def test_a_places_head_sees_every_place_and_a_pooled_one_only_their_mean(head, n_features, genes):
+    _, _, model = make_parts(head=head, genes=genes)
+    n_inputs = n_features + genes * SHAPE[0] * SHAPE[1]
+    assert model.get_layer("classifier").kernel.shape == (n_inputs, N_TYPES)
     assert model.output_shape == (None, N_TYPES)
 
 
@@ -348,8 +371,8 @@ def test_only_a_places_head_tells_where_a_feature_is():
     features = np.random.default_rng(0).normal(size=(1, 3, 3, 2)).astype(np.float32)
     for head, same in (("places", False), ("pooled", True)):
         model = attach_head(tail, N_TYPES, head=head, dropout=0, seed=1)
-        moved = model([features[:, ::-1]]).numpy()
-        assert np.allclose(model([features]).numpy(), moved, atol=1e-5) == same
+        moved = run(model, [features[:, ::-1]])[0]
+        assert np.allclose(run(model, [features])[0], moved, atol=1e-5) == same
 
 
 def test_the_heads_initial_weights_come_from_its_seed():
@@ -399,7 +422,17 @@ def test_features_that_never_vary_do_not_make_nan():
     model = attach_head(make_bare_tail((1, 1, 2)), 2, head="pooled", dropout=0, seed=0)
     rows = np.full((3, 1, 1, 2), 7, np.float32)
     centre_head(model, [[rows]])
-    np.testing.assert_array_equal(model([rows]), np.zeros((3, 2)))
+    np.testing.assert_array_equal(run(model, [rows])[0], np.zeros((3, 2)))
+
+
+def test_genes_are_standardised_one_by_one_but_for_those_that_hardly_vary():
+    _, head = split_head(make_parts()[2])
+    (centre,) = [layer for layer in head.layers if isinstance(layer, Centre) and layer.each]
+    centre.fit(np.arange(20.0), np.r_[np.full(18, 4.0), 0.0, 1e-9])
+    common = np.sqrt(18 * 4 / 20)
+    np.testing.assert_allclose(centre.spread, np.r_[np.full(18, 2.0), [0.2 * common] * 2], rtol=1e-5)
+    centred = centre(np.arange(20.0, dtype=np.float32)[np.newaxis] + 2)
+    np.testing.assert_allclose(centred, 2 / centre.spread[np.newaxis], rtol=1e-5)
 
 
 # --- the whole
@@ -412,7 +445,8 @@ def test_the_assembled_network_is_its_parts_one_after_the_other(layout, scale, u
     network = assemble(layout, scale, unit, front, division.prefix, model)
     expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
     images = layout.paint(scale.apply(to_log2(expression, unit)))
-    logits = run(model, run(division.prefix, run(front, images)[0]))[0].astype(np.float64)
+    activations = run(division.prefix, run(front, images)[0])
+    logits = run(model, [images, *activations])[0].astype(np.float64)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     found = network.predict_on_batch(expression)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
@@ -420,9 +454,9 @@ def test_the_assembled_network_is_its_parts_one_after_the_other(layout, scale, u
     assert found.std(axis=0).max() > 1e-3, "all samples look the same: the comparison would prove nothing"
 
 
-@pytest.mark.parametrize("strides", [(4,), (2, 4)])
-def test_a_saved_network_answers_the_same_and_can_be_explained(layout, scale, tmp_path, strides):
-    front, division, model = make_parts(2, strides=strides)
+@pytest.mark.parametrize(("strides", "genes"), [((4,), False), ((4,), True), ((2, 4), True)])
+def test_a_saved_network_answers_the_same_and_can_be_explained(layout, scale, tmp_path, strides, genes):
+    front, division, model = make_parts(2, strides=strides, genes=genes)
     network = assemble(layout, scale, "RSEM", front, division.prefix, model)
     expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
     network.save(tmp_path / "model.keras")

@@ -38,7 +38,7 @@ def test_shipped_params_are_valid(content):
     assert params.cohort.source == content["cohort"]["source"]
     assert params.split == SplitParams(**content["split"])
     assert params.search.depths is None
-    assert params.network.strides == tuple(content["network"]["strides"])
+    assert params.network.dropout == content["network"]["dropout"]
     assert params.registry.gate.accuracy == content["registry"]["gate"]["accuracy"]
 
 

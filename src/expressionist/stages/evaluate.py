@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from rich.progress import track
 
-from expressionist import network as _layers  # noqa: F401  registers the layers that the model file names
+from expressionist import layers as _layers  # noqa: F401  registers the layers that the model file names
 from expressionist.figures.drawing import stamp
 from expressionist.figures.scores import draw_confusion
 from expressionist.metrics import bootstrap, confusion, per_type, score

@@ -88,6 +88,7 @@ def run(
             {
                 "backbone": backbone,
                 "depth": best["depth"],
+                "strides": tuner.strides,
                 "unfrozen_layers": tuned.division.unfrozen,
                 "n_unfrozen_parameters": tuned.n_unfrozen_parameters,
                 "n_parameters": whole.count_params(),
