@@ -8,7 +8,7 @@ from scipy.fft import irfft2, next_fast_len, rfft2
 _N_CANDIDATES = 8
 _MOST_PASSES = 200
 # The pass that lowers the error by less than this share is the last.
-_LEAST_SHARE = 1e-4
+_LEAST_SHARE = 3e-4
 # What rounding cannot feign.
 _LEAST_GAIN = 1e-6
 _N_GENES_AT_ONCE = 128
