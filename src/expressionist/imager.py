@@ -39,7 +39,7 @@ class ExpressionImager(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         (height, width) in pixels; by default the smallest square that holds every gene on a pixel of its
         own. Where there are fewer pixels than genes, a pixel shows the mean of its genes.
     layout_options : dict, optional
-        The layout method's own options.
+        The layout method's own options, and ``crowding`` as in `expressionist.layouts.place_genes`.
     random_state : int, numpy.random.RandomState or None
         Seed of the layout; with the same one, the same rows give the same images byte for byte.
 

@@ -34,7 +34,7 @@ def fit_imaging(
     method : str
         Layout method.
     options : mapping
-        The method's own options.
+        The method's own options, and ``crowding`` as for `expressionist.layouts.place_genes`.
     n_genes : int or None
         As for `choose_genes`; None takes all genes, constant ones too.
     shape : tuple of int or None

@@ -50,11 +50,12 @@ class ExpressionParams:
 
 @dataclass(frozen=True)
 class LayoutParams:
-    """Layout method, its seed and its own options."""
+    """Layout method, its seed and its own options, and whether genes may share pixels."""
 
     method: str
     seed: int
     options: Mapping[str, Any]
+    crowding: str = field(default="single", metadata=_one_of("single", "average"))
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,11 @@ FROM_ENVIRONMENT = {"root", "tracking_uri"}
 CACHE = "data/cache"
 # Options of a source stand below its name, so that a value of another source re-runs nothing.
 PARAMS_OF = {"cohort": ["cohort.source", "cohort.folder", "cohort.${cohort.source}"]}
-# Folders that params.yaml names, and the stages that read them: fetch brings what prepare reads.
+# Folders that params.yaml names, and the stages that read them: fetch brings what prepare reads, layout
+# reads gene sets, which are no part of a source.
 FOLDERS = {
     "fetch": ["${cohort.folder}"],
+    "layout": ["${cohort.folder}"],
     "tune": ["${weights.folder}"],
     "train": ["${weights.folder}"],
 }

@@ -39,7 +39,7 @@ KNOWN_TO = {
         "layout_score",
         "layouts._components",
         "layouts._embedding",
-        "layouts.coexpression",
+        "layouts._tree",
         "sample_table",
     ],
 }

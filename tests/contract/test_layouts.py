@@ -31,8 +31,18 @@ def make_expression(n_samples, n_genes, rng):
     return ((expression - expression.min(axis=0)) / np.ptp(expression, axis=0)).astype(np.float32)
 
 
+def group_genes(n_genes):
+    """Every third gene in a set of its own by symbol, every second in one by id; the others in none."""
+    return {
+        "thirds": [f"S{number}" for number in range(0, n_genes, 3)],
+        "halves": [f"g{number}" for number in range(0, n_genes, 2)],
+        "elsewhere": ["S-1"],
+    }
+
+
 def place(method, expression, genes, shape, seed=1):
-    return place_genes(method, expression, genes, shape, np.random.default_rng(seed))
+    options = {"gene_sets": group_genes(len(genes))} if method == "pathway" else {}
+    return place_genes(method, expression, genes, shape, np.random.default_rng(seed), **options)
 
 
 @pytest.fixture(params=layout_names())

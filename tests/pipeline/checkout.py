@@ -53,6 +53,7 @@ def write_params(folder, **changes):
 def read_options(stage):
     """Read the options of a stage's command in dvc.yaml, for the one backbone: name → text."""
     words = shlex.split(STAGES[stage]["cmd"].replace("${item.backbone}", BACKBONE))[2:]
+    words = [word.replace("${cohort.folder}", "data/incoming") for word in words]
     return {flag.removeprefix("--"): value for flag, value in zip(words[::2], words[1::2], strict=True)}
 
 

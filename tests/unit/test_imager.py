@@ -558,3 +558,22 @@ if heavy or images.shape != (6, 5, 5, 1):
         [sys.executable, "-c", program], env=dict(os.environ), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_genes_share_pixels_if_asked():
+    table = make_table(n_samples=20, n_genes=60)
+    alone, sharing = (
+        ExpressionImager("pca", layout_options={"crowding": word}).fit(table)
+        for word in ("single", "average")
+    )
+    assert alone.crowding_.max() == 1
+    assert sharing.crowding_.max() > 1
+    assert sharing.crowding_.sum() == 60
+
+
+def test_gene_sets_go_with_the_imager():
+    table = make_table(n_samples=20)
+    sets = {"one": ["GENE7", "GENE2"], "two": ["GENE5"]}
+    fitted = ExpressionImager("pathway", shape=(1, 11), layout_options={"gene_sets": sets}).fit(table)
+    assert abs(fitted.pixel_of("GENE7")[1] - fitted.pixel_of("GENE2")[1]) == 1
+    assert {fitted.pixel_of(gene)[1] for gene in ("GENE7", "GENE2", "GENE5")} == {0, 1, 2}

@@ -92,7 +92,7 @@ def test_pixels_must_belong_to_the_genes():
         score_layout(make_scaled(5, 3), np.arange(2), (2, 2))
 
 
-def run_stage(monkeypatch, tmp_path, changed=None):
+def run_stage(monkeypatch, tmp_path, changed=None, crowding="single"):
     """Run the stage on 60 samples; `changed` names the side whose expression is drawn anew."""
     expression = np.exp2(np.abs(make_scaled(60, 40)))
     side = np.repeat(["train", "validation", "test"], 20)
@@ -110,9 +110,10 @@ def run_stage(monkeypatch, tmp_path, changed=None):
     out = tmp_path / f"layout-{changed}"
     stage.run(
         ExpressionParams(30),
-        LayoutParams("pca", 1, {}),
+        LayoutParams("pca", 1, {}, crowding),
         cohort=tmp_path,
         split=tmp_path / "split.tsv",
+        incoming=tmp_path,
         out=out,
     )
     return json.loads((out / "layout.json").read_text()), (out / "genes.tsv").read_bytes()
@@ -145,3 +146,8 @@ def test_report_shows_what_could_be_told():
     assert not {"Mean correlation of genes side by side", "Trustworthiness of the layout", "Score"} & set(
         facts
     )
+
+
+def test_stage_lets_genes_share_pixels(monkeypatch, tmp_path):
+    assert run_stage(monkeypatch, tmp_path)[0]["greatest_crowding"] == 1
+    assert run_stage(monkeypatch, tmp_path, crowding="average")[0]["greatest_crowding"] > 1

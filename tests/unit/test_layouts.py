@@ -202,3 +202,46 @@ def test_options_count_and_are_checked(name, option):
     assert len(set(too_many.tolist())) == 100
     with pytest.raises(ParamsError, match=f"layout: {name}: {option} must be . or more, but got 0"):
         place_genes(name, expression, genes, (10, 10), rng(), **{option: 0})
+
+
+@pytest.mark.parametrize("name", ["pca", "tsne", "umap"])
+@pytest.mark.parametrize("shape", [(10, 10), (3, 40), (1, 5), (7, 1), (1, 1)])
+def test_averaged_genes_lie_where_their_points_fall(name, shape):
+    expression = np.random.default_rng(9).random((9, 60)).astype(np.float32)
+    expression[:, [3, 11]] = 0.1
+    genes = pd.DataFrame(index=[f"g{number:02d}" for number in range(60)])
+    pixel = place_genes(name, expression, genes, shape, rng(), crowding="average")
+    embedding = find_layout(name).embed(expression, genes, rng())
+    assert sorted(embedding.embedded) == [gene for gene in range(60) if gene not in (3, 11)]
+    for axis, side, strip in ((0, shape[1], pixel % shape[1]), (1, shape[0], pixel // shape[1])):
+        points = embedding.points[:, axis]
+        edges = np.linspace(points.min(), points.max(), side + 1)
+        expected = np.searchsorted(edges[1:-1], points, side="right")
+        # Points within rounding of an edge may fall on either side of it.
+        clear = np.abs(points[:, None] - edges[1:-1]).min(axis=1, initial=np.inf) > 1e-9
+        np.testing.assert_array_equal(strip[embedding.embedded][clear], expected[clear])
+    assert pixel[3] == pixel[11]
+    if shape == (10, 10):
+        assert pixel[3] not in pixel[embedding.embedded]
+
+
+@pytest.mark.parametrize("name", ["pca", "tsne"])
+@pytest.mark.parametrize("expression", [np.ones((4, 12), "f4"), np.repeat(np.eye(3, dtype="f4"), 4, axis=1)])
+def test_poor_expression_is_averaged_too(name, expression):
+    pixel = place_genes(name, expression, pd.DataFrame(index=range(12)), (3, 4), rng(), crowding="average")
+    assert pixel.min() >= 0
+    assert pixel.max() < 12
+
+
+@pytest.mark.parametrize("name", ["random", "coexpression", "igtd"])
+def test_methods_without_points_cannot_average(name):
+    genes = pd.DataFrame(index=["a", "b"])
+    with pytest.raises(ParamsError, match=f"average with {name}. Choose single, or one of pca, tsne, umap."):
+        place_genes(name, np.eye(2, dtype="f4"), genes, (1, 2), rng(), crowding="average")
+
+
+def test_crowding_is_one_of_two_words():
+    with pytest.raises(ParamsError, match="crowding must be one of single, average, but got 'mean'"):
+        place_genes(
+            "pca", np.eye(2, dtype="f4"), pd.DataFrame(index=["a", "b"]), (1, 2), rng(), crowding="mean"
+        )

@@ -98,7 +98,13 @@ def write_inputs(folder: Path) -> dict[str, Path]:
     store.write_json(paths["quality"] / "quality.json", {"synthetic": True, "n_genes_never_seen": 17})
     at = {"cohort": paths["quality"], "split": paths["split"]}
     split.run(SplitParams(validation=0.2, test=0.3, seed=1), cohort=paths["quality"], out=paths["split"])
-    layout.run(ExpressionParams(n_genes=40), LayoutParams("random", 1, {}), **at, out=paths["layout"])
+    layout.run(
+        ExpressionParams(n_genes=40),
+        LayoutParams("random", 1, {}),
+        **at,
+        incoming=folder,
+        out=paths["layout"],
+    )
     images.run(**at, layout=paths["layout"], out=paths["images"])
     opponents = BaselinesParams(("k_nearest_neighbours",), 1)
     baselines.run(opponents, **at, layout=paths["layout"], out=paths["baselines"])

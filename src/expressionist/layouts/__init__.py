@@ -11,6 +11,8 @@ import pandas as pd
 
 from expressionist.errors import CohortError, ParamsError, name_some
 
+CROWDING = ("single", "average")
+
 
 def layout_names() -> list[str]:
     """Return the names of all layout methods, in alphabetical order.
@@ -66,6 +68,8 @@ def place_genes(
     genes: pd.DataFrame,
     shape: tuple[int, int],
     rng: np.random.Generator,
+    *,
+    crowding: str = "single",
     **options: Any,  # noqa: ANN401
 ) -> np.ndarray:
     """Place genes by a method, after checking what it is given.
@@ -82,19 +86,25 @@ def place_genes(
         (height, width) in pixels.
     rng : numpy.random.Generator
         The only source of randomness.
+    crowding : str
+        One of `CROWDING`: ``single`` gives every gene a pixel of its own while there are enough; with
+        ``average`` genes share pixels as their points fall, as in DeepInsight, which only methods with
+        points (those that have an ``embed``) can do.
     **options
         The method's own options.
 
     Returns
     -------
     numpy.ndarray of shape (n_genes,)
-        Flat pixel index of every gene: all distinct as long as there are pixels enough; otherwise every pixel
-        holds equally many genes, give or take one.
+        Flat pixel index of every gene. With ``single``, all are distinct as long as there are pixels enough;
+        otherwise every pixel holds equally many genes, give or take one. With ``average``, genes that are
+        constant in `expression` share one pixel, on which no other falls where there is such a pixel.
 
     Raises
     ------
     ParamsError
-        If the method or one of its options is unknown, or the shape has no pixels.
+        If the method or one of its options is unknown, the shape has no pixels, or the method has no points
+        to average.
     CohortError
         If expression and genes do not fit together or expression is not finite.
     """
@@ -104,6 +114,7 @@ def place_genes(
             f"An image must have at least one pixel, but got the shape {tuple(shape)}. Enlarge it."
         )
     _check_options(layout, options)
+    _check_crowding(layout, crowding)
     if expression.ndim != 2 or expression.shape[1] != len(genes):
         raise CohortError(
             f"Expression to lay out must be (n_samples, {len(genes)}), but got {expression.shape}. "
@@ -115,8 +126,25 @@ def place_genes(
             f"Expression to lay out must be finite, but {len(bad)} genes have NaN or infinite values: "
             f"{name_some(bad)}. Drop these genes."
         )
-    pixel: np.ndarray = layout.place(expression, genes, shape, rng, **options)
+    pixel: np.ndarray
+    if crowding == "average":
+        pixel = layout.embed(expression, genes, rng, **options).share(shape)
+    else:
+        pixel = layout.place(expression, genes, shape, rng, **options)
     return pixel
+
+
+def _check_crowding(layout: ModuleType, crowding: str) -> None:
+    if crowding not in CROWDING:
+        raise ParamsError(
+            f"layout: crowding must be one of {', '.join(CROWDING)}, but got {crowding!r}. Choose one."
+        )
+    if crowding == "average" and not hasattr(layout, "embed"):
+        able = [name for name in layout_names() if hasattr(find_layout(name), "embed")]
+        raise ParamsError(
+            f"layout: crowding must be single for a method without points, but got {crowding} with "
+            f"{layout.__name__.rpartition('.')[2]}. Choose single, or one of {', '.join(able)}."
+        )
 
 
 def _check_options(layout: ModuleType, options: dict[str, Any]) -> None:

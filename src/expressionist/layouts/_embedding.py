@@ -1,6 +1,7 @@
 """From expression to pixels by way of the plane: what every method shares that embeds genes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,37 +16,97 @@ _FEWEST = 8
 _JITTER = 1e-3
 
 
-def place_embedded(
-    expression: np.ndarray,
-    genes: pd.DataFrame,
-    shape: tuple[int, int],
-    rng: np.random.Generator,
-    embed: Callable[[np.ndarray], np.ndarray],
-) -> np.ndarray:
-    """Embed genes in the plane and snap them to the pixels.
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Genes as points in the plane, and the two ways from there to pixels.
 
     Parameters
     ----------
-    expression, genes, shape, rng
+    embedded : numpy.ndarray of shape (n_embedded,)
+        Positions of the genes that have a point, in the order of their ids.
+    constant : numpy.ndarray of shape (n_constant,)
+        Positions of the others, likewise.
+    points : numpy.ndarray of shape (n_embedded, 2)
+        Columns and rows, in any unit.
+    components : numpy.ndarray of shape (n_embedded, n_components)
+        As `project_genes` returns them.
+    """
+
+    embedded: np.ndarray
+    constant: np.ndarray
+    points: np.ndarray
+    components: np.ndarray
+
+    def snap(self, shape: tuple[int, int]) -> np.ndarray:
+        """Return the pixel of every gene: one for each while there are enough, constant genes at the rim."""
+        placed = snap(self.points, shape, profiles=self.components, n_more=len(self.constant))
+        return self._order(placed)
+
+    def share(self, shape: tuple[int, int]) -> np.ndarray:
+        """Return the pixel of every gene: that on which its point falls; constant genes share one apart."""
+        fallen = put_in_strips(self.points, shape)
+        free = np.flatnonzero(np.bincount(fallen, minlength=shape[0] * shape[1]) == 0)
+        apart = free[-1] if len(free) else 0
+        return self._order(np.concatenate([fallen, np.full(len(self.constant), apart)]))
+
+    def _order(self, placed: np.ndarray) -> np.ndarray:
+        pixel = np.empty(len(placed), np.intp)
+        pixel[np.concatenate([self.embedded, self.constant])] = placed
+        return pixel
+
+
+def embed_genes(
+    expression: np.ndarray,
+    genes: pd.DataFrame,
+    rng: np.random.Generator,
+    embed: Callable[[np.ndarray], np.ndarray],
+) -> Embedding:
+    """Embed those genes in the plane that vary in `expression`.
+
+    Parameters
+    ----------
+    expression, genes, rng
         As in `expressionist.layouts.place_genes`.
     embed : callable
         Takes the components of `project_genes`, at least eight genes in the order of their ids, and returns
         points of shape (n_genes, 2).
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_genes,)
-        Flat pixel index of every gene; genes that are constant in `expression` come last, at the rim.
     """
     # The order of ids, so that neither ties nor rounding hang on the order of the columns.
     by_id = np.argsort(genes.index.to_numpy(dtype=str), kind="stable")
     varying = (expression.min(axis=0) < expression.max(axis=0))[by_id]
     components = project_genes(expression, by_id[varying], rng)
     points = embed(components) if len(components) >= _FEWEST else lead(components)
-    placed = snap(points, shape, profiles=components, n_more=int((~varying).sum()))
-    pixel = np.empty(len(genes), np.intp)
-    pixel[np.concatenate([by_id[varying], by_id[~varying]])] = placed
-    return pixel
+    return Embedding(by_id[varying], by_id[~varying], points, components)
+
+
+def put_in_strips(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Put points on the pixels that they fall on.
+
+    Parameters
+    ----------
+    points : numpy.ndarray of shape (n_points, 2)
+        Finite; columns and rows of the image, in any unit.
+    shape : tuple of int
+        (height, width) in pixels.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_points,)
+        Flat pixel index of every point, where either range is cut into equal strips, as many as there are
+        columns and rows (DeepInsight, Sharma et al. 2019, doi:10.1038/s41598-019-47765-6).
+
+    Examples
+    --------
+    >>> put_in_strips(np.array([[0.0, 0.0], [0.2, 0.4], [0.9, 0.6], [1.0, 1.0]]), (2, 4)).tolist()
+    [0, 0, 7, 7]
+    """
+    if not len(points):
+        return np.zeros(0, np.intp)
+    extent = np.ptp(points, axis=0)
+    share = (points - points.min(axis=0)) / np.where(extent > 0, extent, 1)
+    column, row = np.minimum((share * shape[::-1]).astype(np.intp), np.subtract(shape[::-1], 1)).T
+    flat: np.ndarray = row * shape[1] + column
+    return flat
 
 
 def start_embedding(components: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from expressionist.layouts._components import lead
-from expressionist.layouts._embedding import place_embedded
+from expressionist.layouts._embedding import Embedding, embed_genes
 
 
 def place(
@@ -39,4 +39,9 @@ def place(
     >>> abs(pixel[0] - pixel[2]), abs(pixel[1] - pixel[3])
     (np.int64(1), np.int64(1))
     """
-    return place_embedded(expression, genes, shape, rng, lead)
+    return embed(expression, genes, rng).snap(shape)
+
+
+def embed(expression: np.ndarray, genes: pd.DataFrame, rng: np.random.Generator) -> Embedding:
+    """Return what `place` snaps to the pixels: the genes on the plane of their two leading components."""
+    return embed_genes(expression, genes, rng, lead)

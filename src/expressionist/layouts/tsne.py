@@ -9,7 +9,7 @@ from openTSNE.affinity import PerplexityBasedNN
 from openTSNE.nearest_neighbors import PrecomputedNeighbors
 
 from expressionist.errors import ParamsError
-from expressionist.layouts._embedding import find_neighbours, place_embedded, start_embedding
+from expressionist.layouts._embedding import Embedding, embed_genes, find_neighbours, start_embedding
 
 # Half of the engine's own numbers of iterations: twice as many score the same on the grid (docs/layouts.md).
 _N_EARLY, _N_LATE = 125, 250
@@ -69,11 +69,18 @@ def place(
     >>> len(set(pixel.tolist()))
     20
     """
+    return embed(expression, genes, rng, perplexity=perplexity).snap(shape)
+
+
+def embed(
+    expression: np.ndarray, genes: pd.DataFrame, rng: np.random.Generator, *, perplexity: float = 30
+) -> Embedding:
+    """Return what `place` snaps to the pixels, with the same parameters and refusals."""
     if not perplexity >= 1:
         raise ParamsError(
             f"layout: tsne: perplexity must be 1 or more, but got {perplexity!r}. The usual value is 30."
         )
-    return place_embedded(expression, genes, shape, rng, partial(_embed, rng=rng, perplexity=perplexity))
+    return embed_genes(expression, genes, rng, partial(_embed, rng=rng, perplexity=perplexity))
 
 
 def _embed(components: np.ndarray, *, rng: np.random.Generator, perplexity: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from expressionist.errors import ParamsError
-from expressionist.layouts._embedding import find_neighbours, place_embedded, start_embedding
+from expressionist.layouts._embedding import Embedding, embed_genes, find_neighbours, start_embedding
 
 # What UMAP scales the start of an embedding to.
 _START = 10
@@ -52,11 +52,18 @@ def place(
     ParamsError
         If there are fewer than 2 neighbours.
     """
+    return embed(expression, genes, rng, n_neighbours=n_neighbours).snap(shape)
+
+
+def embed(
+    expression: np.ndarray, genes: pd.DataFrame, rng: np.random.Generator, *, n_neighbours: int = 15
+) -> Embedding:
+    """Return what `place` snaps to the pixels, with the same parameters and refusals."""
     if not n_neighbours >= 2:
         raise ParamsError(
             f"layout: umap: n_neighbours must be 2 or more, but got {n_neighbours!r}. The usual value is 15."
         )
-    return place_embedded(expression, genes, shape, rng, partial(_embed, rng=rng, n_neighbours=n_neighbours))
+    return embed_genes(expression, genes, rng, partial(_embed, rng=rng, n_neighbours=n_neighbours))
 
 
 def _embed(components: np.ndarray, *, rng: np.random.Generator, n_neighbours: int) -> np.ndarray:

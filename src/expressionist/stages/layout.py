@@ -3,18 +3,29 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
 
 from expressionist.expression import to_log2
+from expressionist.gene_sets import assign_sets, read_gene_sets
 from expressionist.imaging import fit_imaging
 from expressionist.layout_score import score_layout
 from expressionist.params import ExpressionParams, LayoutParams
 from expressionist.store import read_cohort, read_split, write_layout
 
 
-def run(expression: ExpressionParams, layout: LayoutParams, *, cohort: Path, split: Path, out: Path) -> None:
+def run(
+    expression: ExpressionParams,
+    layout: LayoutParams,
+    *,
+    cohort: Path,
+    split: Path,
+    incoming: Path,
+    out: Path,
+) -> None:
     """Write `genes.tsv` (scale, mean and pixel of every painted gene) and `layout.json` (with its score).
 
     Everything is fitted on training samples; the score's held-out part is from validation samples.
@@ -27,6 +38,8 @@ def run(expression: ExpressionParams, layout: LayoutParams, *, cohort: Path, spl
         Layout method and its seed.
     cohort, split : pathlib.Path
         Folder of the stage `prepare`, table of the stage `split`.
+    incoming : pathlib.Path
+        Folder in which the file of gene sets lies that the method ``pathway`` reads.
     out : pathlib.Path
         Folder to write.
     """
@@ -35,12 +48,13 @@ def run(expression: ExpressionParams, layout: LayoutParams, *, cohort: Path, spl
     training, validation = (
         to_log2(found.expression[(sides == side).to_numpy()], found.unit) for side in ("train", "validation")
     )
+    options = _read_options(layout, incoming)
     begun = time.perf_counter()
     laid, scale, chosen = fit_imaging(
         training,
         found.genes,
         method=layout.method,
-        options=layout.options,
+        options={**options, "crowding": layout.crowding},
         n_genes=expression.n_genes,
         shape=None,
         rng=np.random.default_rng(layout.seed),
@@ -58,6 +72,7 @@ def run(expression: ExpressionParams, layout: LayoutParams, *, cohort: Path, spl
         "n_genes_of_cohort": found.expression.shape[1],
         "n_without_position": n_unplaced,
         "greatest_crowding": int(laid.crowding.max()),
+        **_count_in_sets(genes, options),
         # Without the seconds: the same params must give the same bytes, or all that follows runs again.
         "score": score,
     }
@@ -66,7 +81,27 @@ def run(expression: ExpressionParams, layout: LayoutParams, *, cohort: Path, spl
         f"{len(genes):,} of {found.expression.shape[1]:,} genes on {shape[0]} × {shape[1]} pixels by "
         f"{layout.method}; {n_unplaced:,} without a position"
     )
+    if "n_genes_in_sets" in about:
+        Console().print(
+            f"{about['n_genes_in_sets']:,} genes in {about['n_gene_sets']:,} gene sets, "
+            f"{len(genes) - about['n_genes_in_sets']:,} in none"
+        )
     Console().print(_say_score(score, seconds))
+
+
+def _read_options(layout: LayoutParams, incoming: Path) -> dict[str, Any]:
+    """Put gene sets in the place of their file's name."""
+    options = dict(layout.options)
+    if isinstance(options.get("gene_sets"), str):
+        options["gene_sets"] = read_gene_sets(incoming / options["gene_sets"])
+    return options
+
+
+def _count_in_sets(genes: pd.DataFrame, options: Mapping[str, Any]) -> dict[str, int]:
+    if "gene_sets" not in options:
+        return {}
+    chosen = pd.Series(assign_sets(genes, options["gene_sets"]))
+    return {"n_genes_in_sets": int(chosen.notna().sum()), "n_gene_sets": int(chosen.nunique())}
 
 
 def _say_score(score: Mapping[str, float | None], seconds: float) -> str:
