@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ import keras
 import numpy as np
 
 # Rises when the same inputs would give other activations or another file layout.
-_VERSION = 1
+_VERSION = 2
 _ROWS_PER_RECORD = 512
+_ABOUT = "identity.json"
 
 
 def digest(facts: Mapping[str, Any]) -> str:
@@ -41,13 +43,15 @@ def compute_prefix(
     folder: Path,
     identity: Mapping[str, Any],
     *,
+    dtype: str = "float32",
+    most_bytes: float = math.inf,
     batch_size: int = 64,
     advance: Callable[[int], object] = lambda _: None,
 ) -> list[np.ndarray]:
     """Return a frozen model's outputs for all samples, from the cache where they are there already.
 
     Safe when two processes ask for the same activations (one computes, the other waits), and resumed after a
-    kill.
+    kill. An entry whose files are not what was written is computed again.
 
     Parameters
     ----------
@@ -59,6 +63,11 @@ def compute_prefix(
         The cache; each entry is a folder in it.
     identity : mapping
         Facts that the activations depend on: two entries are the same exactly when these are.
+    dtype : str
+        What activations are kept as: ``float16`` halves the room on disk. Where one is too large for it,
+        float32 is taken.
+    most_bytes : float
+        Room that the cache may take; entries used longest ago are deleted first, but never this one.
     batch_size : int
         Samples computed at once.
     advance : callable
@@ -67,23 +76,62 @@ def compute_prefix(
     Returns
     -------
     list of numpy.ndarray of shape (n_samples, ...)
-        float32, memory-mapped, read-only; one per output of the model.
+        Memory-mapped, read-only; one per output of the model.
     """
+    identity = {**identity, "dtype": dtype}
     key = digest(identity)
     entry, partial = folder / key, folder / f".partial-{key}"
     folder.mkdir(parents=True, exist_ok=True)
-    n_samples = len(inputs[0])
     with _lock(folder / f".lock-{key}"):
+        if entry.is_dir() and not _is_whole(entry):
+            shutil.rmtree(entry)
         if entry.is_dir():
-            advance(n_samples)
+            advance(len(inputs[0]))
         else:
-            shapes = [(n_samples, *output.shape[1:]) for output in model.outputs]
-            start = _prepare(partial, shapes)
-            advance(start)
-            _fill(model, inputs, partial, start, batch_size, advance)
-            (partial / "identity.json").write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+            try:
+                _compute(model, inputs, partial, dtype, batch_size, advance)
+            except OverflowError:
+                shutil.rmtree(partial)
+                _compute(model, inputs, partial, "float32", batch_size, lambda _: None)
+            paths = _paths(partial, len(model.outputs))
+            checked = {**identity, "sha256": {path.name: _digest_file(path) for path in paths}}
+            (partial / _ABOUT).write_text(json.dumps(checked, indent=2) + "\n", encoding="utf-8")
             partial.replace(entry)
-    return [np.load(path, mmap_mode="r") for path in _paths(entry, len(model.outputs))]
+        (entry / _ABOUT).touch()
+        found = [np.load(path, mmap_mode="r") for path in _paths(entry, len(model.outputs))]
+    _evict(folder, key, most_bytes)
+    return found
+
+
+def _is_whole(entry: Path) -> bool:
+    """Whether the files are, byte for byte, those that were written."""
+    digests = json.loads((entry / _ABOUT).read_text(encoding="utf-8"))["sha256"]
+    return all(
+        (entry / name).is_file() and _digest_file(entry / name) == wanted for name, wanted in digests.items()
+    )
+
+
+def _digest_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _evict(folder: Path, key: str, most_bytes: float) -> None:
+    """Delete what was used longest ago, also what was never finished, until the rest has room.
+
+    Arrays that another process has mapped stay readable to it: their files go when the last map does.
+    """
+    kept = [path for path in folder.iterdir() if path.is_dir()]
+    used = {path: max(file.stat().st_mtime for file in [path, *path.iterdir()]) for path in kept}
+    sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in kept}
+    for path in sorted(kept, key=lambda each: used[each]):
+        name = path.name.removeprefix(".partial-")
+        if name == key or sum(sizes.values()) <= most_bytes:
+            continue
+        with _lock(folder / f".lock-{name}", wait=False) as locked:
+            if locked:
+                shutil.rmtree(path)
+                del sizes[path]
 
 
 def _paths(entry: Path, n_outputs: int) -> list[Path]:
@@ -91,13 +139,32 @@ def _paths(entry: Path, n_outputs: int) -> list[Path]:
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def _lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock, and say so; without `wait`, not where another process holds it."""
     with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
-def _prepare(partial: Path, shapes: Sequence[tuple[int, ...]]) -> int:
+def _compute(
+    model: keras.Model,
+    inputs: Sequence[np.ndarray],
+    partial: Path,
+    dtype: str,
+    batch_size: int,
+    advance: Callable[[int], object],
+) -> None:
+    shapes = [(len(inputs[0]), *output.shape[1:]) for output in model.outputs]
+    start = _prepare(partial, shapes, dtype)
+    advance(start)
+    _fill(model, inputs, partial, start, batch_size, advance)
+
+
+def _prepare(partial: Path, shapes: Sequence[tuple[int, ...]], dtype: str) -> int:
     """Create the files of a new entry, or find how many rows of a broken-off one are done."""
     rows = partial / "rows"
     if rows.is_file():
@@ -105,7 +172,7 @@ def _prepare(partial: Path, shapes: Sequence[tuple[int, ...]]) -> int:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     for path, shape in zip(_paths(partial, len(shapes)), shapes, strict=True):
-        np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape).flush()
+        np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
     _record(rows, 0)
     return 0
 
@@ -128,10 +195,12 @@ def _fill(
     recorded, n_samples = start, len(inputs[0])
     for first in range(start, n_samples, batch_size):
         last = min(first + batch_size, n_samples)
-        parts = [np.asarray(part[first:last]) for part in inputs]
+        parts = [np.asarray(part[first:last], np.float32) for part in inputs]
         outputs = model.predict_on_batch(parts if len(parts) > 1 else parts[0])
         outputs = outputs if isinstance(outputs, list) else [outputs]
         for array, output in zip(arrays, outputs, strict=True):
+            if np.abs(output).max() > np.finfo(array.dtype).max:
+                raise OverflowError
             array[first:last] = output
         if last - recorded >= _ROWS_PER_RECORD or last == n_samples:
             # Rows are recorded only once they are on disk, so a kill can lose work but never keep a torn row.

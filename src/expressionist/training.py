@@ -39,7 +39,7 @@ class Rows:
     def blocks(self, size: int = 256) -> Iterator[list[np.ndarray]]:
         """Yield the activations block by block, in order."""
         for start in range(0, len(self.types), size):
-            yield [np.asarray(part[start : start + size]) for part in self.activations]
+            yield [np.asarray(part[start : start + size], np.float32) for part in self.activations]
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,8 @@ class _Batches:
         for start in range(0, len(order), self.batch_size):
             # Sorted positions read a memory map front to back; order within a batch changes nothing.
             rows = np.sort(order[start : start + self.batch_size])
-            yield [part[rows] for part in self.rows.activations], self.rows.types[rows], self.weights[rows]
+            activations = [part[rows].astype(np.float32, copy=False) for part in self.rows.activations]
+            yield activations, self.rows.types[rows], self.weights[rows]
 
 
 def weigh_samples(types: np.ndarray, n_types: int, rule: str) -> np.ndarray:

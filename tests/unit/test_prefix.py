@@ -1,3 +1,4 @@
+import json
 import os
 import time
 from types import SimpleNamespace
@@ -228,10 +229,110 @@ def test_of_two_processes_one_computes_and_the_other_waits(images, tmp_path):
 def test_an_entry_says_what_it_is(images, tmp_path):
     compute(NumpyModel(), images, tmp_path)
     (entry,) = entries(tmp_path)
-    assert entry.name == digest(IDENTITY)
+    assert entry.name == digest(IDENTITY | {"dtype": "float32"})
     assert '"backbone": "toy"' in (entry / "identity.json").read_text()
 
 
 @pytest.mark.parametrize("n_samples", [1, BATCH, BATCH + 1])
 def test_few_images_are_no_special_case(images, tmp_path, n_samples):
     assert_right(compute(NumpyModel(), images[:n_samples], tmp_path), images[:n_samples])
+
+
+# --- half precision, damage, and room
+
+
+def test_half_precision_takes_half_the_room_and_rounds(images, tmp_path):
+    whole, half = (compute(NumpyModel(), images, tmp_path, dtype=dtype) for dtype in ("float32", "float16"))
+    for exact, rounded in zip(whole, half, strict=True):
+        assert rounded.dtype == np.float16
+        assert rounded.nbytes == exact.nbytes / 2
+        np.testing.assert_array_equal(rounded, exact.astype(np.float16))
+    assert len(entries(tmp_path)) == 2
+
+
+def test_what_half_precision_cannot_hold_is_kept_whole(images, tmp_path):
+    images[-1] = 1e5
+    told = []
+    assert_right(compute(NumpyModel(), images, tmp_path, dtype="float16", advance=told.append), images)
+    model = NumpyModel()
+    assert_right(compute(model, images, tmp_path, dtype="float16"), images)
+    assert model.n_seen == 0
+
+
+def test_half_precision_of_an_earlier_cut_is_computed_on_in_full(tmp_path):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Rescaling(1 / 3)(inputs))
+    earlier = np.random.default_rng(0).random((5, 3)).astype(np.float16)
+    (found,) = compute(model, earlier, tmp_path)
+    np.testing.assert_allclose(found, earlier.astype(np.float32) / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("damage", ["a byte", "the end", "a file"])
+def test_a_damaged_entry_is_computed_again(images, tmp_path, damage):
+    compute(NumpyModel(), images, tmp_path)
+    (entry,) = entries(tmp_path)
+    path = entry / "activation_1.npy"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    if damage == "a file":
+        path.unlink()
+    else:
+        path.write_bytes(content if damage == "a byte" else content[:-9])
+    model = NumpyModel()
+    assert_right(compute(model, images, tmp_path), images)
+    assert model.n_seen == N_SAMPLES
+
+
+def sized(folder):
+    return sum(path.stat().st_size for each in entries(folder) for path in each.iterdir())
+
+
+def test_what_was_used_longest_ago_makes_room(images, tmp_path):
+    for name in "abc":
+        compute(NumpyModel(), images, tmp_path, {"name": name})
+        room = sized(tmp_path)
+        time.sleep(0.01)
+    # Used again, so the second is now the oldest.
+    mapped = compute(NumpyModel(), images, tmp_path, {"name": "a"})
+    other = compute(NumpyModel(), images, tmp_path, {"name": "b"})
+    time.sleep(0.01)
+    compute(NumpyModel(), images, tmp_path, {"name": "a"})
+    compute(NumpyModel(), images, tmp_path, {"name": "d"}, most_bytes=room * 2 / 3 + 99)
+    kept = {json.loads((each / "identity.json").read_text())["name"] for each in entries(tmp_path)}
+    assert kept == {"a", "d"}
+    # Who has mapped them reads on, also what was deleted.
+    assert_right(mapped, images)
+    assert_right(other, images)
+
+
+def test_an_entry_is_kept_however_little_room_there_is(images, tmp_path):
+    assert_right(compute(NumpyModel(), images, tmp_path, most_bytes=1), images)
+    assert len(entries(tmp_path)) == 1
+
+
+def test_what_another_process_is_computing_is_not_evicted(images, tmp_path):
+    begun, go_on = tmp_path / "begun", tmp_path / "go_on"
+
+    def wait(n_seen):
+        begun.touch()
+        while not go_on.exists():
+            time.sleep(0.01)
+
+    copy = os.fork()
+    if copy == 0:
+        model = NumpyModel(wait)
+        compute(model, images, tmp_path / "cache", {"name": "slow"})
+        os._exit(0 if model.n_seen == N_SAMPLES else 1)
+    while not begun.exists():
+        time.sleep(0.01)
+    compute(NumpyModel(), images, tmp_path / "cache", {"name": "quick"}, most_bytes=1)
+    go_on.touch()
+    assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0
+    assert len(entries(tmp_path / "cache")) == 2
+
+
+def test_what_was_never_finished_makes_room_too(images, tmp_path):
+    assert toy.fork(lambda: compute(NumpyModel(lambda n: n > 9 and toy.kill_me()), images, tmp_path)) == -9
+    assert list(tmp_path.glob(".partial-*"))
+    compute(NumpyModel(), images, tmp_path, {"another": "one"}, most_bytes=1)
+    assert not list(tmp_path.glob(".partial-*"))

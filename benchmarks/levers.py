@@ -1,0 +1,168 @@
+"""What each choice is worth: one thing changed at a time, three seeds, validation patients of a real cohort.
+
+Run ``python benchmarks/levers.py [layout] [maps] [genes] ... [--depth 0] [--seeds 1 2 3]``; without names,
+all levers. The cohort is ../shared/data/tcga-mirna-32, the network mobilenet with the ImageNet weights of
+../shared/weights, everything else as in params.yaml. Patients are divided as the pipeline divides them; test
+patients are left alone, because the choices in params.yaml are made from these tables. Prints a table in
+Markdown per lever: mean and standard deviation over the seeds, which draw the layout, the head's initial
+weights, the dropout and the order of the samples.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from expressionist.backbones import find_weights
+from expressionist.expression import to_log2
+from expressionist.finetuning import FineTuner, ImageSet
+from expressionist.imaging import fit_imaging
+from expressionist.layouts import layout_names
+from expressionist.params import Params, parse, read_params
+from expressionist.sources import tcga
+from expressionist.split import split_by_patient
+
+SHIPPED = Path(__file__).parent.parent / "params.yaml"
+DATA, WEIGHTS = Path("../shared/data"), Path("../shared/weights")
+FILES = {
+    "expression": "tcga-mirna-32/expression.tsv.gz",
+    "samples": "tcga-mirna-32/samples.tsv",
+    "positions": "gene_positions_grch37.tsv.gz",
+}
+# `pathway` needs gene sets, which nobody has for miRNAs.
+LEVERS: dict[str, dict[str, dict[str, Any]]] = {
+    "layout": {name: {"layout.method": name} for name in layout_names() if name != "pathway"},
+    "maps": {
+        str(strides): {"network.strides": strides}
+        for strides in ((32,), (16, 32), (8, 32), (4, 32), (4, 8, 32), (2, 4, 8, 32))
+    },
+    "head": {
+        "places": {},
+        "pooled": {"network.head": "pooled"},
+        "pooled, no genes": {"network.head": "pooled", "network.genes": False},
+    },
+    "genes": {str(each): {"network.genes": each} for each in (True, False)},
+    "dropout": {str(each): {"network.dropout": each} for each in (0.0, 0.5, 0.8, 0.9)},
+    "learning rate": {f"{each:g}": {"training.learning_rate": each} for each in (1e-4, 3e-4, 1e-3)},
+    "weight decay": {f"{each:g}": {"training.weight_decay": each} for each in (0.0, 1e-2, 1e-1)},
+    "class weight": {each: {"training.class_weight": each} for each in ("none", "sqrt", "balanced")},
+    "epochs": {str(each): {"training.epochs": each} for each in (6, 12, 24)},
+    "side": {str(each): {"network.smallest_side": each} for each in (52, 96, 192)},
+    "depth": {str(each): {"depth": each} for each in (0, 1, 2)},
+}
+
+
+@dataclass(frozen=True)
+class Sides:
+    """log2 expression, genes and tumour types of the training and the validation samples."""
+
+    log2: dict[str, np.ndarray]
+    types: dict[str, np.ndarray]
+    genes: pd.DataFrame
+    n_types: int
+
+
+def read_sides(params: Params) -> Sides:
+    shipped = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))["cohort"]["tcga"]
+    options = parse(tcga.Options, {**shipped, **FILES, "unit": "RPM"}, "tcga")
+    with tempfile.TemporaryDirectory() as folder:
+        for field, name in FILES.items():
+            suffixes = "".join(Path(name).suffixes)
+            (Path(folder) / f"{field}{suffixes}").symlink_to((DATA / name).resolve())
+        cohort, _ = tcga.read(options, Path(folder))
+    split = params.split
+    sides = split_by_patient(
+        cohort.samples, validation=split.validation, test=split.test, rng=np.random.default_rng(split.seed)
+    )
+    types = pd.Index(cohort.tumour_types).get_indexer(pd.Index(cohort.samples["tumour_type"]))
+    rows = {side: (sides == side).to_numpy() for side in ("train", "validation")}
+    return Sides(
+        {side: to_log2(cohort.expression[taken], cohort.unit) for side, taken in rows.items()},
+        {side: types[taken] for side, taken in rows.items()},
+        cohort.genes,
+        len(cohort.tumour_types),
+    )
+
+
+def change(params: Params, changes: dict[str, Any]) -> Params:
+    for dotted, value in changes.items():
+        section, _, key = dotted.partition(".")
+        params = replace(params, **{section: replace(getattr(params, section), **{key: value})})
+    return params
+
+
+def train(sides: Sides, params: Params, depth: int, seed: int, cache: Path) -> dict[str, float]:
+    """Return the scores of one training on the validation samples."""
+    layout, scale, chosen = fit_imaging(
+        sides.log2["train"],
+        sides.genes,
+        method=params.layout.method,
+        options=params.layout.options,
+        n_genes=params.expression.n_genes,
+        shape=None,
+        rng=np.random.default_rng(seed),
+    )
+    images = {
+        side: ImageSet(
+            layout.paint(scale.apply(log2[:, chosen])),
+            sides.types[side],
+            f"{side} {params.layout.method} {seed}",
+        )
+        for side, log2 in sides.log2.items()
+    }
+    found, path = find_weights("mobilenet", "imagenet", WEIGHTS, required=True, seed=1)
+    tuner = FineTuner(
+        "mobilenet",
+        found,
+        path,
+        images["train"],
+        images["validation"],
+        n_types=sides.n_types,
+        network=params.network,
+        weights_seed=1,
+        cache=cache / "prefix",
+    )
+    training = replace(params.training, seed=seed)
+    tuned = tuner.fit(depth, params.network.dropout, training, checkpoints=cache / "checkpoints")
+    return tuned.fit.last
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("levers", nargs="*", help=f"of {', '.join(LEVERS)}")
+    parser.add_argument("--depth", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    arguments = parser.parse_args()
+    params = read_params(SHIPPED)
+    sides = read_sides(params)
+    print(f"{len(sides.types['train'])} training and {len(sides.types['validation'])} validation samples")
+    for lever in arguments.levers or LEVERS:
+        print(f"\n| {lever} | accuracy | macro-F1 | log-loss | seconds |\n|---|---|---|---|---|", flush=True)
+        for name, changes in LEVERS[lever].items():
+            depth = changes.get("depth", arguments.depth)
+            changed = change(params, {key: value for key, value in changes.items() if "." in key})
+            if "layout.method" in changes:
+                changed = change(changed, {"layout.options": {}})
+            begun = time.perf_counter()
+            with tempfile.TemporaryDirectory() as cache:
+                rows = [train(sides, changed, depth, seed, Path(cache)) for seed in arguments.seeds]
+            seconds = (time.perf_counter() - begun) / len(rows)
+            told = [
+                f"{np.mean(values):.4f} ± {np.std(values):.4f}"
+                for key in ("accuracy", "f1_macro", "log_loss")
+                for values in [[row[f"validation_{key}"] for row in rows]]
+            ]
+            print(f"| {name} | {' | '.join(told)} | {seconds:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
