@@ -30,15 +30,13 @@ N_TYPES, SIDE = 33, 102
 
 def train_cached(tuner: FineTuner, depth: int, epochs: int, cache: Path) -> FineTuned:
     """Train at one depth, as the stages do."""
-    params = replace(PARAMS.training, epochs=epochs, patience=epochs)
-    return tuner.fit(
-        depth, tuner.network.dropout, params, objective="log_loss", checkpoints=cache / "checkpoints"
-    )
+    params = replace(PARAMS.training, epochs=epochs)
+    return tuner.fit(depth, tuner.network.dropout, params, checkpoints=cache / "checkpoints")
 
 
 def train_plainly(tuner: FineTuner, depth: int, epochs: int, ours: FineTuned) -> Fit:
     """Train the same layers, from the same seeds, inside the whole network."""
-    params = replace(PARAMS.training, epochs=epochs, patience=epochs)
+    params = replace(PARAMS.training, epochs=epochs)
     division = divide(tuner.build(), depth, tuner.strides)
     shape = tuner.front.input.shape[1:]
     model = attach_head(
@@ -58,7 +56,7 @@ def train_plainly(tuner: FineTuner, depth: int, epochs: int, ours: FineTuned) ->
     genes = [images] * (len(model.inputs) - len(activations))
     whole = keras.Model([images], model([*genes, *activations]))
     sides = (Rows([side.images], side.types) for side in (tuner.training, tuner.validation))
-    return fit_tail(whole, *sides, params, objective="log_loss")
+    return fit_tail(whole, *sides, params)
 
 
 def median_seconds(fit: Fit) -> float:

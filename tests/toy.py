@@ -69,7 +69,6 @@ def network_params(**changes):
 def training_params(**changes):
     defaults = {
         "epochs": 4,
-        "patience": 10,
         "batch_size": 8,
         "learning_rate": 1e-2,
         "tail_learning_rate": 3e-3,

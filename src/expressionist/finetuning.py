@@ -65,7 +65,7 @@ class FineTuned:
     division : Division
         Where the backbone was cut, and what trained.
     model : keras.Model
-        Frozen activations → logits, with the weights of the best epoch.
+        Frozen activations → logits, with the weights of the last epoch.
     fit : Fit
         History of the training.
     """
@@ -93,7 +93,7 @@ class FineTuner:
     weights_path : pathlib.Path or None
         File to load; None for random weights.
     training, validation : ImageSet
-        Training rows are fitted, validation rows choose the epoch.
+        Training rows are fitted, validation rows only scored.
     n_types : int
         Number of tumour types.
     network : NetworkParams
@@ -148,7 +148,6 @@ class FineTuner:
         dropout: float,
         params: TrainingParams,
         *,
-        objective: str,
         checkpoints: Path,
         report: Callable[[Epoch], bool] = lambda _: False,
         advance: Callable[[int], object] = lambda _: None,
@@ -163,8 +162,6 @@ class FineTuner:
             Of the head.
         params : TrainingParams
             Epochs, rates, batch size, class weights, seed.
-        objective : str
-            A metric of `metrics.score`; chooses the best epoch on validation rows.
         checkpoints : pathlib.Path
             Folder in which a broken-off training of exactly these facts finds where it was.
         report : callable
@@ -195,7 +192,6 @@ class FineTuner:
         facts = {
             **self._facts(division),
             "dropout": dropout,
-            "objective": objective,
             "head": [self.network.head, self.network.genes, self.network.gene_dropout],
             "rows": [self.training.labelled_digest, self.validation.labelled_digest, self.n_types],
         }
@@ -207,9 +203,7 @@ class FineTuner:
             training, validation = (
                 Rows(predict_rows(pooling, rows), rows.types) for rows in (training, validation)
             )
-        fit = fit_tail(
-            learner, training, validation, params, objective=objective, checkpoint=checkpoint, report=report
-        )
+        fit = fit_tail(learner, training, validation, params, checkpoint=checkpoint, report=report)
         shutil.rmtree(checkpoint)
         return FineTuned(self.front, division, model, fit)
 

@@ -86,7 +86,6 @@ class TrainingParams:
     """How a tail is trained."""
 
     epochs: int = field(metadata=_within(1))
-    patience: int = field(metadata=_within(1))
     batch_size: int = field(metadata=_within(1))
     learning_rate: float = field(metadata=_within(1e-8, 10))
     tail_learning_rate: float = field(metadata=_within(0, 10))

@@ -56,7 +56,7 @@ class Outcome:
     Parameters
     ----------
     value : float
-        Objective of the best epoch on validation rows.
+        Objective of the last epoch on validation rows.
     history : list of dict
         A row per epoch.
     facts : mapping

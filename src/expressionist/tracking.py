@@ -108,19 +108,16 @@ def publish_trial(
     sizes = {name: trial.get(name) for name in ("n_unfrozen_layers", "n_unfrozen_parameters", "seconds")}
     run.log_params({"backbone": search["backbone"], "depth": trial["depth"]}, trial.get("params") or {})
     run.log_history(trial.get("history") or (), ended)
-    run.log_metrics({**_score_trial(trial, search["objective"]), **sizes}, ended)
+    run.log_metrics({**_score_trial(trial), **sizes}, ended)
     run.log_dataset(Dataset(search["cohort"], search["dataset_digest"]))
     run.end(_STATUS[trial["state"]], ended)
     return run.id
 
 
-def _score_trial(trial: Mapping[str, Any], objective: str) -> dict[str, Any]:
-    """Take the validation scores of a trial's best epoch, which are named as those of a final training."""
-    key = f"validation_{objective}"
-    rows = [row for row in trial.get("history") or () if row.get(key) is not None]
-    choose = min if objective == "log_loss" else max
-    best = choose(rows, key=lambda row: float(row[key])) if rows else {}
-    return {name: value for name, value in best.items() if name.startswith("validation_")}
+def _score_trial(trial: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the validation scores of a trial's last epoch, which are named as those of a final training."""
+    last = (trial.get("history") or [{}])[-1]
+    return {name: value for name, value in last.items() if name.startswith("validation_")}
 
 
 def publish_search(
@@ -219,7 +216,7 @@ def publish_training(
     ended = run.started + _seconds_in_ms(training)
     first = {"backbone": training["backbone"], "depth": training["depth"], "model": training["backbone"]}
     layers = ", ".join(training.get("unfrozen_layers") or ())
-    sizes = {name: training.get(name) for name in ("n_unfrozen_parameters", "best_epoch", "seconds")}
+    sizes = {name: training.get(name) for name in ("n_unfrozen_parameters", "seconds")}
     run.log_params({**first, "unfrozen_layers": layers or "none"}, training.get("params") or {})
     run.log_history(training.get("history") or (), ended)
     _finish(run, {**flatten_scores(metrics), **sizes}, dataset, files, ended)

@@ -1,4 +1,4 @@
-"""Train a tail on cached activations: epochs, early stopping, and checkpoints that survive a kill."""
+"""Train a tail on cached activations, with checkpoints that survive a kill."""
 
 import json
 import time
@@ -44,26 +44,23 @@ class Rows:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training came to; the model itself holds the weights of the best epoch.
+    """What a training came to; the model itself holds the weights of the last epoch.
 
     Parameters
     ----------
     history : list of dict
         Per epoch: ``epoch`` (from 1), ``loss`` on training rows, ``validation_<metric>``, ``seconds``.
-    best_epoch : int
-        Epoch with the best objective on validation rows.
     stopped : bool
         Whether the caller broke the training off.
     """
 
     history: list[Epoch]
-    best_epoch: int
     stopped: bool
 
     @property
-    def best(self) -> Epoch:
-        """The best epoch's row of the history."""
-        return self.history[self.best_epoch - 1]
+    def last(self) -> Epoch:
+        """The last epoch's row of the history."""
+        return self.history[-1]
 
 
 class TwoRateAdamW(keras.optimizers.Adam):
@@ -183,22 +180,19 @@ def fit_tail(
     validation: Rows,
     params: TrainingParams,
     *,
-    objective: str,
     checkpoint: Path | None = None,
     report: Callable[[Epoch], bool] = lambda _: False,
 ) -> Fit:
-    """Train a tail, keep its best epoch, and stop once validation no longer improves.
+    """Train a tail for all its epochs and keep the last one: the rate has fallen to nothing by then.
 
     Parameters
     ----------
     model : keras.Model
         Frozen activations → logits, as `network.attach_head` gives it, centred; compiled here.
     training, validation : Rows
-        Training rows are fitted, validation rows choose the epoch.
+        Training rows are fitted, validation rows only scored: they change nothing.
     params : TrainingParams
         Epochs, rates, batch size, class weights, seed.
-    objective : str
-        A metric of `metrics.score` on validation rows.
     checkpoint : pathlib.Path, optional
         Folder from which a broken-off training goes on; removed by the caller.
     report : callable
@@ -212,14 +206,14 @@ def fit_tail(
     Returns
     -------
     Fit
-        History and best epoch. The same seed gives the same fit, whether or not it was interrupted.
+        History of the epochs. The same seed gives the same fit, whether or not it was interrupted.
     """
     n_types = model.output_shape[-1]
     compile_tail(model, params, len(training.types))
     weights = weigh_samples(training.types, n_types, params.class_weight)
     batches = _Batches(training, weights, params.batch_size, params.seed)
-    history, best, stopped = _resume(model, checkpoint) if checkpoint else ([], None, False)
-    while not stopped and len(history) < params.epochs and not _is_stale(history, objective, params.patience):
+    history, stopped = _resume(model, checkpoint) if checkpoint else ([], False)
+    while not stopped and len(history) < params.epochs:
         started = time.perf_counter()
         loss = _train_epoch(model, batches.of_epoch(len(history))) / len(training.types)
         if not np.isfinite(loss):
@@ -231,19 +225,9 @@ def fit_tail(
         epoch = {"epoch": len(history) + 1, "loss": loss, "seconds": time.perf_counter() - started}
         history.append({**epoch, **{f"validation_{name}": value for name, value in scores.items()}})
         stopped = report(history[-1])
-        if best is None or find_best(history, objective) == len(history):
-            best = model.get_weights()
         if checkpoint:
-            _record(
-                model,
-                checkpoint,
-                history,
-                stopped=stopped,
-                improved=find_best(history, objective) == len(history),
-            )
-    if best is not None:
-        model.set_weights(best)
-    return Fit(history, find_best(history, objective), stopped)
+            _record(model, checkpoint, history, stopped=stopped)
+    return Fit(history, stopped)
 
 
 def _train_epoch(
@@ -272,33 +256,18 @@ def predict_rows(model: keras.Model, rows: Rows) -> list[np.ndarray]:
     return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 
 
-def find_best(history: list[Epoch], objective: str) -> int:
-    """Return the epoch (from 1) with the best objective; the earliest of equals."""
-    values = np.array([row[f"validation_{objective}"] for row in history])
-    return int((values.argmin() if objective in FALLING else values.argmax()) + 1)
-
-
-def _is_stale(history: list[Epoch], objective: str, patience: int) -> bool:
-    return bool(history) and len(history) - find_best(history, objective) >= patience
-
-
-def _record(
-    model: keras.Model, checkpoint: Path, history: list[Epoch], *, stopped: bool, improved: bool
-) -> None:
+def _record(model: keras.Model, checkpoint: Path, history: list[Epoch], *, stopped: bool) -> None:
     """Write weights under the epoch's name, then the state that names them: a kill between costs an epoch."""
     checkpoint.mkdir(parents=True, exist_ok=True)
-    last = checkpoint / f"epoch-{len(history)}.weights.h5"
-    model.save_weights(last)
-    state = _read_state(checkpoint)
+    weights = checkpoint / f"epoch-{len(history)}.weights.h5"
+    model.save_weights(weights)
     dropout = [each.numpy().tolist() for each in _random_states(model)]
-    state.update(last=last.name, history=history, stopped=stopped, dropout=dropout)
-    if improved:
-        state["best"] = last.name
+    state = {"weights": weights.name, "history": history, "stopped": stopped, "dropout": dropout}
     fresh = checkpoint / "state.json.new"
     fresh.write_text(json.dumps(state), encoding="utf-8")
     fresh.replace(checkpoint / "state.json")
     for path in checkpoint.glob("epoch-*.weights.h5"):
-        if path.name not in (state["last"], state["best"]):
+        if path != weights:
             path.unlink()
 
 
@@ -307,21 +276,14 @@ def _random_states(model: keras.Model) -> list[Any]:
     return [variable for variable in model.variables if variable.name == "seed_generator_state"]
 
 
-def _read_state(checkpoint: Path) -> dict[str, Any]:
+def _resume(model: keras.Model, checkpoint: Path) -> tuple[list[Epoch], bool]:
+    """Load the last epoch's weights, optimiser and dropout; return its history and whether it was ended."""
     path = checkpoint / "state.json"
-    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return state
-
-
-def _resume(model: keras.Model, checkpoint: Path) -> tuple[list[Epoch], list[np.ndarray] | None, bool]:
-    """Load the last epoch's weights, optimiser and dropout, and the best epoch's weights."""
-    state = _read_state(checkpoint)
-    if not state:
-        return [], None, False
+    if not path.is_file():
+        return [], False
+    state = json.loads(path.read_text(encoding="utf-8"))
     model.optimizer.build(model.trainable_variables)
-    model.load_weights(checkpoint / state["best"])
-    best = model.get_weights()
-    model.load_weights(checkpoint / state["last"])
+    model.load_weights(checkpoint / state["weights"])
     for variable, value in zip(_random_states(model), state["dropout"], strict=True):
         variable.assign(value)
-    return state["history"], best, state["stopped"]
+    return state["history"], state["stopped"]

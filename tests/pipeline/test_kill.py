@@ -120,7 +120,6 @@ def test_a_killed_training_ends_like_an_undisturbed_one(tiny, checkout):
         pd.DataFrame(without_times(before["history"])),
         atol=1e-6,
     )
-    assert after["best_epoch"] == before["best_epoch"]
     for expected, found in zip(read_weights(tiny), read_weights(checkout), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
     assert find_partials(checkout) == []

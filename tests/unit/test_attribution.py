@@ -268,7 +268,7 @@ def trained():
     )
     model = attach_head(division.tail, N_TYPES, head="places", dropout=0.0, seed=1)
     centre_head(model, training.blocks())
-    fit_tail(model, training, validation, toy.training_params(epochs=12, batch_size=32), objective="log_loss")
+    fit_tail(model, training, validation, toy.training_params(epochs=12, batch_size=32))
     assert (predict_types(model, validation).argmax(axis=1) == validation.types).mean() > 0.9
     network = assemble(laid, scale, cohort.unit, front, division.prefix, model)
     return network, scaled[held_out], types[held_out], scaled[~held_out].mean(axis=0)

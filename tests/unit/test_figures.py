@@ -113,7 +113,7 @@ def draw_every(crowding: np.ndarray, comparison: pd.DataFrame) -> dict[str, Figu
         "samples": figures.draw_samples(samples),
         "search": figures.draw_search(trials, "macro-F1"),
         "top genes": figures.draw_top_genes(genes),
-        "training": figures.draw_training({"vgg19": history}, {"vgg19": 2}),
+        "training": figures.draw_training({"vgg19": history}),
     }
 
 

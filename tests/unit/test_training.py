@@ -14,7 +14,6 @@ from expressionist.training import (
     Rows,
     TwoRateAdamW,
     compile_tail,
-    find_best,
     fit_tail,
     predict_types,
     weigh_samples,
@@ -43,8 +42,8 @@ def make_model(*, dropout=0.0, seed=3):
     return keras.Model([inputs], logits)
 
 
-def fit(model, params, *, objective="f1_macro", **kwargs):
-    return fit_tail(model, make_rows(), make_rows(30, seed=1), params, objective=objective, **kwargs)
+def fit(model, params, **kwargs):
+    return fit_tail(model, make_rows(), make_rows(30, seed=1), params, **kwargs)
 
 
 def without_seconds(history):
@@ -75,13 +74,7 @@ def test_class_weights_reach_the_loss():
     recalls = {}
     for rule in ("none", "balanced"):
         model = make_model()
-        fit_tail(
-            model,
-            rows,
-            rows,
-            toy.training_params(epochs=8, batch_size=32, class_weight=rule),
-            objective="log_loss",
-        )
+        fit_tail(model, rows, rows, toy.training_params(epochs=8, batch_size=32, class_weight=rule))
         recalls[rule] = (predict_types(model, rows).argmax(axis=1)[types == 1] == 1).mean()
     assert recalls["balanced"] > recalls["none"] + 0.2
 
@@ -152,7 +145,7 @@ def test_compiling_takes_head_and_tail_apart_and_lets_the_rate_fall():
 # --- the training
 
 
-def test_the_best_epochs_weights_are_restored_not_the_last_ones():
+def test_the_last_epochs_weights_are_kept_not_those_that_validation_likes_best():
     model, weights = make_model(), []
 
     def keep(epoch):
@@ -160,29 +153,19 @@ def test_the_best_epochs_weights_are_restored_not_the_last_ones():
         return False
 
     params = toy.training_params(epochs=8, learning_rate=0.5, tail_learning_rate=0.5, batch_size=4)
-    found = fit(model, params, objective="log_loss", report=keep)
+    found = fit(model, params, report=keep)
     losses = [row["validation_log_loss"] for row in found.history]
-    assert found.best_epoch == np.argmin(losses) + 1 < len(losses), (
-        "the last epoch is the best: nothing to restore"
-    )
-    for now, best in zip(model.get_weights(), weights[found.best_epoch - 1], strict=True):
-        np.testing.assert_array_equal(now, best)
+    assert min(losses) < losses[-1], "the last epoch is the best: nothing else could have been kept"
+    for now, last in zip(model.get_weights(), weights[-1], strict=True):
+        np.testing.assert_array_equal(now, last)
     validation = make_rows(30, seed=1)
-    assert score(predict_types(model, validation), validation.types)["log_loss"] == pytest.approx(min(losses))
-    assert found.best == found.history[found.best_epoch - 1]
+    scores = score(predict_types(model, validation), validation.types)
+    assert found.last == found.history[-1]
+    assert {name: found.last[f"validation_{name}"] for name in scores} == pytest.approx(scores)
     assert not found.stopped
 
 
-@pytest.mark.parametrize("patience", [1, 2])
-def test_training_stops_once_validation_no_longer_improves(patience):
-    params = toy.training_params(
-        epochs=40, patience=patience, learning_rate=0.5, tail_learning_rate=0.5, batch_size=4
-    )
-    found = fit(make_model(), params, objective="log_loss")
-    assert len(found.history) == found.best_epoch + patience < 40
-
-
-def test_no_more_epochs_than_asked_for():
+def test_as_many_epochs_as_asked_for():
     found = fit(make_model(), toy.training_params(epochs=3))
     assert [row["epoch"] for row in found.history] == [1, 2, 3]
 
@@ -224,17 +207,27 @@ def test_the_same_seed_gives_the_same_training_and_another_one_another():
     assert histories[0] == histories[1] != histories[2]
 
 
-def test_validation_rows_are_not_learned_from():
-    """Other validation rows, same weights after the first epoch."""
-    weights = []
-    for seed in (1, 2):
-        model = make_model()
-        fit_tail(
-            model, make_rows(), make_rows(30, seed=seed), toy.training_params(epochs=1), objective="f1_macro"
-        )
+@pytest.mark.parametrize("rate", [1e-2, 0.5])
+def test_validation_rows_change_nothing(rate):
+    """Other validation rows give other scores but the same weights, dropout and a rising loss included."""
+    params = toy.training_params(epochs=6, learning_rate=rate, tail_learning_rate=rate)
+    likely = make_rows(30, seed=1)
+    mislabelled = Rows(likely.activations, (likely.types + 1) % N_TYPES)
+    weights, histories = [], []
+    for validation in (likely, mislabelled, make_rows(7, seed=2)):
+        model = make_model(dropout=0.4)
+        histories.append(fit_tail(model, make_rows(), validation, params).history)
         weights.append(model.get_weights())
-    for one, other in zip(*weights, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for other in weights[1:]:
+        for one, another in zip(weights[0], other, strict=True):
+            np.testing.assert_array_equal(one, another)
+    losses = [[row["loss"] for row in history] for history in histories]
+    assert losses[0] == losses[1] == losses[2]
+    seen = [tuple(row["validation_log_loss"] for row in history) for history in histories]
+    assert len(set(seen)) == 3
+    assert len({int(np.argmin(each)) for each in seen}) > 1, (
+        "validation would choose the same epoch each time"
+    )
 
 
 def test_probabilities_are_the_softmax_of_all_rows_in_order():
@@ -250,12 +243,6 @@ def test_huge_logits_do_not_overflow():
     assert np.isfinite(predict_types(model, make_rows(4))).all()
 
 
-@pytest.mark.parametrize(("objective", "expected"), [("f1_macro", 2), ("log_loss", 1), ("ece", 1)])
-def test_the_best_epoch_is_the_earliest_of_equals(objective, expected):
-    history = [{f"validation_{objective}": value} for value in (0.1, 0.7, 0.7, 0.1)]
-    assert find_best(history, objective) == expected
-
-
 # --- broken off and gone on
 
 
@@ -269,7 +256,7 @@ PARAMS = toy.training_params(epochs=4, batch_size=16)
 def fit_part(checkpoint, report=lambda epoch: False):
     """The training that is broken off below: with dropout, so that its random state matters too."""
     model = make_model(dropout=0.4)
-    return model, fit(model, PARAMS, objective="log_loss", checkpoint=checkpoint, report=report)
+    return model, fit(model, PARAMS, checkpoint=checkpoint, report=report)
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +265,6 @@ def uninterrupted():
 
 
 def assert_same(found, expected):
-    assert found[1].best_epoch == expected[1].best_epoch
     for row, other in zip(*(without_seconds(each[1].history) for each in (found, expected)), strict=True):
         assert row == pytest.approx(other, rel=1e-6, abs=1e-9)
     for now, then in zip(found[0].get_weights(), expected[0].get_weights(), strict=True):
@@ -314,29 +300,33 @@ def test_a_training_that_was_ended_by_its_caller_stays_ended(tmp_path):
     assert again == first
 
 
-def test_a_finished_training_gives_its_best_epoch_again(tmp_path):
+def test_a_finished_training_gives_its_last_epoch_again(tmp_path):
     params = toy.training_params(epochs=6, learning_rate=0.5, tail_learning_rate=0.5, batch_size=4)
     first, second = make_model(), make_model()
-    expected = fit(first, params, objective="log_loss", checkpoint=tmp_path)
-    assert fit(second, params, objective="log_loss", checkpoint=tmp_path) == expected
+    expected = fit(first, params, checkpoint=tmp_path)
+    assert fit(second, params, checkpoint=tmp_path) == expected
     for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_checkpoints_keep_two_epochs_at_most(tmp_path):
-    n_files = []
+def test_checkpoints_keep_the_last_epoch_only(tmp_path):
+    kept = []
 
-    def count(epoch):
-        n_files.append(len(list(tmp_path.glob("epoch-*"))))
+    def look(epoch):
+        kept.append([path.name for path in tmp_path.glob("epoch-*")])
         return False
 
-    fit(make_model(), toy.training_params(epochs=8), checkpoint=tmp_path, report=count)
-    assert max(n_files) <= 2
+    fit(make_model(), toy.training_params(epochs=4), checkpoint=tmp_path, report=look)
+    look(None)
+    assert kept == [[], *([f"epoch-{epoch}.weights.h5"] for epoch in range(1, 5))]
 
 
-@pytest.mark.parametrize("moment", ["before the weights", "before the state", "before the tidying"])
+@pytest.mark.parametrize(
+    ("moment", "trained"),
+    [("before the weights", [3, 4]), ("before the state", [3, 4]), ("before the tidying", [4])],
+)
 def test_a_kill_while_a_checkpoint_is_written_costs_at_most_that_epoch(
-    tmp_path, monkeypatch, uninterrupted, moment
+    tmp_path, monkeypatch, uninterrupted, moment, trained
 ):
     def at_third(function):
         def wrapped(self, *args, **kwargs):
@@ -357,7 +347,10 @@ def test_a_kill_while_a_checkpoint_is_written_costs_at_most_that_epoch(
         patch.setattr(owner, name, at_third(getattr(owner, name)))
         with pytest.raises(BrokenOff):
             fit_part(tmp_path)
-    assert_same(fit_part(tmp_path), uninterrupted)
+    told = []
+    assert_same(fit_part(tmp_path, lambda epoch: bool(told.append(epoch["epoch"]))), uninterrupted)
+    assert told == trained
+    assert [path.name for path in tmp_path.glob("epoch-*")] == ["epoch-4.weights.h5"]
 
 
 KILLED = """
@@ -388,4 +381,4 @@ def test_a_loss_that_is_not_finite_is_refused():
     rows = make_rows()
     broken = Rows([np.full_like(rows.activations[0], np.nan)], rows.types)
     with pytest.raises(ParamsError, match=r"must stay finite, but got nan in epoch 1"):
-        fit_tail(model, broken, rows, params, objective="f1_macro")
+        fit_tail(model, broken, rows, params)

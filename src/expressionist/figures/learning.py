@@ -22,7 +22,7 @@ from expressionist.figures.drawing import (
 )
 
 
-def draw_training(histories: Mapping[str, pd.DataFrame], best_epochs: Mapping[str, int]) -> Figure:
+def draw_training(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw training loss, validation log-loss and macro-F1 per epoch, one column of panels per backbone.
 
     Parameters
@@ -30,8 +30,6 @@ def draw_training(histories: Mapping[str, pd.DataFrame], best_epochs: Mapping[st
     histories : mapping of str to pandas.DataFrame
         Backbone → one row per epoch with the columns ``epoch``, ``loss`` (as trained: with dropout and class
         weights), ``validation_log_loss`` and ``validation_f1_macro``.
-    best_epochs : mapping of str to int
-        Backbone → the epoch whose weights were kept.
 
     Returns
     -------
@@ -54,24 +52,13 @@ def draw_training(histories: Mapping[str, pd.DataFrame], best_epochs: Mapping[st
         )
         tidy(below, x="epoch", y="validation macro-F1" if column == 0 else "")
         below.plot(history["epoch"], history["validation_f1_macro"], color=BLUE, linewidth=1.6)
-        _mark_best(above, below, history, best_epochs.get(backbone))
         below.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     panels[0, 0].set_ylim(bottom=0)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside upper left", ncols=3, frameon=False, fontsize=9, labelcolor=INK
+        handles, labels, loc="outside upper left", ncols=2, frameon=False, fontsize=9, labelcolor=INK
     )
     return figure
-
-
-def _mark_best(above: Axes, below: Axes, history: pd.DataFrame, epoch: int | None) -> None:
-    row = history.loc[history["epoch"] == epoch]
-    for axes, column in ((above, "validation_log_loss"), (below, "validation_f1_macro")):
-        for best in row["epoch"]:
-            axes.axvline(best, color=RULE, linewidth=1.2, zorder=0)
-            axes.plot(
-                row["epoch"], row[column], "o", color=VERMILION, markersize=6, label="epoch kept", zorder=3
-            )
 
 
 def draw_search(trials: pd.DataFrame, objective: str) -> Figure:

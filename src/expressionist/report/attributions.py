@@ -247,7 +247,7 @@ def state_limits(
             "them."
         )
     limits.append(
-        "Depth, epoch and network were chosen on the validation samples; one split and one seed were used, "
+        "Depth and network were chosen on the validation samples; one split and one seed were used, "
         "so what another split would give is not known from this page."
     )
     return limits

@@ -190,7 +190,7 @@ def _format_real(value: float, column: str) -> str:
         return f"{value:.0%}"
     if "p_value" in column:
         return "< 0.001" if value < 0.001 else f"{value:.3f}"
-    if value.is_integer() and column in ("depth", "epoch", "best_epoch", "steps"):
+    if value.is_integer() and column in ("depth", "epoch", "steps"):
         return f"{value:.0f}"
     if value and not 0.001 <= abs(value) < 1000:
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2g}"

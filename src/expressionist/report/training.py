@@ -8,7 +8,6 @@ import pandas as pd
 from expressionist.figures import draw_training
 from expressionist.report.content import Part, Table
 from expressionist.report.marks import Marks
-from expressionist.report.words import name
 
 
 def describe_training(trainings: Mapping[str, Mapping[str, Any]], marks: Marks) -> Part:
@@ -27,13 +26,11 @@ def describe_training(trainings: Mapping[str, Mapping[str, Any]], marks: Marks) 
         The section.
     """
     histories = {backbone: pd.DataFrame(record["history"]) for backbone, record in trainings.items()}
-    best = {backbone: record["best_epoch"] for backbone, record in trainings.items()}
-    objective = name(next(iter(trainings.values()))["objective"])
     picture = marks.show(
-        draw_training(histories, best),
+        draw_training(histories),
         "Loss and validation macro-F1 per epoch, a column per backbone",
-        f"The epoch kept is the one of best validation {objective}; training stopped when that no longer "
-        "improved, or at the last epoch allowed.",
+        "Every training runs all its epochs, and the last one is kept; no epoch is chosen on validation "
+        "samples.",
         backbones=trainings,
     )
     rows = [_state_training(backbone, record) for backbone, record in trainings.items()]
@@ -43,17 +40,16 @@ def describe_training(trainings: Mapping[str, Mapping[str, Any]], marks: Marks) 
 
 
 def _state_training(backbone: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {row["epoch"]: row for row in record["history"]}[record["best_epoch"]]
+    last = record["history"][-1]
     return {
         "backbone": backbone,
         "depth": record["depth"],
         "unfrozen_layers": ", ".join(record["unfrozen_layers"]) or "none (head only)",
         "epochs": len(record["history"]),
-        "best_epoch": record["best_epoch"],
-        "loss": kept["loss"],
-        "validation_log_loss": kept["validation_log_loss"],
-        "validation_accuracy": kept["validation_accuracy"],
-        "validation_f1_macro": kept["validation_f1_macro"],
+        "loss": last["loss"],
+        "validation_log_loss": last["validation_log_loss"],
+        "validation_accuracy": last["validation_accuracy"],
+        "validation_f1_macro": last["validation_f1_macro"],
         "seconds": record["seconds"],
     }
 

@@ -52,7 +52,7 @@ def run(
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     found = read_json(search)
-    best, objective = found["best"], found["objective"]
+    best = found["best"]
     tuner, tumour_types = open_tuner(
         backbone, weights, network, split=split, images=images, cache=cache / "prefix"
     )
@@ -71,14 +71,7 @@ def run(
             progress.update(epochs, completed=epoch["epoch"])
             return False
 
-        tuned = tuner.fit(
-            best["depth"],
-            dropout,
-            params,
-            objective=objective,
-            checkpoints=cache / "checkpoints",
-            report=show,
-        )
+        tuned = tuner.fit(best["depth"], dropout, params, checkpoints=cache / "checkpoints", report=show)
     whole = assemble(laid, scale, about["unit"], tuned.front, tuned.division.prefix, tuned.model)
     with write_whole(out) as partial:
         partial.mkdir()
@@ -96,9 +89,7 @@ def run(
                 "cohort": about["cohort"],
                 "synthetic": about["synthetic"],
                 "tumour_types": tumour_types,
-                "objective": objective,
                 "history": tuned.fit.history,
-                "best_epoch": tuned.fit.best_epoch,
                 "started": started.isoformat(),
                 "seconds": time.perf_counter() - clock,
                 "params": {"network": asdict(network), "training": asdict(params), "dropout": dropout},

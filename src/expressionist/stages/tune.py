@@ -143,7 +143,6 @@ def _trainer(
                 choice["depth"],
                 choice.get("dropout", network.dropout),
                 rated,
-                objective=objective,
                 checkpoints=checkpoints,
                 report=show,
                 advance=lambda n: progress.advance(frozen, n),
@@ -153,6 +152,6 @@ def _trainer(
             "n_unfrozen_parameters": tuned.n_unfrozen_parameters,
             "cut": tuned.division.cut.layer,
         }
-        return Outcome(tuned.fit.best[f"validation_{objective}"], tuned.fit.history, facts, tuned.fit.stopped)
+        return Outcome(tuned.fit.last[f"validation_{objective}"], tuned.fit.history, facts, tuned.fit.stopped)
 
     return train
