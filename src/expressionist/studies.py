@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from optuna.storages import RDBStorage
-
 from expressionist.errors import ParamsError
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
 
 _POSTGRES = ("postgresql", "postgresql+psycopg")
 # A node that has lost its power or its network is given up after idle + interval · count seconds, and a
@@ -53,7 +54,7 @@ class Studies:
         Shared by all processes that work on this database.
     """
 
-    storage: RDBStorage
+    storage: "RDBStorage"
     locks: Locks
 
 
@@ -96,6 +97,8 @@ def open_studies(url: str) -> Iterator[Studies]:
 
 
 def _open(url: str, options: dict[str, Any], locks: Locks) -> Iterator[Studies]:
+    from optuna.storages import RDBStorage
+
     # Two processes that make the tables at once hinder each other.
     with locks.hold("tables"):
         storage = RDBStorage(url, engine_kwargs=options)
