@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from expressionist import stages
+from expressionist.disk import explain_full_disk
 from expressionist.errors import Refusal
 from expressionist.params import read_params
 
@@ -221,7 +222,9 @@ def main() -> None:
     # Errors of the libraries come as exceptions; what else they log is about the machine.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        app()
+        # Whatever a library could not write; what the package writes itself is named by its own path.
+        with explain_full_disk(Path("data")):
+            app()
     except Refusal as refusal:
         typer.echo(f"expressionist: {refusal}", err=True)
         sys.exit(2)
