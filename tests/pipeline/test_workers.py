@@ -108,3 +108,13 @@ def test_a_worker_of_another_search_is_told_what_there_is(tiny, tmp_path):
     assert ended.returncode == 2
     assert "A search must have begun before it is joined" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_worker_without_images_is_told_where_to_get_them(tmp_path):
+    write_params(tmp_path)
+    ended = run_expressionist(tmp_path, "worker", BACKBONE)
+    assert ended.returncode == 2
+    assert (
+        "A worker must have what it trains on, but got no data/split.tsv, data/layout, data/im"
+        in ended.stderr
+    )

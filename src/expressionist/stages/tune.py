@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from expressionist.errors import ParamsError, name_some
 from expressionist.finetuning import FineTuner, digest_code, open_tuner
 from expressionist.mlruns import open_experiment, open_store
 from expressionist.params import NetworkParams, SearchParams, TrainingParams, WeightsParams
@@ -128,7 +129,17 @@ def join(
     -------
     int
         Number of trials that were run here. MLflow learns of them from `run`.
+
+    Raises
+    ------
+    ParamsError
+        If the images are not there, the database cannot be used, or the search has not begun in time.
     """
+    if missing := [str(path) for path in (split, layout, images) if not path.exists()]:
+        raise ParamsError(
+            f"A worker must have what it trains on, but got no {name_some(missing)}. Run it in a checkout after "
+            "`dvc pull` or `dvc repro images`."
+        )
     found = _prepare(
         weights, network, training, search, backbone, split=split, layout=layout, images=images, cache=cache
     )
