@@ -59,13 +59,15 @@ def run(storage, *, space=SPACE, train=train, **changes):
     return run_search("study", space, train, storage=storage, **(defaults | changes))
 
 
-def start(storage, folder, how="join", *, seconds=0.0, space=SPACE):
+def start(storage, folder, how="join", *, seconds=0.0, space=SPACE, until=None):
     """Start a worker as a process of its own, whose trainings take a while and leave a file each."""
     folder.mkdir(exist_ok=True)
 
     def train_slowly(choice, report):
         (folder / f"begun-{time.monotonic_ns()}").touch()
         time.sleep(seconds)
+        if until is not None:
+            wait_until(until.exists)
         return train(choice, report)
 
     process = os.fork()
@@ -183,17 +185,18 @@ def test_of_three_workers_one_is_killed_and_nothing_is_lost_or_doubled(storage, 
 
 
 def test_the_search_waits_for_what_others_run_and_records_it(storage, tmp_path):
-    recorded, waited = [], []
-    run(storage, n_trials=6)
+    recorded, go = [], tmp_path / "go"
+    run(storage, n_trials=7)
     with open_studies(storage) as opened:
         study = optuna.load_study(study_name="study", storage=opened.storage)
         study.set_user_attr(search._TERMS, study.user_attrs[search._TERMS] | {"n_trials": 12})
-    worker = start(storage, tmp_path / "begun", seconds=1.5)
+    worker = start(storage, tmp_path / "begun", until=go)
     wait_until(lambda: (tmp_path / "begun").exists() and any((tmp_path / "begun").iterdir()))
-    trials = run(storage, record=recorded.append, wait=waited.append)
+    # The worker goes on only once it is waited for.
+    trials = run(storage, record=recorded.append, wait=lambda n: go.write_text(str(n), encoding="utf-8"))
     finish([worker])
     assert sorted(trial["number"] for trial in recorded) == list(range(8))
-    assert set(waited) == {1}
+    assert go.read_text(encoding="utf-8") == "1"
     assert {trial["state"] for trial in trials} == {"COMPLETE"}
     alone = run(f"sqlite:///{tmp_path / 'alone.db'}")
     kept = [{key: trial[key] for key in ("depth", "state", "value", "history")} for trial in trials]

@@ -137,8 +137,8 @@ def join(
     """
     if missing := [str(path) for path in (split, layout, images) if not path.exists()]:
         raise ParamsError(
-            f"A worker must have what it trains on, but got no {name_some(missing)}. Run it in a checkout after "
-            "`dvc pull` or `dvc repro images`."
+            f"A worker must have what it trains on, but got no {name_some(missing)}. Run it after `dvc "
+            "pull` or `dvc repro images`."
         )
     found = _prepare(
         weights, network, training, search, backbone, split=split, layout=layout, images=images, cache=cache
