@@ -3,8 +3,9 @@
     python benchmarks/faults.py --folder /tmp/faults --kills 10 --seed 1
 
 Each time a fresh copy of a checkout with painted images runs `dvc repro train@mobilenet` (which searches
-first), is ended by `kill -9` with all its processes at a moment drawn evenly over the time of the undisturbed
-run, and is then run to its end. A kill that leaves anything wrong is named, and the exit code is 1.
+first), is ended by `kill -9` with all its processes, and is then run to its end. In turn the moment is drawn
+evenly over the trials of the search and over the training, as long as they took in an undisturbed run. A kill
+that leaves anything wrong is named, and the exit code is 1.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,8 @@ SMALL = {
     "backbones": [BACKBONE],
     "weights": {"source": "random"},
     "network": {"smallest_side": 32, "strides": [8, 32]},
-    "training": {"epochs": 4},
-    "search": {"epochs": 3, "depths": [0, 1, 2]},
+    "training": {"epochs": 16, "patience": 16},
+    "search": {"epochs": 8, "prune": False, "depths": [0, 1, 2]},
 }
 
 
@@ -50,11 +51,17 @@ def main() -> int:
     run(whole)
     seconds = time.monotonic() - begun
     expected = read_outcome(whole)
-    print(f"undisturbed: {seconds:.0f} s, {len(expected['values'])} trials, faults: {find_faults(whole)}")
+    print(
+        f"undisturbed: {seconds:.0f} s, of which {expected['seconds']} s in trials and training; "
+        f"{len(expected['values'])} trials; faults: {find_faults(whole)}",
+        flush=True,
+    )
     rng = random.Random(options.seed)
     n_wrong = 0
     for number in range(options.kills):
-        n_wrong += disturb(ready, options.folder / f"kill-{number}", rng.uniform(0, seconds), expected)
+        stage = ("search", "training")[number % 2]
+        after = rng.uniform(0, expected["seconds"][stage])
+        n_wrong += disturb(ready, options.folder / f"kill-{number}", stage, after, expected)
     print(f"{options.kills} kills, {n_wrong} with faults")
     return int(n_wrong > 0)
 
@@ -90,17 +97,16 @@ def run(folder: Path, *words: str) -> None:
         sys.exit((folder / "said.log").read_text(encoding="utf-8")[-5000:])
 
 
-def disturb(ready: Path, folder: Path, seconds: float, expected: dict) -> bool:
-    """Kill a run after some seconds, run it to its end, and say what came of it."""
+def disturb(ready: Path, folder: Path, stage: str, seconds: float, expected: dict) -> bool:
+    """Kill a run some seconds after search or training are at work, run it to its end, and say what came."""
     shutil.copytree(ready, folder, symlinks=True)
     process = start(folder)
-    try:
-        ended = process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        ended = None
+    while process.poll() is None and not is_at_work(folder, stage):
+        time.sleep(0.02)
+    time.sleep(seconds)
+    if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    moment = describe_moment(folder) if ended is None else "at its end"
+    moment = describe_moment(folder) if process.wait() < 0 else "at its end"
     run(folder)
     faults = find_faults(folder)
     outcome = read_outcome(folder)
@@ -113,8 +119,8 @@ def disturb(ready: Path, folder: Path, seconds: float, expected: dict) -> bool:
     if set(outcome["values"]) != set(expected["values"]) or gap > 1e-6 or gap_of_weights > 1e-6:
         faults.append("another result")
     print(
-        f"killed after {seconds:5.1f} s, {moment}: trials {outcome['states']}, objective off by {gap:.1e}, "
-        f"weights by {gap_of_weights:.1e}; {', '.join(faults) or 'no fault'}",
+        f"killed {seconds:4.1f} s into {stage}, {moment}: ended with {outcome['states']}, "
+        f"objective off by {gap:.1e}, weights by {gap_of_weights:.1e}; {', '.join(faults) or 'no fault'}",
         flush=True,
     )
     if not faults:
@@ -122,12 +128,26 @@ def disturb(ready: Path, folder: Path, seconds: float, expected: dict) -> bool:
     return bool(faults)
 
 
+def is_at_work(folder: Path, stage: str) -> bool:
+    if stage == "search":
+        return bool(count_trials(folder))
+    return (folder / f"data/search/{BACKBONE}.json").exists() and bool(read_epochs(folder))
+
+
+def read_epochs(folder: Path) -> list[int]:
+    """Read how many epochs are done of each training that is under way."""
+    epochs = []
+    for path in folder.glob("data/cache/checkpoints/*/state.json"):
+        with suppress(FileNotFoundError):  # it has ended in between
+            epochs.append(len(json.loads(path.read_text(encoding="utf-8"))["history"]))
+    return epochs
+
+
 def describe_moment(folder: Path) -> str:
-    if (folder / f"data/search/{BACKBONE}.json").exists():
-        return "in training" if any(folder.glob("data/cache/checkpoints/*/state.json")) else "around training"
-    states = count_trials(folder)
-    n_partial = len(list(folder.glob("data/cache/prefix/.partial-*")))
-    return f"in search ({states or 'no trial yet'}{', prefix half written' if n_partial else ''})"
+    said = [f"trials {count_trials(folder)}", f"epochs {read_epochs(folder)}"]
+    if any(folder.glob("data/cache/prefix/.partial-*")):
+        said.append("prefix half written")
+    return ", ".join(said)
 
 
 def ask(database: Path, question: str) -> list[tuple]:
@@ -152,7 +172,13 @@ def read_outcome(folder: Path) -> dict:
     done = [trial for trial in search["trials"] if trial["state"] != "FAIL"]
     model = keras.saving.load_model(folder / f"data/models/{BACKBONE}/model.keras", compile=False)
     values = {trial["depth"]: trial["value"] for trial in done}
-    return {"values": values, "states": count_trials(folder), "weights": model.get_weights()}
+    training = json.loads((folder / f"data/models/{BACKBONE}/training.json").read_text(encoding="utf-8"))
+    seconds = {
+        "search": round(sum(trial["seconds"] for trial in done), 1),
+        "training": round(training["seconds"], 1),
+    }
+    states = count_trials(folder)
+    return {"values": values, "states": states, "weights": model.get_weights(), "seconds": seconds}
 
 
 def find_faults(folder: Path) -> list[str]:
