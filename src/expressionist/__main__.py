@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from expressionist import stages
+from expressionist.disk import explain_full_disk
 from expressionist.errors import Refusal
 from expressionist.params import read_params
 
@@ -151,6 +152,31 @@ def models(root: Root = Path(), tracking_uri: Server = None) -> None:
 
 
 @app.command()
+def worker(
+    backbones: Annotated[
+        list[str] | None,
+        typer.Argument(help="Whose searches to join, in turn; all of params.yaml by default."),
+    ] = None,
+    patience: Annotated[float, typer.Option(help="Minutes to wait for a search to begin.")] = 10,
+    split: Path = Path("data/split.tsv"),
+    layout: Path = Path("data/layout"),
+    images: Path = Path("data/images"),
+    cache: Path = Path("data/cache"),
+) -> None:
+    """Run trials of a search that `dvc repro` has begun, on this machine or another."""
+    with _hush():
+        join = importlib.import_module("expressionist.stages.tune").join
+    params = read_params(PARAMS)
+    for backbone in backbones or params.backbones:
+        n_trials = join(
+            *(params.weights, params.network, params.training, params.search),
+            **{"backbone": backbone, "split": split, "layout": layout, "images": images, "cache": cache},
+            patience=60 * patience,
+        )
+        typer.echo(f"{backbone}: no trial is left to begin; {n_trials} were run here.")
+
+
+@app.command()
 def predict(
     table: Annotated[
         Path, typer.Argument(help="Samples × genes (tsv or csv, also packed), ids in the first column.")
@@ -196,7 +222,9 @@ def main() -> None:
     # Errors of the libraries come as exceptions; what else they log is about the machine.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        app()
+        # Whatever a library could not write; what the package writes itself is named by its own path.
+        with explain_full_disk(Path("data")):
+            app()
     except Refusal as refusal:
         typer.echo(f"expressionist: {refusal}", err=True)
         sys.exit(2)

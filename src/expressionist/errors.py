@@ -30,6 +30,10 @@ class RegistryError(Refusal):
     """A model cannot be found, does not fit its input, or does not pass the gate."""
 
 
+class DiskError(Refusal):
+    """A disk has no room for what must be written."""
+
+
 def name_some(names: Iterable[object]) -> str:
     """Join at most five names for a message, and count the rest.
 

@@ -13,6 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from expressionist.disk import reserve
+
 # Rises when the same inputs would give other activations or another file layout.
 _VERSION = 2
 _ROWS_PER_RECORD = 512
@@ -171,8 +173,13 @@ def _prepare(partial: Path, shapes: Sequence[tuple[int, ...]], dtype: str) -> in
         return int(rows.read_text(encoding="utf-8"))
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    for path, shape in zip(_paths(partial, len(shapes)), shapes, strict=True):
-        np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
+    try:
+        for path, shape in zip(_paths(partial, len(shapes)), shapes, strict=True):
+            np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
+            reserve(path, path.stat().st_size)
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
     _record(rows, 0)
     return 0
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import os
-import socket
+import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,11 +11,14 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from expressionist.errors import ParamsError, name_some
+from expressionist.studies import Locks, Studies, open_studies
 from expressionist.training import FALLING, Epoch
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-# Stored with every trial, so that a search that goes on can tell a killed trial from a running one.
-_PROCESS = "process"
+# Kept with a trial: whose it is; and with a study: how far it is to be taken.
+_WORKER, _TERMS = "worker", "terms"
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class Space:
     def exhaustive(self) -> bool:
         """Whether the space can be tried out whole."""
         return self.learning_rate is None and self.dropout is None
+
+    def holds(self, choice: Mapping[str, Any]) -> bool:
+        """Whether a choice is complete; that of a trial which was killed while it chose is not."""
+        ranges = {"learning_rate": self.learning_rate, "dropout": self.dropout}
+        return set(choice) == {"depth", *(name for name, bounds in ranges.items() if bounds is not None)}
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Let the sampler choose."""
@@ -71,6 +79,9 @@ class Outcome:
     pruned: bool = False
 
 
+Train = Callable[[Mapping[str, Any], Callable[[Epoch], bool]], Outcome]
+
+
 def name_study(prefix: str, facts: Mapping[str, Any], space: Space) -> str:
     """Name a study by a hash of all that its trials depend on, so that old trials never mix with new data.
 
@@ -90,7 +101,7 @@ def name_study(prefix: str, facts: Mapping[str, Any], space: Space) -> str:
 def run_search(
     study_name: str,
     space: Space,
-    train: Callable[[Mapping[str, Any], Callable[[Epoch], bool]], Outcome],
+    train: Train,
     *,
     storage: str,
     objective: str,
@@ -98,8 +109,9 @@ def run_search(
     prune: bool,
     seed: int,
     record: Callable[[dict[str, Any]], object] = lambda _: None,
+    wait: Callable[[int], object] = lambda _: None,
 ) -> list[dict[str, Any]]:
-    """Run a search to its end, going on where an earlier one was killed.
+    """Run a search to its end, going on where an earlier one was killed, together with those who join it.
 
     Parameters
     ----------
@@ -110,7 +122,7 @@ def run_search(
     train : callable
         Takes a choice and a function to be told every epoch's row, which returns True to break off.
     storage : str
-        Database URL.
+        Database URL, as `open_studies` takes it.
     objective : str
         A metric of `metrics.score` on validation rows; chooses the direction.
     n_trials : int
@@ -120,59 +132,191 @@ def run_search(
     seed : int
         Of the sampler.
     record : callable
-        Told every trial of this run once it is finished, in the form of the returned records.
+        Told every finished trial once, whoever ran it, in the form of the returned records.
+    wait : callable
+        Told the number of trials that others still run, time and again while nothing else is left to do.
 
     Returns
     -------
     list of dict
         All trials of the study, killed ones too: number, state, depth, params, value, seconds, started,
         history and the facts of its outcome.
+
+    Raises
+    ------
+    ParamsError
+        If the database cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        study_name=study_name,
-        storage=storage,
-        load_if_exists=True,
-        direction="minimize" if objective in FALLING else "maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=2)
-        if prune
-        else optuna.pruners.NopPruner(),
-    )
-    if space.exhaustive:
-        n_trials = min(n_trials, len(space.depths))
-    # The deepest first: the frozen activations of shallower depths are computed from those of deeper ones.
-    wanted = [{"depth": depth} for depth in sorted(space.depths, reverse=True)] if space.exhaustive else []
-    _queue(study, wanted[:n_trials])
+    terms = _Terms(objective, n_trials, prune, seed)
+    recorded: set[int] = set()
 
-    def run_trial(trial: optuna.Trial) -> float:
-        trial.set_user_attr(_PROCESS, _this_process())
-        choice = space.suggest(trial)
+    def record_new() -> None:
+        for trial in study.get_trials(deepcopy=False, states=_FINISHED):
+            if trial.number not in recorded:
+                recorded.add(trial.number)
+                record(describe(trial))
 
+    with open_studies(storage) as studies:
+        with studies.locks.hold(study_name):
+            study = optuna.create_study(
+                study_name=study_name,
+                storage=studies.storage,
+                load_if_exists=True,
+                direction="minimize" if objective in FALLING else "maximize",
+                pruner=terms.pruner,
+            )
+            study.set_user_attr(_TERMS, asdict(terms))
+        worker = _Worker(study, space, terms, studies.locks)
+        while n_running := worker.run_trials(train, record_new):
+            wait(n_running)
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            record_new()
+        record_new()
+        return [describe(trial) for trial in study.trials if trial.state != TrialState.WAITING]
+
+
+def join_search(study_name: str, space: Space, train: Train, *, storage: str, patience: float) -> int:
+    """Run trials of a search that another process has begun, until none is left that nobody runs.
+
+    Parameters
+    ----------
+    study_name, space, train, storage
+        As in `run_search`.
+    patience : float
+        Seconds to wait for the search to begin.
+
+    Returns
+    -------
+    int
+        Number of trials that were run here.
+
+    Raises
+    ------
+    ParamsError
+        If the database cannot be used, or the search has not begun in time.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    n_run = 0
+
+    def count() -> None:
+        nonlocal n_run
+        n_run += 1
+
+    with open_studies(storage) as studies:
+        study = _await_study(study_name, studies, patience)
+        terms = _Terms(**study.user_attrs[_TERMS])
+        study.pruner = terms.pruner
+        _Worker(study, space, terms, studies.locks).run_trials(train, count)
+    return n_run
+
+
+def _await_study(study_name: str, studies: Studies, patience: float) -> optuna.Study:
+    end = time.monotonic() + patience
+    while True:
+        with studies.locks.hold(study_name):  # a study that is being made has no terms yet
+            known = optuna.get_all_study_names(studies.storage)
+            if study_name in known:
+                return optuna.load_study(study_name=study_name, storage=studies.storage)
+        if time.monotonic() >= end:
+            raise ParamsError(
+                f"A search must have begun before it is joined, but got no study {study_name} in a database "
+                f"that has {name_some(sorted(known)) or 'none'}. Begin it by `dvc repro`, with the same "
+                "params.yaml, images, weights and code as here."
+            )
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What the process that runs a search settles for all who join it; kept with the study."""
+
+    objective: str
+    n_trials: int
+    prune: bool
+    seed: int
+
+    @property
+    def pruner(self) -> optuna.pruners.BasePruner:
+        if self.prune:
+            return optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=2)
+        return optuna.pruners.NopPruner()
+
+    def make_sampler(self, n_settled: int) -> optuna.samplers.BaseSampler:
+        """Make a sampler that draws the same for the same trial, whoever runs it and after whatever kills."""
+        seed = hashlib.sha256(f"{self.seed}/{n_settled}".encode()).digest()[:4]
+        return optuna.samplers.TPESampler(seed=int.from_bytes(seed))
+
+
+class _Worker:
+    """One process at work on a study."""
+
+    def __init__(self, study: optuna.Study, space: Space, terms: _Terms, locks: Locks) -> None:
+        self.study, self.space, self.terms, self.locks = study, space, terms, locks
+        self.name = uuid.uuid4().hex
+        locks.keep(self.name)
+
+    def run_trials(self, train: Train, after: Callable[[], object]) -> int:
+        """Run trials while there are any that nobody runs; return how many others are running then."""
+        while True:
+            # Whoever takes a trial does it alone: two who look at once would both see the same one missing.
+            with self.locks.hold(self.study.study_name):
+                self._give_up_orphans()
+                taken = self._take()
+                n_running = len(self._list(TrialState.RUNNING))
+            if taken is None:
+                return n_running
+            self._run(*taken, train)
+            after()
+
+    def _list(self, *states: TrialState) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=states)
+
+    def _give_up_orphans(self) -> None:
+        """Fail the trials whose process is gone; one without a worker was never even taken in full."""
+        for trial in self._list(TrialState.RUNNING):
+            worker = trial.user_attrs.get(_WORKER)
+            if worker is None or not self.locks.is_held(worker):
+                self.study.tell(trial.number, state=TrialState.FAIL)
+
+    def _take(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
+        """Begin the next trial, if one is left."""
+        settled = [trial.params for trial in self._list(*_FINISHED, TrialState.RUNNING)]
+        if len(settled) >= self.terms.n_trials:
+            return None
+        if self.space.exhaustive:
+            # The deepest first: activations of shallower depths are computed from those of deeper ones.
+            wanted = [{"depth": depth} for depth in sorted(self.space.depths, reverse=True)]
+        else:
+            wanted = [trial.params for trial in self._list(TrialState.FAIL) if self.space.holds(trial.params)]
+        left = [choice for choice in wanted if choice not in settled]
+        if self.space.exhaustive and not left:
+            return None
+        # One that waits was queued by a process that was killed before it could begin.
+        if left and not self._list(TrialState.WAITING):
+            self.study.enqueue_trial(left[0])
+        self.study.sampler = self.terms.make_sampler(len(settled))
+        trial = self.study.ask()
+        choice = self.space.suggest(trial)
+        trial.set_user_attr(_WORKER, self.name)
+        return trial, choice
+
+    def _run(self, trial: optuna.Trial, choice: Mapping[str, Any], train: Train) -> None:
         def report(epoch: Epoch) -> bool:
-            trial.report(epoch[f"validation_{objective}"], int(epoch["epoch"]))
+            trial.report(epoch[f"validation_{self.terms.objective}"], int(epoch["epoch"]))
             return bool(trial.should_prune())
 
-        outcome = train(choice, report)
-        trial.set_user_attr("history", outcome.history)
-        trial.set_user_attr("facts", dict(outcome.facts))
-        if outcome.pruned:
-            raise optuna.TrialPruned
-        return outcome.value
-
-    def stop_when_enough(study: optuna.Study, trial: FrozenTrial) -> None:
-        record(describe(trial))
-        if not wants_more():
-            study.stop()
-
-    def wants_more() -> bool:
-        # What another process runs is missing from the finished ones, but a space is tried out only once.
-        left = not space.exhaustive or study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return bool(left) and _count_finished(study) < n_trials
-
-    if wants_more():
-        study.optimize(run_trial, callbacks=[stop_when_enough])
-    return [describe(trial) for trial in study.trials if trial.state != TrialState.WAITING]
+        try:
+            outcome = train(choice, report)
+            trial.set_user_attr("history", outcome.history)
+            trial.set_user_attr("facts", dict(outcome.facts))
+            if outcome.pruned:
+                self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+            else:
+                self.study.tell(trial, outcome.value, state=TrialState.COMPLETE, skip_if_finished=True)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            # Cut off from the database, this process was given up by the others: their second try counts.
+            return
 
 
 def describe(trial: FrozenTrial) -> dict[str, Any]:
@@ -202,43 +346,3 @@ def find_best_trial(trials: Sequence[dict[str, Any]], objective: str) -> dict[st
     complete = [trial for trial in trials if trial["state"] == TrialState.COMPLETE.name]
     sign = 1 if objective in FALLING else -1
     return min(complete, key=lambda trial: (sign * trial["value"], trial["depth"], trial["number"]))
-
-
-def _count_finished(study: optuna.Study) -> int:
-    return len(study.get_trials(deepcopy=False, states=_FINISHED))
-
-
-def _this_process() -> list[Any]:
-    return [socket.gethostname(), os.getpid()]
-
-
-def _queue(study: optuna.Study, wanted: Sequence[Mapping[str, Any]]) -> None:
-    """Give up trials whose process is gone from here; queue what is wanted or has only ever failed."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        host, process = trial.user_attrs.get(_PROCESS, (socket.gethostname(), None))
-        if host == socket.gethostname() and not _is_alive(process):
-            study.tell(trial.number, state=TrialState.FAIL)
-    trials = study.get_trials(deepcopy=False)
-    # A waiting trial has no params yet; what it was queued with stands in its system attributes.
-    settled = [
-        trial.system_attrs.get("fixed_params", trial.params)
-        for trial in trials
-        if trial.state != TrialState.FAIL
-    ]
-    failed = [trial.params for trial in trials if trial.state == TrialState.FAIL and trial.params]
-    for choice in [*failed, *wanted]:
-        if choice not in settled:
-            study.enqueue_trial(dict(choice))
-            settled.append(dict(choice))
-
-
-def _is_alive(process: int | None) -> bool:
-    if process is None or process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

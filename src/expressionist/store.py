@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from expressionist.cohort import Cohort
+from expressionist.disk import explain_full_disk, reserve
 from expressionist.errors import CohortError
 from expressionist.expression import Scale
 from expressionist.layout import Layout
@@ -44,7 +45,8 @@ def write_whole(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".partial-{path.name}")
     _remove(partial)
     try:
-        yield partial
+        with explain_full_disk(path):
+            yield partial
     except BaseException:
         _remove(partial)
         raise
@@ -246,6 +248,7 @@ def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]
     """
     with write_whole(path) as partial:
         array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
+        reserve(partial, partial.stat().st_size)
         start = 0
         for block in blocks:
             array[start : start + len(block)] = block

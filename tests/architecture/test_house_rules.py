@@ -235,7 +235,8 @@ def test_lock_meets_pyproject():
 def test_direct_imports_are_declared():
     """A package that came along with another may leave with it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    lines = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
     called = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow", "umap": "umap-learn"}
     for module in MODULES:
         for tool in find_tools(module) - set(sys.stdlib_module_names):

@@ -26,7 +26,7 @@ KNOWN_TO = {
     "tensorflow": ["attribution", "training"],
     "shap": ["attribution"],
     "mlflow": ["mlruns", "runs", "registry", "served_model"],
-    "optuna": ["search"],
+    "optuna": ["search", "studies"],
     "dvc": [],
     "typer": ["__main__"],
     "rich": ["stages."],

@@ -1,5 +1,4 @@
 import inspect
-import os
 from collections import Counter
 
 import optuna
@@ -72,6 +71,15 @@ def test_more_trials_are_added_to_those_there_are(storage):
     assert choices(trials) == list(DEPTHS)
 
 
+def test_a_range_is_sampled_alike_after_a_kill(tmp_path):
+    """What is drawn for a trial depends on the trials before it, not on how often the search was begun."""
+    space = Space(DEPTHS, **RANGES)
+    whole = run(f"sqlite:///{tmp_path / 'whole.db'}", space=space, n_trials=12)
+    for n_trials in (3, 12):
+        parts = run(f"sqlite:///{tmp_path / 'parts.db'}", space=space, n_trials=n_trials)
+    assert [trial["params"] for trial in parts] == [trial["params"] for trial in whole]
+
+
 def test_ranges_are_sampled_within_their_bounds(storage):
     trials = run(storage, space=Space(DEPTHS, **RANGES), n_trials=12)
     assert len(trials) == 12
@@ -113,6 +121,7 @@ def test_a_search_is_given_nothing_of_the_test_rows():
     """It sees a function of the choice and a function to report validation scores to; no rows at all."""
     assert set(inspect.signature(run_search).parameters) == {
         *("study_name", "space", "train", "storage", "objective", "n_trials", "prune", "seed", "record"),
+        "wait",
     }
 
 
@@ -233,31 +242,27 @@ def test_several_killed_trials_are_all_tried_again(storage, n_before):
         study.enqueue_trial({"depth": depth})
         trial = study.ask()
         Space(DEPTHS).suggest(trial)
-        trial.set_user_attr(search._PROCESS, [search._this_process()[0], dead_process()])
+        trial.set_user_attr(search._WORKER, "gone")
     trials = run(storage)
     assert choices(trials) == list(DEPTHS)
     assert {trial["state"] for trial in trials} == {"COMPLETE", "FAIL"}
 
 
-def dead_process():
-    process = os.fork()
-    if process == 0:
-        os._exit(0)
-    os.waitpid(process, 0)
-    return process
-
-
-def test_a_trial_that_runs_in_another_living_process_is_left_alone(storage):
+def test_a_trial_that_was_never_taken_in_full_is_given_up(storage):
+    """Killed between the beginning of a trial and its choice, or between its choice and its name."""
     study = optuna.create_study(study_name="study", storage=storage, direction="maximize")
-    trial = study.ask()
-    Space(DEPTHS).suggest(trial)
-    host, _ = search._this_process()
-    trial.set_user_attr(search._PROCESS, [host, os.getppid()])
-    elsewhere = study.ask()
-    Space(DEPTHS).suggest(elsewhere)
-    elsewhere.set_user_attr(search._PROCESS, ["another-machine", 1])
-    trials = run(storage, n_trials=1)
-    assert [each["state"] for each in trials[:2]] == ["RUNNING", "RUNNING"]
+    study.ask()
+    Space(DEPTHS).suggest(study.ask())
+    space = Space(DEPTHS, **RANGES)
+    study.ask().suggest_categorical("depth", list(DEPTHS))
+    trials = run(storage, space=space, n_trials=4)
+    assert [trial["state"] for trial in trials] == ["FAIL"] * 3 + ["COMPLETE"] * 4
+
+
+def test_what_was_queued_before_a_kill_is_not_queued_again(storage):
+    study = optuna.create_study(study_name="study", storage=storage, direction="maximize")
+    study.enqueue_trial({"depth": 3})
+    assert [trial["depth"] for trial in run(storage)] == [3, 2, 1, 0]
 
 
 def test_a_search_of_another_name_begins_from_nothing(storage):

@@ -2,17 +2,26 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
+from expressionist.errors import ParamsError, name_some
 from expressionist.finetuning import FineTuner, digest_code, open_tuner
 from expressionist.mlruns import open_experiment, open_store
 from expressionist.params import NetworkParams, SearchParams, TrainingParams, WeightsParams
-from expressionist.search import Outcome, Space, find_best_trial, name_study, run_search
+from expressionist.search import (
+    Outcome,
+    Space,
+    Train,
+    find_best_trial,
+    join_search,
+    name_study,
+    run_search,
+)
 from expressionist.store import read_json, write_json
 from expressionist.tracking import publish_search, publish_trial, read_provenance
 from expressionist.training import Epoch
@@ -50,6 +59,119 @@ def run(
     root, tracking_uri : pathlib.Path, str or None
         Checkout with `mlruns/`, or an MLflow server to use instead.
     """
+    found = _prepare(
+        weights, network, training, search, backbone, split=split, layout=layout, images=images, cache=cache
+    )
+    tuner, about = found.tuner, found.about
+    about_search = {
+        "study": found.study,
+        "backbone": backbone,
+        "cohort": about["cohort"],
+        "synthetic": about["synthetic"],
+        "weights": {**asdict(tuner.weights), "random": tuner.weights.random},
+        "objective": search.objective,
+        "space": asdict(found.space),
+        "dataset_digest": tuner.training.digest,
+        # What names the study, beside the space, and no more: how far a study is taken, and where it is
+        # stored, may change while it goes on, and MLflow lets no param change.
+        "params": {
+            "network": asdict(network),
+            "training": asdict(found.params),
+            "search": {"epochs": search.epochs, "objective": search.objective},
+        },
+        "tumour_types": found.tumour_types,
+    }
+    # As the stage `register` will read it: MLflow takes a tuple and JSON's list for two values of one param.
+    record: dict[str, Any] = json.loads(json.dumps(about_search))
+    experiment = open_experiment(open_store(root, tracking_uri), about["cohort"])
+    provenance = read_provenance(root)
+    _announce(backbone, found)
+    trials = run_search(
+        found.study,
+        found.space,
+        found.train,
+        storage=search.storage or _local_storage(cache),
+        objective=search.objective,
+        n_trials=search.n_trials,
+        prune=search.prune,
+        seed=search.seed,
+        record=lambda trial: publish_trial(experiment, record, trial, provenance=provenance),
+        wait=_tell_once("Waiting for {} trials of other workers"),
+    )
+    record |= {"trials": trials, "best": find_best_trial(trials, search.objective)}
+    write_json(out, record)
+    publish_search(experiment, record, provenance=provenance)
+
+
+def join(
+    weights: WeightsParams,
+    network: NetworkParams,
+    training: TrainingParams,
+    search: SearchParams,
+    *,
+    backbone: str,
+    split: Path,
+    layout: Path,
+    images: Path,
+    cache: Path,
+    patience: float,
+) -> int:
+    """Run trials of a search that `run` has begun in another process, here or on another machine.
+
+    Parameters
+    ----------
+    weights, network, training, search, backbone, split, layout, images, cache
+        As in `run`; all but `cache` must be the same there, since a search is named by a digest of them.
+    patience : float
+        Seconds to wait for the search to begin.
+
+    Returns
+    -------
+    int
+        Number of trials that were run here. MLflow learns of them from `run`.
+
+    Raises
+    ------
+    ParamsError
+        If the images are not there, the database cannot be used, or the search has not begun in time.
+    """
+    if missing := [str(path) for path in (split, layout, images) if not path.exists()]:
+        raise ParamsError(
+            f"A worker must have what it trains on, but got no {name_some(missing)}. Run it after `dvc "
+            "pull` or `dvc repro images`."
+        )
+    found = _prepare(
+        weights, network, training, search, backbone, split=split, layout=layout, images=images, cache=cache
+    )
+    _announce(backbone, found)
+    storage = search.storage or _local_storage(cache)
+    return join_search(found.study, found.space, found.train, storage=storage, patience=patience)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    study: str
+    space: Space
+    params: TrainingParams
+    tuner: FineTuner
+    train: Train
+    tumour_types: list[str]
+    about: Mapping[str, Any]
+
+
+def _prepare(
+    weights: WeightsParams,
+    network: NetworkParams,
+    training: TrainingParams,
+    search: SearchParams,
+    backbone: str,
+    *,
+    split: Path,
+    layout: Path,
+    images: Path,
+    cache: Path,
+) -> _Prepared:
+    """Open what is trained on, and name the study by all that its trials depend on."""
     about = read_json(layout / "layout.json")
     tuner, tumour_types = open_tuner(
         backbone, weights, network, split=split, images=images, cache=cache / "prefix"
@@ -67,44 +189,8 @@ def run(
         "images": [tuner.training.labelled_digest, tuner.validation.labelled_digest],
     }
     study = name_study(f"{about['cohort']}-{backbone}", facts, space)
-    about_search = {
-        "study": study,
-        "backbone": backbone,
-        "cohort": about["cohort"],
-        "synthetic": about["synthetic"],
-        "weights": {**asdict(tuner.weights), "random": tuner.weights.random},
-        "objective": search.objective,
-        "space": asdict(space),
-        "dataset_digest": tuner.training.digest,
-        # What names the study, beside the space, and no more: how far a study is taken, and where it is
-        # stored, may change while it goes on, and MLflow lets no param change. A storage's URL may hold a
-        # password, too.
-        "params": {
-            "network": asdict(network),
-            "training": asdict(params),
-            "search": {"epochs": search.epochs, "objective": search.objective},
-        },
-        "tumour_types": tumour_types,
-    }
-    # As the stage `register` will read it: MLflow takes a tuple and JSON's list for two values of one param.
-    record: dict[str, Any] = json.loads(json.dumps(about_search))
-    experiment = open_experiment(open_store(root, tracking_uri), about["cohort"])
-    provenance = read_provenance(root)
-    _announce(backbone, record["weights"], depths)
-    trials = run_search(
-        study,
-        space,
-        _trainer(tuner, params, network, search.objective, cache / "checkpoints"),
-        storage=search.storage or _local_storage(cache),
-        objective=search.objective,
-        n_trials=search.n_trials,
-        prune=search.prune,
-        seed=search.seed,
-        record=lambda trial: publish_trial(experiment, record, trial, provenance=provenance),
-    )
-    record |= {"trials": trials, "best": find_best_trial(trials, search.objective)}
-    write_json(out, record)
-    publish_search(experiment, record, provenance=provenance)
+    train = _trainer(tuner, params, network, search.objective, cache / "checkpoints")
+    return _Prepared(study, space, params, tuner, train, tumour_types, about)
 
 
 def _local_storage(cache: Path) -> str:
@@ -112,10 +198,22 @@ def _local_storage(cache: Path) -> str:
     return f"sqlite:///{cache.resolve() / 'studies.db'}"
 
 
-def _announce(backbone: str, weights: Mapping[str, Any], depths: tuple[int, ...]) -> None:
+def _tell_once(line: str) -> Callable[[int], None]:
+    """Make a function that prints a number, but not the same one again and again."""
+    console, told = Console(), set[int]()
+
+    def tell(number: int) -> None:
+        if number not in told:
+            told.add(number)
+            console.print(line.format(number))
+
+    return tell
+
+
+def _announce(backbone: str, found: _Prepared) -> None:
     console = Console()
-    console.print(f"{backbone}: depths {', '.join(map(str, depths))}")
-    if weights["random"]:
+    console.print(f"{backbone}: depths {', '.join(map(str, found.space.depths))}; study {found.study}")
+    if found.tuner.weights.random:
         console.print(
             f"[bold yellow]{backbone} runs on RANDOM weights[/]: no ImageNet weights were found or could be "
             "downloaded. Everything made from it says so."
@@ -124,7 +222,7 @@ def _announce(backbone: str, weights: Mapping[str, Any], depths: tuple[int, ...]
 
 def _trainer(
     tuner: FineTuner, params: TrainingParams, network: NetworkParams, objective: str, checkpoints: Path
-) -> Callable[[Mapping[str, Any], Callable[[Epoch], bool]], Outcome]:
+) -> Train:
     """Make the function that trains one trial, with a progress bar and a checkpoint of its own."""
 
     def train(choice: Mapping[str, Any], report: Callable[[Epoch], bool]) -> Outcome:
