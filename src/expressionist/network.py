@@ -125,6 +125,19 @@ class Centre(keras.layers.Layer):
         return (features - self.mean) / self.spread
 
 
+@keras.saving.register_keras_serializable("expressionist")
+class Temperature(keras.layers.Layer):
+    """logits / temperature: 1 until it is fitted on validation samples (`expressionist.calibration`)."""
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Create the weight, so that it is saved with the model."""
+        self.temperature = self.add_weight(shape=(), initializer="ones", trainable=False, name="temperature")
+
+    def call(self, logits: Any) -> Any:
+        """Return tempered logits, of the same shape."""
+        return logits / self.temperature
+
+
 def choose_magnification(shape: tuple[int, int], magnify: int, smallest_side: int, backbone: Backbone) -> int:
     """Return the edge of the square that a pixel is drawn as.
 
@@ -289,7 +302,7 @@ def assemble(
     trained = keras.Model(trained.inputs, trained.output, name=trained.name)
     expression = keras.Input((n_genes,), name="expression")
     log2 = Log2(name="log2")(expression) if unit in LINEAR_UNITS else expression
-    logits = trained(listed(prefix(front(paint(rescale(log2))))))
+    logits = Temperature(name="temperature")(trained(listed(prefix(front(paint(rescale(log2)))))))
     return keras.Model(expression, keras.layers.Softmax(name="probabilities")(logits), name="expressionist")
 
 
@@ -304,9 +317,10 @@ def logits_of_scaled(network: keras.Model) -> keras.Model:
     Returns
     -------
     keras.Model
-        Scaled expression of shape (n_samples, n_genes) → logits of shape (n_samples, n_types), sharing all
-        layers.
+        Scaled expression of shape (n_samples, n_genes) → logits of shape (n_samples, n_types) as the softmax
+        gets them, divided by the temperature; all layers are shared.
     """
     scaled = keras.Input(network.input_shape[1:], name="scaled")
     front, prefix, trained = (network.get_layer(name) for name in ("front", "prefix", "tail_and_head"))
-    return keras.Model(scaled, trained(listed(prefix(front(network.get_layer("paint")(scaled))))))
+    logits = trained(listed(prefix(front(network.get_layer("paint")(scaled)))))
+    return keras.Model(scaled, network.get_layer("temperature")(logits))
