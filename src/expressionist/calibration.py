@@ -34,7 +34,7 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     --------
     >>> logits = np.array([[9.0, 0.0], [9.0, 0.0], [9.0, 0.0], [9.0, 0.0]])
     >>> temperature = fit_temperature(logits, np.array([0, 0, 0, 1]))
-    >>> round(1 / (1 + np.exp(-9 / temperature)), 3)
+    >>> round(float(1 / (1 + np.exp(-9 / temperature))), 3)
     0.75
     """
     if not len(truth):

@@ -30,7 +30,7 @@ def describe_probabilities(
     facts : mapping
         ``probabilities.json`` of the stage `evaluate`.
     comparison : pandas.DataFrame of length n_models
-        Columns ``model`` and ``ece``: the opponents' calibration errors, to stand beside.
+        Indexed by model, with ``kind`` and ``ece``: the opponents' calibration errors stand beside.
     backbone : str
         The network.
     marks : Marks
@@ -42,8 +42,8 @@ def describe_probabilities(
         The section.
     """
     test, validation = facts["test"], facts["validation"]
-    others = comparison.loc[comparison["kind"] == "opponent", ["model", "ece"]].sort_values("ece")
-    beside = ", ".join(f"{name(str(model))} {ece:.3f}" for model, ece in others.to_numpy())
+    others = comparison.loc[comparison["kind"] == "opponent", "ece"].sort_values()
+    beside = ", ".join(f"{name(str(model))} {ece:.3f}" for model, ece in others.items())
     sentences = [
         f"The network's logits are divided by {facts['temperature']:.2f}, the temperature of least log-loss "
         "on validation samples. It changes no predicted type. On test samples the expected calibration error "

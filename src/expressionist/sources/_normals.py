@@ -33,7 +33,7 @@ def read_aside(
     """
     if not options.normal_types:
         return None
-    rules = replace(options, sample_types=options.normal_types, more_sample_types={}, smallest_type=1)
+    rules = replace(options, sample_types=options.normal_types, more_sample_types={}, smallest_type=0)
     try:
         return read(rules, raw)[0]
     except NoSamplesError:
