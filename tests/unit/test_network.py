@@ -170,7 +170,7 @@ def test_randomise_resets_the_rest_but_keeps_what_was_fitted_to_expression(layou
     network = assemble(layout, scale, "RSEM", front, division.prefix, model)
     before = {each.path: each.numpy() for each in network.weights}
     randomise(network, 1)
-    fitted = ("low", "span", "pixel", "share", "mean", "spread")
+    fitted = ("low", "span", "pixel", "share", "mean", "spread", "temperature")
     reset = {"bias": 0, "beta": 0, "gamma": 1, "moving_mean": 0, "moving_variance": 1}
     names = set()
     for variable in network.weights:
