@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from scipy.linalg import qr
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.optimize import minimize
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
@@ -20,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
+from expressionist.calibration import fit_temperature
 from expressionist.errors import CohortError, ParamsError
 from expressionist.metrics import score
 
@@ -258,14 +259,7 @@ def _decide(model: Classifier, scores: np.ndarray) -> np.ndarray:
 
 def _fit_temperature(decisions: np.ndarray, classes: np.ndarray, types: np.ndarray) -> float:
     known = np.isin(types, classes)  # no temperature can make a type likely that the model has never seen
-    if not known.any():
-        return 1.0
-    rows, columns = np.flatnonzero(known), np.searchsorted(classes, types[known])
-
-    def log_loss(log_temperature: float) -> float:
-        return -float(log_softmax(decisions / np.exp(log_temperature), axis=1)[rows, columns].mean())
-
-    return float(np.exp(minimize_scalar(log_loss, bounds=(-3.0, 3.0), method="bounded").x))
+    return fit_temperature(decisions[known], np.searchsorted(classes, types[known]))
 
 
 class _RowSpace(TransformerMixin, BaseEstimator):

@@ -22,6 +22,10 @@ class CohortError(Refusal):
     """Expression, sample table or gene table break a rule that the rest of the package relies on."""
 
 
+class NoSamplesError(CohortError):
+    """No sample is of the types asked for."""
+
+
 class WeightsError(Refusal):
     """Pretrained weights are required and cannot be had."""
 

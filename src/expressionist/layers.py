@@ -140,3 +140,16 @@ class Centre(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return what the constructor takes."""
         return {**super().get_config(), "each": self.each}
+
+
+@keras.saving.register_keras_serializable("expressionist")
+class Temperature(keras.layers.Layer):
+    """logits / temperature: 1 until it is fitted on validation samples (`expressionist.calibration`)."""
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Create the weight, so that it is saved with the model."""
+        self.temperature = self.add_weight(shape=(), initializer="ones", trainable=False, name="temperature")
+
+    def call(self, logits: Any) -> Any:
+        """Return tempered logits, of the same shape."""
+        return logits / self.temperature

@@ -10,7 +10,7 @@ from expressionist.backbones import Backbone
 from expressionist.cohort import LINEAR_UNITS
 from expressionist.cut import listed, rebuild_after
 from expressionist.expression import Scale
-from expressionist.layers import Centre, Log2, Paint, PixelScaling, Rescale
+from expressionist.layers import Centre, Log2, Paint, PixelScaling, Rescale, Temperature
 from expressionist.layout import Layout
 
 
@@ -195,7 +195,7 @@ def assemble(
     trained = keras.Model(trained.inputs, trained.output, name=trained.name)
     expression = keras.Input((n_genes,), name="expression")
     log2 = Log2(name="log2")(expression) if unit in LINEAR_UNITS else expression
-    logits = _classify(paint(rescale(log2)), front, prefix, trained)
+    logits = Temperature(name="temperature")(_classify(paint(rescale(log2)), front, prefix, trained))
     return keras.Model(expression, keras.layers.Softmax(name="probabilities")(logits), name="expressionist")
 
 
@@ -210,12 +210,13 @@ def logits_of_scaled(network: keras.Model) -> keras.Model:
     Returns
     -------
     keras.Model
-        Scaled expression of shape (n_samples, n_genes) → logits of shape (n_samples, n_types), sharing all
-        layers.
+        Scaled expression of shape (n_samples, n_genes) → logits of shape (n_samples, n_types) as the softmax
+        gets them, divided by the temperature; all layers are shared.
     """
     scaled = keras.Input(network.input_shape[1:], name="scaled")
     parts = (network.get_layer(name) for name in ("front", "prefix", "tail_and_head"))
-    return keras.Model(scaled, _classify(network.get_layer("paint")(scaled), *parts))
+    logits = _classify(network.get_layer("paint")(scaled), *parts)
+    return keras.Model(scaled, network.get_layer("temperature")(logits))
 
 
 def _classify(painted: Any, front: keras.Model, prefix: keras.Model, trained: keras.Model) -> Any:

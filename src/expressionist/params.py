@@ -119,10 +119,12 @@ class BaselinesParams:
 
 @dataclass(frozen=True)
 class EvaluationParams:
-    """Bootstrap intervals."""
+    """Bootstrap intervals, when to abstain, and what counts as unlike the training cohort."""
 
     n_resamples: int = field(metadata=_within(1))
     level: float = field(metadata=_within(0.5, 0.9999))
+    answered_accuracy: float = field(metadata=_within(0, 1))
+    false_alarms: float = field(metadata=_within(0.0001, 0.5))
     seed: int
 
 

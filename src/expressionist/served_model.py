@@ -9,7 +9,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from expressionist.errors import Refusal
-from expressionist.serving import load_network, predict, read_served
+from expressionist.serving import load_network, load_novelty, predict, read_served
 
 
 class TumourTypeModel(PythonModel):
@@ -20,11 +20,12 @@ class TumourTypeModel(PythonModel):
         folder = Path(context.artifacts["model"])
         self.served = read_served(folder)
         self.network = load_network(folder)
+        self.novelty = load_novelty(folder)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ANN401
         """Predict tumour types; see `expressionist.serving.predict`."""
         try:
-            return predict(self.served, self.network, model_input)
+            return predict(self.served, self.network, self.novelty, model_input)
         except Refusal as refusal:
             # The scoring server answers with the message of MLflow's own exceptions only.
             raise MlflowException.invalid_parameter_value(str(refusal)) from refusal

@@ -12,11 +12,14 @@ import pandas as pd
 
 from expressionist.cohort import AS_IS_UNIT
 from expressionist.errors import RegistryError, name_some
+from expressionist.expression import to_log2
+from expressionist.novelty import Novelty
 
 if TYPE_CHECKING:
     from keras import Model
 
 SAMPLE_COLUMN = "sample"
+NOVELTY_FILE = "novelty.npz"
 _BATCH_SIZE = 32
 
 
@@ -43,6 +46,8 @@ class Served:
         Name of the cohort.
     about : mapping, optional
         What else is worth keeping.
+    abstain_below : float
+        Least probability of an answer; predictions below it are marked.
     """
 
     genes: pd.DataFrame
@@ -53,6 +58,7 @@ class Served:
     weights: str
     cohort: str
     about: Mapping[str, Any]
+    abstain_below: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Aligned:
 
 
 def write_served(folder: Path, served: Served) -> None:
-    """Write ``genes.tsv`` and ``model.json``; ``model.keras`` belongs beside them.
+    """Write ``genes.tsv`` and ``model.json``; ``model.keras`` and ``novelty.npz`` belong beside them.
 
     Parameters
     ----------
@@ -94,6 +100,7 @@ def write_served(folder: Path, served: Served) -> None:
         "weights": served.weights,
         "cohort": served.cohort,
         "about": dict(served.about),
+        "abstain_below": served.abstain_below,
     }
     (folder / "model.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
@@ -125,6 +132,12 @@ def load_network(folder: Path) -> "Model":
     # Keras finds the package's own layers by their registered names, which importing the module registers.
     importlib.import_module("expressionist.layers")
     return keras.saving.load_model(folder / "model.keras", compile=False)
+
+
+def load_novelty(folder: Path) -> Novelty:
+    """Load the novelty score of a model folder."""
+    with np.load(folder / NOVELTY_FILE) as arrays:
+        return Novelty(**arrays)
 
 
 def align(table: pd.DataFrame, genes: pd.DataFrame, max_missing: float, *, negative: bool = False) -> Aligned:
@@ -254,7 +267,7 @@ def _refuse_columns(table: pd.DataFrame, bad: np.ndarray, must: str, got: str, m
         )
 
 
-def predict(served: Served, network: "Model", table: pd.DataFrame) -> pd.DataFrame:
+def predict(served: Served, network: "Model", novelty: Novelty, table: pd.DataFrame) -> pd.DataFrame:
     """Predict the tumour types of a user's samples.
 
     Parameters
@@ -263,6 +276,8 @@ def predict(served: Served, network: "Model", table: pd.DataFrame) -> pd.DataFra
         From `read_served`.
     network : keras.Model
         From `load_network`.
+    novelty : Novelty
+        From `load_novelty`.
     table : pandas.DataFrame of shape (n_samples, any number of columns)
         Samples in rows, genes in columns, in the unit of `served`. Sample names are the column ``sample`` if
         there is one (an index does not survive JSON), else the index.
@@ -270,8 +285,10 @@ def predict(served: Served, network: "Model", table: pd.DataFrame) -> pd.DataFra
     Returns
     -------
     pandas.DataFrame of length n_samples
-        ``sample``, ``tumour_type``, ``probability``, ``n_missing_genes``, ``n_genes_by_symbol``, and
-        ``p_<tumour type>`` for every tumour type.
+        ``sample``, ``tumour_type``, ``probability``, ``abstain`` (the probability is too low to answer),
+        ``novelty`` (above 1: stranger than nearly all validation samples), ``unlike_training`` (it is),
+        ``n_missing_genes``, ``n_genes_by_symbol``, and ``p_<tumour type>`` for every tumour type. The type is
+        given whatever the marks say.
 
     Raises
     ------
@@ -291,12 +308,16 @@ def predict(served: Served, network: "Model", table: pd.DataFrame) -> pd.DataFra
         negative=served.unit == AS_IS_UNIT,
     )
     probabilities = np.asarray(network.predict(aligned.expression, batch_size=_BATCH_SIZE, verbose=0))
+    strangeness = novelty.score(to_log2(aligned.expression, served.unit))
     types = list(served.tumour_types)
     summary = pd.DataFrame(
         {
             SAMPLE_COLUMN: [str(name) for name in samples],
             "tumour_type": np.asarray(types, dtype=object)[probabilities.argmax(axis=1)],
             "probability": probabilities.max(axis=1),
+            "abstain": probabilities.max(axis=1) < served.abstain_below,
+            "novelty": strangeness,
+            "unlike_training": strangeness > 1,
             "n_missing_genes": aligned.n_missing_genes,
             "n_genes_by_symbol": aligned.n_by_symbol,
         }

@@ -291,7 +291,8 @@ def flatten_scores(metrics: Mapping[str, Any]) -> dict[str, float]:
     Parameters
     ----------
     metrics : mapping
-        With the keys ``test``, ``validation`` and, where there are intervals, ``test_interval``.
+        With the keys ``test``, ``validation`` and, where there are, ``test_interval`` and ``probabilities``,
+        which are flat already.
 
     Examples
     --------
@@ -301,6 +302,7 @@ def flatten_scores(metrics: Mapping[str, Any]) -> dict[str, float]:
     flat = dict(metrics["test"])
     for name, (low, high) in metrics.get("test_interval", {}).items():
         flat[f"{name}_low"], flat[f"{name}_high"] = low, high
+    flat |= metrics.get("probabilities", {})
     return {**flat, **{f"validation_{name}": value for name, value in metrics["validation"].items()}}
 
 

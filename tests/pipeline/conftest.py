@@ -41,12 +41,12 @@ def published(tiny, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def scrambled(tiny, tmp_path_factory):
-    """The tiny checkout with other expression in its test rows, and everything from `layout` to `train` run
-    on it."""
+    """The tiny checkout with other expression in its test rows, and everything from `layout` to `evaluate`
+    run on it."""
     from pipeline.scramble import scramble_test_rows
 
     folder = tmp_path_factory.mktemp("scrambled")
     copy_data(tiny, folder, "cohort", "split.tsv")
     scramble_test_rows(folder / "data")
-    run_stages(folder, "layout", "images", "baselines", "tune", "train")
+    run_stages(folder, "layout", "images", "baselines", "tune", "train", "evaluate")
     return folder

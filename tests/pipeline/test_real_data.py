@@ -33,6 +33,12 @@ def test_the_tumour_samples_are_there_and_the_normals_are_not(real):
     assert (cohort.unit, cohort.synthetic) == ("RSEM", False)
 
 
+def test_the_normals_stand_aside(real):
+    normals = read_cohort(real / "cohort/normals.h5ad")
+    assert normals.samples["tumour_type"].value_counts().to_dict() == {"CHOL": 9}
+    assert set(normals.samples["sample_type_code"]) == {"11"}
+
+
 def test_what_was_read_is_named(real):
     files = read_json(real / "raw/manifest.json")["files"]
     assert {name.partition(".")[0] for name in files} == {"expression", "samples", "positions"}

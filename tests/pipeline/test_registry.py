@@ -87,6 +87,14 @@ def test_the_tumour_type_is_the_likeliest(store, trained, table):
     np.testing.assert_allclose(predictions["probability"], trained.max(axis=1), atol=1e-6)
 
 
+def test_predictions_abstain_and_are_flagged_as_the_pipeline_found(published, store, table):
+    known = read_json(published / f"data/evaluation/{BACKBONE}/probabilities.json")
+    predictions = predict_with(store, CHALLENGER, table)
+    assert predictions["unlike_training"].sum() == known["flagged"]["test"][0]
+    assert (~predictions["abstain"]).mean() == pytest.approx(known["test"]["answered"], abs=0.02)
+    assert predictions["unlike_training"].tolist() == (predictions["novelty"] > 1).tolist()
+
+
 def test_as_many_genes_as_may_be_missing_are_filled_and_counted(published, store, trained, table):
     genes = read_table(published / "data/layout/genes.tsv", index="gene")
     lost = genes.index[::20][:N_MISSING]

@@ -4,7 +4,7 @@ chosen."""
 import numpy as np
 import pytest
 
-from expressionist.store import read_cohort, read_json, read_split, read_table
+from expressionist.store import read_arrays, read_cohort, read_json, read_split, read_table
 from pipeline.checkout import BACKBONE, read_tree, read_weights, without_times
 
 OPPONENTS = ("logistic_regression", "linear_svm", "random_forest", "k_nearest_neighbours")
@@ -68,3 +68,26 @@ def test_weights_stay(tiny, scrambled):
     before, after = read_weights(tiny), read_weights(scrambled)
     assert len(before) == len(after)
     assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_the_calibrated_network_stays(tiny, scrambled):
+    before, after = (read_weights(folder, "evaluation") for folder in (tiny, scrambled))
+    assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_temperature_threshold_and_all_that_is_known_of_validation_samples_stay(tiny, scrambled):
+    before, after = (
+        read_json(folder / f"data/evaluation/{BACKBONE}/probabilities.json") for folder in (tiny, scrambled)
+    )
+    assert before["temperature"] != 1
+    for name in ("temperature", "abstain_below", "validation"):
+        assert after[name] == before[name]
+    assert after["test"] != before["test"]
+
+
+def test_the_novelty_score_stays(tiny, scrambled):
+    before, after = (
+        read_arrays(folder / f"data/evaluation/{BACKBONE}/novelty.npz") for folder in (tiny, scrambled)
+    )
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)

@@ -17,6 +17,8 @@ from expressionist import figures
 
 TYPES = ["READ", "ACC", "COAD"]
 
+BINS = pd.DataFrame({"confidence": [0.5, 0.9], "share_right": [0.4, 0.8], "n_samples": [3, 3]})
+
 
 def rasterise(figure: Figure) -> np.ndarray:
     stream = io.BytesIO()
@@ -107,8 +109,12 @@ def draw_every(crowding: np.ndarray, comparison: pd.DataFrame) -> dict[str, Figu
             pd.DataFrame({"gradients": [0.5, np.nan], "fold": [0.4, 0.2]})
         ),
         "recovery map": figures.draw_recovery_map(np.array([[1, np.nan], [0, np.nan]]), TYPES[:2], n_top=20),
-        "reliability": figures.draw_reliability(
-            np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 0]), error=0.35
+        "reliability": figures.draw_reliability({"test": {"before": BINS, "after": BINS}}),
+        "coverage": figures.draw_coverage(
+            pd.DataFrame({"coverage": [0.5, 1.0], "accuracy": [1.0, 0.5]}), 0.0, None
+        ),
+        "flagged": figures.draw_flagged(
+            {"test": (1, 100), "shuffled": (9, 9)}, {"test": False, "shuffled": True}
         ),
         "samples": figures.draw_samples(samples),
         "search": figures.draw_search(trials, "macro-F1"),
@@ -238,11 +244,33 @@ def test_recall_intervals_are_wilsons() -> None:
     assert interval[:, 1] == pytest.approx([expected.low, expected.high], abs=1e-6)
 
 
-def test_reliability_points_are_the_share_right_of_each_bin() -> None:
-    probabilities = np.array([[0.92, 0.08], [0.96, 0.04], [0.45, 0.55]])
-    axes = figures.draw_reliability(probabilities, np.array([0, 1, 1])).axes[0]
-    points = axes.lines[-1].get_xydata()
-    assert points == pytest.approx(np.array([[0.55, 1.0], [0.94, 0.5]]))
+def test_reliability_shows_every_bin_of_every_side_before_and_after() -> None:
+    after = BINS.assign(share_right=[0.6, 0.9])
+    panels = figures.draw_reliability(
+        {side: {"before": BINS, "after": after} for side in ("validation", "test")}
+    ).axes
+    assert [panel.get_title(loc="left") for panel in panels] == ["validation samples", "test samples"]
+    for panel in panels:
+        diagonal, *curves = panel.lines
+        for curve, table in zip(curves, (BINS, after), strict=True):
+            np.testing.assert_array_equal(curve.get_xydata(), table[["confidence", "share_right"]])
+        left, right = panel.get_xlim()
+        assert left < 0.5 < 0.9 < right
+
+
+def test_coverage_marks_what_was_chosen() -> None:
+    curve = pd.DataFrame({"coverage": [0.25, 0.5, 1.0], "accuracy": [1.0, 1.0, 0.75]})
+    axes = figures.draw_coverage(curve, 0.5, 1.0).axes[0]
+    assert axes.lines[1].get_xydata().tolist() == [[0.5, 1.0]]
+    assert axes.get_ylim()[0] < 0.75 < 1.0 < axes.get_ylim()[1]
+    assert len(figures.draw_coverage(curve, 0.0, None).axes[0].lines) == 1
+
+
+def test_flagged_shares_are_bars_with_their_counts() -> None:
+    axes = figures.draw_flagged({"a": (1, 4), "b": (9, 10)}, {"a": False, "b": True}).axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [0.25, 0.9]
+    assert [text.get_text() for text in axes.texts] == ["25.0%  (1 of 4)", "90.0%  (9 of 10)"]
+    assert axes.patches[0].get_y() > axes.patches[1].get_y(), "the first stands on top"
 
 
 def test_samples_are_stacked_by_split_largest_type_first() -> None:

@@ -170,7 +170,7 @@ def test_randomise_resets_the_rest_but_keeps_what_was_fitted_to_expression(layou
     network = assemble(layout, scale, "RSEM", front, division.prefix, model)
     before = {each.path: each.numpy() for each in network.weights}
     randomise(network, 1)
-    fitted = ("low", "span", "pixel", "share", "mean", "spread")
+    fitted = ("low", "span", "pixel", "share", "mean", "spread", "temperature")
     reset = {"bias": 0, "beta": 0, "gamma": 1, "moving_mean": 0, "moving_variance": 1}
     names = set()
     for variable in network.weights:
@@ -459,6 +459,7 @@ def test_a_saved_network_answers_the_same_and_can_be_explained(layout, scale, tm
     front, division, model = make_parts(2, strides=strides, genes=genes)
     network = assemble(layout, scale, "RSEM", front, division.prefix, model)
     expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
+    network.get_layer("temperature").temperature.assign(1.7)
     network.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
     np.testing.assert_array_equal(loaded.predict_on_batch(expression), network.predict_on_batch(expression))
@@ -467,6 +468,19 @@ def test_a_saved_network_answers_the_same_and_can_be_explained(layout, scale, tm
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = raised / raised.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(probabilities, network.predict_on_batch(expression), rtol=1e-4, atol=1e-6)
+
+
+def test_the_temperature_divides_the_logits_and_nothing_else(layout, scale):
+    front, division, model = make_parts(2)
+    network = assemble(layout, scale, "RSEM", front, division.prefix, model)
+    expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
+    scaled = scale.apply(to_log2(expression, "RSEM"))
+    before, sure = logits_of_scaled(network).predict_on_batch(scaled), network.predict_on_batch(expression)
+    network.get_layer("temperature").temperature.assign(4.0)
+    after, unsure = logits_of_scaled(network).predict_on_batch(scaled), network.predict_on_batch(expression)
+    np.testing.assert_allclose(after, before / 4, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(sure.argmax(axis=1), unsure.argmax(axis=1))
+    assert (unsure.max(axis=1) < sure.max(axis=1)).all()
 
 
 def test_gene_order_is_the_layouts_business(layout, scale):

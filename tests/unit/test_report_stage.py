@@ -27,13 +27,14 @@ from expressionist.report.attributions import describe_attributions
 from expressionist.report.cohort import describe_cohort
 from expressionist.report.content import Part, ReportContent
 from expressionist.report.marks import Marks
+from expressionist.report.probabilities import describe_probabilities
 from expressionist.report.recovery import RANKINGS, TESTED, judge_recovery, sum_by_pixel
 from expressionist.report.search import describe_search
 from expressionist.stages import baselines, compare, images, layout, report, split
 
 TYPES = ["T0", "T1", "T2"]
 EVIL = "<script>alert(1)</script>"
-EVALUATION = EvaluationParams(n_resamples=20, level=0.9, seed=1)
+EVALUATION = EvaluationParams(n_resamples=20, level=0.9, answered_accuracy=0.9, false_alarms=0.05, seed=1)
 ATTRIBUTION = AttributionParams(
     n_samples_per_type=5, steps=8, max_steps=16, median_delta=0.01, p95_delta=0.05, n_top=3, seed=1
 )
@@ -128,7 +129,44 @@ def _write_evaluation(folder: Path, rows: pd.DataFrame) -> None:
     counts = confusion(probabilities[test], truth[test])
     store.write_table(folder / "confusion.tsv", pd.DataFrame(counts, index=TYPES, columns=TYPES))
     store.write_table(folder / "per_type.tsv", per_type(probabilities[test], truth[test], TYPES), index=False)
+    store.write_json(folder / "probabilities.json", make_probabilities())
     store.write_json(folder / "metrics.json", {"test": score(probabilities[test], truth[test])})
+
+
+def make_probabilities(**changes: object) -> dict[str, Any]:
+    bins = {"confidence": [0.6], "share_right": [0.7], "n_samples": [9]}
+    side = {
+        "n_samples": 9,
+        "ece_before": 0.2,
+        "ece_after": 0.1,
+        "log_loss_before": 0.9,
+        "log_loss_after": 0.8,
+    }
+    side |= {
+        "answered": 0.75,
+        "answered_accuracy": 0.95,
+        "reliability_before": bins,
+        "reliability_after": bins,
+    }
+    flagged = {
+        "validation": [0, 9],
+        "test": [1, 18],
+        "shuffled": [18, 18],
+        "linear": [18, 18],
+        "normal": [4, 5],
+    }
+    return {
+        "temperature": 1.25,
+        "abstain_below": 0.55,
+        "validation": side,
+        "test": side,
+        "coverage": {"threshold": [0.6], "coverage": [1.0], "accuracy": [0.7]},
+        "false_alarms": 0.05,
+        "n_normals_shown": 30,
+        "flagged": flagged,
+        "flagged_normals": {"T0": [4, 5]},
+        **changes,
+    }
 
 
 def _write_attributions(folder: Path, rows: Path, laid: Path) -> None:
@@ -185,8 +223,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_every_section_is_there(page: str) -> None:
-    wanted = "run verdict cohort images comparison search errors training attributions cross-check limits"
-    assert re.findall(r'<section id="([^"]+)"', page) == wanted.split()
+    wanted = "run verdict cohort images comparison search errors probabilities training attributions"
+    assert re.findall(r'<section id="([^"]+)"', page) == [*wanted.split(), "cross-check", "limits"]
 
 
 def test_the_page_says_what_it_is_not(page: str) -> None:
@@ -280,3 +318,33 @@ def test_a_pixel_shows_the_sum_of_its_genes() -> None:
     for value, place in zip(values, pixel, strict=True):
         slow[place] += value
     assert np.allclose(sum_by_pixel(values, pixel, (3, 4)), slow.reshape(3, 4))
+
+
+def describe(**changes: object) -> str:
+    table = pd.DataFrame({"kind": ["opponent"], "ece": [0.123]}, index=["k_nearest_neighbours"])
+    part = describe_probabilities(make_probabilities(**changes), table, "mobilenet", Marks())
+    assert len(part.pictures) == 3
+    return " ".join(part.sentences)
+
+
+def test_probabilities_are_put_into_plain_words() -> None:
+    told = describe()
+    for words in ("divided by 1.25", "is 0.100; it was 0.200 before", "k nearest neighbours 0.123"):
+        assert words in told
+    assert "below 0.55 are marked abstain" in told
+    assert "75.0% are answered, 95.0% of these rightly" in told
+    assert "Of 18 test samples 1 are flagged" in told
+    assert "shown 30 normal samples" in told
+
+
+def test_probabilities_say_when_all_or_none_are_answered_and_when_no_normal_tissue_was_there() -> None:
+    assert "no prediction is marked" in describe(abstain_below=0)
+    side = make_probabilities()["test"] | {"answered": 0.0, "answered_accuracy": None}
+    assert "every prediction abstains" in describe(abstain_below=1.0, test=side)
+    flagged = {"validation": [0, 9], "test": [1, 18], "shuffled": [18, 18]}
+    assert "brought no normal tissue" in describe(n_normals_shown=0, flagged=flagged, flagged_normals={})
+
+
+def test_the_page_has_the_section_probabilities(page: str) -> None:
+    assert 'id="probabilities"' in page
+    assert "divided by 1.25" in page

@@ -1,9 +1,21 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from expressionist.errors import RegistryError
-from expressionist.serving import Served, align, load_network, predict, read_served, write_served
+from expressionist.novelty import Novelty
+from expressionist.serving import (
+    NOVELTY_FILE,
+    Served,
+    align,
+    load_network,
+    load_novelty,
+    predict,
+    read_served,
+    write_served,
+)
 
 GENES = pd.DataFrame(
     {"symbol": ["TP53", "KRAS", "SLC35E2", "SLC35E2", "?"], "fill": [1.0, 2.0, 3.0, 4.0, 5.0]},
@@ -112,6 +124,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> object:
     inputs = keras.Input((5,))
     network = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(inputs))
     network.save(folder / "model.keras")
+    log2 = np.log2(np.random.default_rng(0).gamma(2, size=(60, 5)).astype(np.float32) + 1)
+    novelty = Novelty.fit(log2, np.arange(60) % 3, None, rng=np.random.default_rng(0))
+    np.savez(folder / NOVELTY_FILE, **novelty.calibrate(log2, false_alarms=0.05).to_arrays())
     write_served(
         folder,
         Served(
@@ -123,6 +138,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> object:
             weights="RANDOM",
             cohort="toy",
             about={"depth": 2},
+            abstain_below=0.5,
         ),
     )
     return folder
@@ -131,6 +147,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> object:
 def test_what_is_written_is_read_back(folder: object) -> None:
     served = read_served(folder)
     assert served.tumour_types == ("BRCA", "KIRC", "NA")
+    assert served.abstain_below == 0.5
     assert (served.missing_genes, served.synthetic, served.weights, served.about) == (
         0.2,
         True,
@@ -141,23 +158,39 @@ def test_what_is_written_is_read_back(folder: object) -> None:
 
 
 def test_predictions_are_the_networks_with_genes_shuffled(folder: object) -> None:
-    served, network = read_served(folder), load_network(folder)
+    served, network, novelty = read_served(folder), load_network(folder), load_novelty(folder)
     expression = np.random.default_rng(1).gamma(2, size=(4, 5)).astype(np.float32)
     frame = pd.DataFrame(expression, columns=GENES.index).iloc[:, [3, 1, 4, 0, 2]]
     frame.insert(0, "sample", list("dcba"))
-    predicted = predict(served, network, frame)
+    predicted = predict(served, network, novelty, frame)
     probabilities = network.predict(expression, verbose=0)
-    summary = ["sample", "tumour_type", "probability", "n_missing_genes", "n_genes_by_symbol"]
+    summary = ["sample", "tumour_type", "probability", "abstain", "novelty", "unlike_training"]
+    summary += ["n_missing_genes", "n_genes_by_symbol"]
     assert list(predicted.columns) == [*summary, "p_BRCA", "p_KIRC", "p_NA"]
-    np.testing.assert_allclose(predicted.iloc[:, 5:], probabilities, rtol=1e-6)
+    np.testing.assert_allclose(predicted.iloc[:, 8:], probabilities, rtol=1e-6)
     np.testing.assert_array_equal(
         predicted["tumour_type"], np.array(served.tumour_types)[probabilities.argmax(axis=1)]
     )
     np.testing.assert_allclose(predicted["probability"], probabilities.max(axis=1))
     assert predicted["sample"].tolist() == list("dcba")
-    assert predict(served, network, frame.set_index("sample"))["sample"].tolist() == list("dcba")
+    assert predict(served, network, novelty, frame.set_index("sample"))["sample"].tolist() == list("dcba")
 
 
 def test_an_array_is_refused_because_its_genes_have_no_names(folder: object) -> None:
     with pytest.raises(RegistryError, match="gene names, but got ndarray"):
-        predict(read_served(folder), load_network(folder), np.zeros((1, 5), np.float32))
+        predict(read_served(folder), load_network(folder), load_novelty(folder), np.zeros((1, 5), np.float32))
+
+
+def test_unsure_predictions_abstain_and_strange_samples_are_flagged(folder: object) -> None:
+    served, network, novelty = read_served(folder), load_network(folder), load_novelty(folder)
+    expression = np.random.default_rng(1).gamma(2, size=(40, 5)).astype(np.float32)
+    expression[:5] *= 1e6
+    middle = float(np.median(network.predict(expression, verbose=0).max(axis=1)))
+    served = replace(served, abstain_below=middle)
+    predicted = predict(served, network, novelty, pd.DataFrame(expression, columns=GENES.index))
+    assert predicted["abstain"].tolist() == (predicted["probability"] < middle).tolist()
+    assert predicted["abstain"].sum() == 20
+    np.testing.assert_allclose(predicted["novelty"], novelty.score(np.log2(expression + 1)), rtol=1e-3)
+    assert predicted["unlike_training"].tolist() == (predicted["novelty"] > 1).tolist()
+    assert predicted["unlike_training"][:5].all()
+    assert not predicted["unlike_training"][5:].all()

@@ -16,9 +16,10 @@ import pytest
 from expressionist.errors import RegistryError
 from expressionist.gate import Contender, judge
 from expressionist.mlruns import prepare
+from expressionist.novelty import Novelty
 from expressionist.params import GateParams
 from expressionist.registry import list_versions, predict_with, promote, register_version
-from expressionist.serving import Served, write_served
+from expressionist.serving import NOVELTY_FILE, Served, write_served
 from expressionist.tracking import (
     Dataset,
     Experiment,
@@ -315,6 +316,9 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path
         )
         keras.Model(inputs, layer(inputs)).save(folder / "model.keras")
         genes = pd.DataFrame({"symbol": list("XYZ"), "fill": 1.0}, index=pd.Index(list("123"), name="gene"))
+        log2 = np.random.default_rng(0).gamma(2, size=(20, 3)).astype(np.float32)
+        novelty = Novelty.fit(log2, np.arange(20) % 2, None, rng=np.random.default_rng(0))
+        np.savez(folder / NOVELTY_FILE, **novelty.calibrate(log2, false_alarms=0.1).to_arrays())
         write_served(folder, Served(genes, ("A", "B"), "RSEM", 0.4, True, "RANDOM", "toy", {}))  # noqa: FBT003
         return folder
 

@@ -13,12 +13,12 @@ from expressionist.figures.attributions import (
 from expressionist.figures.drawing import DPI, PADDING, stamp
 from expressionist.figures.images import draw_chromosomes, draw_crowding, draw_markers, draw_preview
 from expressionist.figures.learning import draw_depths, draw_search, draw_training
+from expressionist.figures.probabilities import draw_coverage, draw_flagged, draw_reliability
 from expressionist.figures.quality import draw_components, draw_kept, draw_library_sizes, draw_missing
 from expressionist.figures.scores import (
     draw_confusion,
     draw_forest,
     draw_recalls,
-    draw_reliability,
     draw_samples,
 )
 
@@ -29,9 +29,11 @@ __all__ = [
     "draw_chromosomes",
     "draw_components",
     "draw_confusion",
+    "draw_coverage",
     "draw_crowding",
     "draw_deltas",
     "draw_depths",
+    "draw_flagged",
     "draw_forest",
     "draw_kept",
     "draw_library_sizes",

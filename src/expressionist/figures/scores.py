@@ -13,7 +13,6 @@ from expressionist.figures.drawing import (
     AMBER,
     BLUE,
     INK,
-    QUIET,
     RULE,
     SKY,
     VERMILION,
@@ -190,43 +189,3 @@ def _find_wilson(share: np.ndarray, n: np.ndarray, z: float = 1.959964) -> tuple
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
     return centre - reach, centre + reach
-
-
-def draw_reliability(
-    probabilities: np.ndarray, truth: np.ndarray, *, n_bins: int = 10, error: float | None = None
-) -> Figure:
-    """Draw how often the predicted type is right at each level of confidence, above how often it occurs.
-
-    Parameters
-    ----------
-    probabilities : numpy.ndarray of shape (n_samples, n_types)
-        Rows sum to 1.
-    truth : numpy.ndarray of shape (n_samples,)
-        Position of the true type.
-    n_bins : int
-        Equally wide bins of confidence.
-    error : float, optional
-        Expected calibration error to write into the figure.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Points on the diagonal are calibrated; below it the network is too sure of itself.
-    """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == truth
-    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    n_samples = np.bincount(bins, minlength=n_bins)
-    used = n_samples > 0
-    accuracy = np.bincount(bins, right, minlength=n_bins)[used] / n_samples[used]
-    mean = np.bincount(bins, confidence, minlength=n_bins)[used] / n_samples[used]
-    figure = new_figure(4.6, 5)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    tidy(above, y="share right", title="" if error is None else f"expected calibration error {error:.3f}")
-    above.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
-    above.vlines(mean, mean, accuracy, color=AMBER, linewidth=3, alpha=0.6)
-    above.plot(mean, accuracy, "o-", color=BLUE, linewidth=1.4, markersize=6)
-    above.set(xlim=(0, 1), ylim=(0, 1.02))
-    tidy(below, x="confidence in the predicted type", y="samples")
-    below.bar((np.arange(n_bins) + 0.5) / n_bins, n_samples, width=0.86 / n_bins, color=SKY)
-    return figure

@@ -1,9 +1,9 @@
-"""Errors of the chosen network: what it confuses, type by type, and how sure it is of itself."""
+"""Errors of the chosen network: what it confuses, type by type."""
 
 import numpy as np
 import pandas as pd
 
-from expressionist.figures import draw_confusion, draw_recalls, draw_reliability
+from expressionist.figures import draw_confusion, draw_recalls
 from expressionist.report.content import Part, Table
 from expressionist.report.marks import Marks
 from expressionist.report.tables import rank_confusions
@@ -13,9 +13,6 @@ from expressionist.report.words import count
 def describe_errors(
     counts: pd.DataFrame,
     per_type: pd.DataFrame,
-    probabilities: np.ndarray,
-    truth: np.ndarray,
-    ece: float,
     backbone: str,
     marks: Marks,
 ) -> Part:
@@ -27,12 +24,6 @@ def describe_errors(
         Samples by true type (index) and predicted type (column).
     per_type : pandas.DataFrame of length n_types
         Columns ``type``, ``n_samples``, ``precision``, ``recall``, ``f1``.
-    probabilities : numpy.ndarray of shape (n_samples, n_types)
-        Rows sum to 1.
-    truth : numpy.ndarray of shape (n_samples,)
-        Position of the true type.
-    ece : float
-        Expected calibration error.
     backbone : str
         The network.
     marks : Marks
@@ -60,12 +51,6 @@ def describe_errors(
             "Share of every type's test samples that is recognised",
             "Recall by type, lowest first, with its Wilson 95% interval; in brackets the number of test "
             "samples.",
-            backbones=[backbone],
-        ),
-        marks.show(
-            draw_reliability(probabilities, truth, error=ece),
-            "Share of predictions that are right, by confidence",
-            "Points below the diagonal: the network is surer of itself than it is right.",
             backbones=[backbone],
         ),
     ]

@@ -135,7 +135,7 @@ class ReportContent:
         Who won.
     cohort, missing, library_sizes, components : Part, optional
         The sections about the cohort, in the order of the page.
-    images, comparison, search, errors, training, attributions, cross_check : Part, optional
+    images, comparison, search, errors, probabilities, training, attributions, cross_check : Part, optional
         The sections about the networks, likewise.
     types : sequence of TypePart
         Below the attributions, one per tumour type.
@@ -156,6 +156,7 @@ class ReportContent:
     comparison: Part | None = None
     search: Part | None = None
     errors: Part | None = None
+    probabilities: Part | None = None
     training: Part | None = None
     attributions: Part | None = None
     types: Sequence[TypePart] = ()

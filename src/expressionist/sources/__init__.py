@@ -35,7 +35,8 @@ def find_source(name: str) -> ModuleType:
     Returns
     -------
     module
-        It has ``Options``, ``list_files(options)`` and ``read(options, raw)``.
+        It has ``Options``, ``list_files(options)`` and ``read(options, raw)``, and ``read_normals(options,
+        raw)`` if it knows normal tissue.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expressionist.errors import CohortError, ParamsError, name_some
+from expressionist.errors import CohortError, NoSamplesError, ParamsError, name_some
 from expressionist.sources._quality import count_dropped, count_types
 from expressionist.sources._tables import NO_TEXT, need_columns, read_texts
 
@@ -45,6 +45,8 @@ class AliquotRules:
         ``keep`` or ``drop``: what becomes of genes whose symbol is ``?``.
     smallest_type : int
         Least number of patients of a tumour type.
+    normal_types : tuple of str
+        Codes of normal tissue, which is kept aside to tell samples unlike tumours.
 
     Raises
     ------
@@ -58,6 +60,7 @@ class AliquotRules:
     missing: str = field(metadata={"words": ("drop", "zero")})
     unnamed: str = field(metadata={"words": ("keep", "drop")})
     smallest_type: int = field(metadata={"range": (1, float("inf"))})
+    normal_types: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, codes in self.more_sample_types.items():
@@ -223,7 +226,7 @@ def keep_sample_types(
 
     Raises
     ------
-    CohortError
+    NoSamplesError
         If nothing is left.
     """
     keep = columns["sample_type_code"].isin(codes)
@@ -231,7 +234,7 @@ def keep_sample_types(
         keep |= (columns["tumour_type"] == tumour_type) & columns["sample_type_code"].isin(more)
     if not keep.any():
         came = name_some(sorted(columns["sample_type_code"].unique()))
-        raise CohortError(
+        raise NoSamplesError(
             f"Some samples must be of the types {', '.join(codes)}, but got only {came}. "
             "Correct sample_types."
         )

@@ -63,7 +63,7 @@ class PancanOptions(AliquotRules, _Files):
         Whether files must have the published size and md5; for those who give a part, or repacked ones.
     do_not_use, excluded_by_awg : str
         ``drop`` or ``keep``: what becomes of aliquots with these verdicts.
-    sample_types, more_sample_types, aliquots, missing, unnamed, smallest_type
+    sample_types, more_sample_types, aliquots, missing, unnamed, smallest_type, normal_types
         As in `expressionist.sources._aliquots.AliquotRules`.
     """
 

@@ -70,7 +70,7 @@ def drop_small_types(samples: pd.DataFrame, smallest: int) -> tuple[pd.DataFrame
     samples : pandas.DataFrame
         With the columns ``patient`` and ``tumour_type``.
     smallest : int
-        Least number of patients of a type.
+        Least number of patients of a type; 0 for samples that are no cohort to learn types from.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def drop_small_types(samples: pd.DataFrame, smallest: int) -> tuple[pd.DataFrame
     small = samples["tumour_type"].isin(n_patients.index[n_patients < smallest])
     dropped = samples[small]
     n_left = int((n_patients >= smallest).sum())
-    if n_left < 2:
+    if smallest and n_left < 2:
         counted = name_some(f"{name} ({n})" for name, n in n_patients.items())
         raise CohortError(
             f"At least two tumour types must have {smallest} patients or more, but got {n_left} "

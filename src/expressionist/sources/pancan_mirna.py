@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from expressionist.cohort import Cohort
+from expressionist.sources._normals import read_aside
 from expressionist.sources._pancan import read_pancan
 from expressionist.sources._published import PancanOptions, Published, list_published
 from expressionist.sources._raw_files import RawFile
@@ -54,3 +55,8 @@ def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
         If a file is malformed or nothing is left to learn from.
     """
     return read_pancan(options, raw, n_before=2, name="pancan-mirna", unit="RPM")
+
+
+def read_normals(options: Options, raw: Path) -> Cohort | None:
+    """Read normal tissue, see `expressionist.sources._normals.read_aside`."""
+    return read_aside(read, options, raw)

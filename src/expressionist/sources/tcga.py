@@ -10,6 +10,7 @@ from typing import Any
 from expressionist.cohort import UNITS, Cohort
 from expressionist.sources._aliquots import AliquotRules, label_columns, read_samples
 from expressionist.sources._files import find_file, refuse_changed
+from expressionist.sources._normals import read_aside
 from expressionist.sources._raw_files import RawFile, list_given
 from expressionist.sources._tables import read_header
 from expressionist.sources._tcga_rules import build_cohort
@@ -35,7 +36,7 @@ class Options(AliquotRules, _Files):
         File: where the genes lie, in a format that `expressionist.sources._positions` knows.
     unit : str
         Unit of the expression, one of `expressionist.cohort.UNITS`.
-    sample_types, more_sample_types, aliquots, missing, unnamed, smallest_type
+    sample_types, more_sample_types, aliquots, missing, unnamed, smallest_type, normal_types
         As in `expressionist.sources._aliquots.AliquotRules`.
     """
 
@@ -85,3 +86,8 @@ def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
             name=f"tcga-{options.unit.split('(')[0].lower()}",
             unit=options.unit,
         )
+
+
+def read_normals(options: Options, raw: Path) -> Cohort | None:
+    """Read normal tissue, see `expressionist.sources._normals.read_aside`."""
+    return read_aside(read, options, raw)

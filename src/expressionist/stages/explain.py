@@ -75,7 +75,7 @@ def run(
         "mean": genes["mean"].to_numpy(np.float32),
         "zero": scale.apply(np.zeros((1, len(genes)), np.float32))[0],
     }
-    results = _explain(models / winner, scaled[explained], types[explained], baselines, attribution)
+    results = _explain(evaluations / winner, scaled[explained], types[explained], baselines, attribution)
     training = (rows["split"] == "train").to_numpy()
     changes = fold_change(log2[training], types[training], n_types=len(tumour_types))
     means = {
@@ -92,7 +92,7 @@ def run(
     }
     shown = np.flatnonzero(n_samples)
     checked = _cross_check(
-        models / winner, scaled, np.flatnonzero(training), explained, types, results["mean"], attribution
+        evaluations / winner, scaled, np.flatnonzero(training), explained, types, results["mean"], attribution
     )
     with write_whole(out) as partial:
         partial.mkdir()

@@ -10,7 +10,7 @@ from expressionist.store import write_cohort, write_json, write_whole
 
 
 def run(cohort: CohortParams, *, raw: Path, out: Path) -> None:
-    """Write `cohort.h5ad`, and `quality.json` with what was kept and dropped.
+    """Write `cohort.h5ad`, and `quality.json` with what was kept and dropped; `normals.h5ad` where there are.
 
     Parameters
     ----------
@@ -24,10 +24,13 @@ def run(cohort: CohortParams, *, raw: Path, out: Path) -> None:
     source = find_source(cohort.source)
     options = parse(source.Options, cohort.options, f"params.yaml: cohort: {cohort.source}")
     found, quality = source.read(options, raw)
+    normals = source.read_normals(options, raw) if hasattr(source, "read_normals") else None
     with write_whole(out) as partial:
         partial.mkdir()
         write_cohort(partial / "cohort.h5ad", found)
         write_json(partial / "quality.json", quality)
+        if normals is not None:
+            write_cohort(partial / "normals.h5ad", normals)
     n_samples, n_genes = found.expression.shape
     Console().print(
         f"{found.name}: {n_samples:,} samples × {n_genes:,} genes, {len(found.tumour_types)} tumour types, "

@@ -16,7 +16,7 @@ from expressionist.mlruns import Experiment, open_experiment, open_store
 from expressionist.params import RegistryParams
 from expressionist.registry import register_version
 from expressionist.runs import Dataset
-from expressionist.serving import Served, write_served
+from expressionist.serving import NOVELTY_FILE, Served, write_served
 from expressionist.store import md5, read_json, read_layout, read_table
 from expressionist.tracking import (
     flatten_scores,
@@ -26,6 +26,7 @@ from expressionist.tracking import (
     read_provenance,
 )
 
+_FILES = ("confusion.png", "confusion.tsv", "per_type.tsv", "probabilities.json")
 _WIDTH = 112  # below DVC there is no terminal to take it from
 
 
@@ -73,7 +74,7 @@ def run(
             read_json(folder / "metrics.json"),
             key=md5(model / "training.json") + md5(folder / "metrics.json"),
             dataset=dataset,
-            files=[folder / "confusion.png", folder / "confusion.tsv", folder / "per_type.tsv"],
+            files=[folder / name for name in _FILES],
             provenance=provenance,
         )
     table = read_table(comparison / "comparison.tsv", index="model")
@@ -81,7 +82,7 @@ def run(
     winner = found["winner"]
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
-        _write_model(folder, models / winner, layout, registry, found)
+        _write_model(folder, models / winner, evaluations / winner, layout, registry, found)
         version = register_version(
             experiment,
             registry.name,
@@ -132,9 +133,14 @@ def _publish_opponents(
 
 
 def _write_model(
-    folder: Path, model: Path, layout: Path, registry: RegistryParams, found: dict[str, Any]
+    folder: Path,
+    model: Path,
+    evaluation: Path,
+    layout: Path,
+    registry: RegistryParams,
+    found: dict[str, Any],
 ) -> None:
-    """Put together what is registered: the network, its genes with their fill values, and what it says."""
+    """Put together what is registered: the calibrated network, its novelty score, genes, and what it says."""
     _, scale, genes, about = read_layout(layout)
     training = read_json(model / "training.json")
     log2 = scale.low + scale.span * genes["mean"].to_numpy(np.float32)
@@ -147,9 +153,11 @@ def _write_model(
         synthetic=about["synthetic"],
         weights="RANDOM" if training["weights"]["random"] else "imagenet",
         cohort=about["cohort"],
+        abstain_below=read_json(evaluation / "probabilities.json")["abstain_below"],
         about={"backbone": training["backbone"], "depth": training["depth"], "verdict": found["verdict"]},
     )
-    shutil.copyfile(model / "model.keras", folder / "model.keras")
+    for name in ("model.keras", NOVELTY_FILE):
+        shutil.copyfile(evaluation / name, folder / name)
     write_served(folder, served)
 
 

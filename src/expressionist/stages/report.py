@@ -18,6 +18,7 @@ from expressionist.report.confusions import describe_errors
 from expressionist.report.content import Part, TypePart
 from expressionist.report.images import describe_images
 from expressionist.report.marks import Marks
+from expressionist.report.probabilities import describe_probabilities
 from expressionist.report.run import describe_run
 from expressionist.report.search import describe_search
 from expressionist.report.training import describe_training
@@ -101,6 +102,9 @@ def run(
         comparison=describe_comparison(table, found, opponents, evaluation.level, marks),
         search=describe_search(searches, marks),
         errors=_read_errors(evaluations / winner, found, marks),
+        probabilities=describe_probabilities(
+            read_json(evaluations / winner / "probabilities.json"), table, winner, marks
+        ),
         training=describe_training(trainings, marks),
         attributions=explained,
         types=types,
@@ -117,13 +121,11 @@ def run(
 
 def _read_errors(evaluation: Path, found: Mapping[str, Any], marks: Marks) -> Part:
     """Read what the chosen network predicts for test samples."""
-    _, probabilities, truth, tumour_types = read_predictions(evaluation / "predictions.tsv", "test")
+    *_, tumour_types = read_predictions(evaluation / "predictions.tsv", "test")
     # The row names stand in a column without a name; they are those of the columns.
     counts = read_table(evaluation / "confusion.tsv").iloc[:, 1:].set_axis(tumour_types, axis=0)
     per_type = read_table(evaluation / "per_type.tsv")
-    return describe_errors(
-        counts, per_type, probabilities, truth, found["scores"]["ece"], found["winner"], marks
-    )
+    return describe_errors(counts, per_type, found["winner"], marks)
 
 
 def _read_attributions(
