@@ -235,6 +235,9 @@ def read_layout(folder: Path) -> tuple[Layout, Scale, pd.DataFrame, dict[str, An
 def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]) -> None:
     """Write blocks of rows, one after the other, as one float32 `.npy` that can be memory-mapped.
 
+    Memory does not grow with the number of rows. They are written as a stream: a memory map would keep every
+    page written in memory, and a full disk would kill the process where a stream raises an error.
+
     Parameters
     ----------
     path : pathlib.Path
@@ -243,14 +246,23 @@ def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]
         Arrays of shape (n_rows, ...), together `shape`.
     shape : tuple of int
         Shape of the whole.
+
+    Raises
+    ------
+    ValueError
+        If the blocks do not add up to `shape`.
     """
-    with write_whole(path) as partial:
-        array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
-        start = 0
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with write_whole(path) as partial, partial.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        n_rows = 0
         for block in blocks:
-            array[start : start + len(block)] = block
-            start += len(block)
-        array.flush()
+            if block.shape[1:] != shape[1:]:
+                raise ValueError(f"A block of {shape[1:]} per row was announced, but got {block.shape[1:]}.")
+            stream.write(np.ascontiguousarray(block, "<f4").data)
+            n_rows += len(block)
+        if n_rows != shape[0]:
+            raise ValueError(f"{shape[0]} rows were announced, but got {n_rows}.")
 
 
 def read_array(path: Path) -> np.ndarray:
