@@ -148,14 +148,15 @@ def _write_matrix(file: h5py.File, expression: np.ndarray) -> None:
 
 
 def read_cohort(path: Path) -> Cohort:
-    """Read a cohort that `write_cohort` wrote.
+    """Read a cohort that `write_cohort` wrote; its expression stays in the file and is memory-mapped.
 
     Raises
     ------
     CohortError
         If the file is no cohort of this package.
     """
-    data = anndata.read_h5ad(path)
+    data = anndata.read_h5ad(path, backed="r")
+    data.file.close()
     about = data.uns.get("expressionist")
     if about is None:
         raise CohortError(
@@ -165,12 +166,19 @@ def read_cohort(path: Path) -> Cohort:
     samples, genes = (_plain(table) for table in (data.obs, data.var))
     return Cohort(
         name=str(about["name"]),
-        expression=data.X,
+        expression=_map_matrix(path, data.shape),
         samples=samples,
         genes=genes,
         unit=str(about["unit"]),
         synthetic=bool(about["synthetic"]),
     )
+
+
+def _map_matrix(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    with h5py.File(path) as file:
+        offset = file["X"].id.get_offset()
+    # Copy on write: who gets the cohort may change it, the file stays as it is.
+    return np.asarray(np.memmap(path, np.float32, mode="c", offset=offset, shape=shape))
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:

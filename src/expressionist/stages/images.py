@@ -38,7 +38,7 @@ def run(*, cohort: Path, split: Path, layout: Path, out: Path) -> None:
     """
     found, rows = read_cohort(cohort / "cohort.h5ad"), read_split(split)
     laid, scale, _, about = read_layout(layout)
-    found = found.take(genes=found.genes.index.get_indexer(pd.Index(laid.genes)))
+    genes = found.genes.index.get_indexer(pd.Index(laid.genes))
     about_images = {}
     with write_whole(out) as partial:
         partial.mkdir()
@@ -46,7 +46,7 @@ def run(*, cohort: Path, split: Path, layout: Path, out: Path) -> None:
             samples = found.samples.index.get_indexer(rows.index[rows["split"] == side])
             path = partial / f"{side}.npy"
             shape = (len(samples), *laid.shape, 1)
-            write_array(path, _paint_blocks(found, samples, laid, scale, side), shape)
+            write_array(path, _paint_blocks(found, samples, genes, laid, scale, side), shape)
             about_images[side] = {"n_samples": len(samples), "md5": md5(path)}
         write_json(partial / "images.json", {"shape": [*laid.shape, 1], **about_images})
         means = _mean_images(np.load(partial / "train.npy", mmap_mode="r"), rows)
@@ -55,15 +55,20 @@ def run(*, cohort: Path, split: Path, layout: Path, out: Path) -> None:
 
 
 def _paint_blocks(
-    found: Cohort, samples: np.ndarray, laid: Layout, scale: Scale, side: str
+    found: Cohort, samples: np.ndarray, genes: np.ndarray, laid: Layout, scale: Scale, side: str
 ) -> Iterator[np.ndarray]:
     starts = range(0, len(samples), _N_ROWS)
     for start in track(starts, description=f"painting {side}"):
-        block = found.expression[samples[start : start + _N_ROWS]]
+        block = found.expression[samples[start : start + _N_ROWS]][:, genes]
         yield laid.paint(scale.apply(to_log2(block, found.unit)))
 
 
 def _mean_images(images: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     """Average the training images of every tumour type: shape (n_types, height, width)."""
-    types = rows.loc[rows["split"] == "train", "tumour_type"].to_numpy()
-    return np.stack([images[types == tumour_type].mean(axis=0)[..., 0] for tumour_type in sorted(set(types))])
+    types = rows.loc[rows["split"] == "train", "tumour_type"]
+    belongs = pd.get_dummies(types, dtype=np.float32).to_numpy()
+    sums = np.zeros((belongs.shape[1], images[0].size))
+    for start in range(0, len(images), _N_ROWS):
+        block = images[start : start + _N_ROWS]
+        sums += belongs[start : start + _N_ROWS].T @ block.reshape(len(block), -1)
+    return (sums / belongs.sum(axis=0)[:, None]).reshape(-1, *images.shape[1:3])
