@@ -267,7 +267,7 @@ def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]
         for block in blocks:
             if block.shape[1:] != shape[1:]:
                 raise ValueError(f"A block of {shape[1:]} per row was announced, but got {block.shape[1:]}.")
-            stream.write(np.ascontiguousarray(block, "<f4").data)
+            np.asarray(block, "<f4").tofile(stream)
             n_rows += len(block)
         if n_rows != shape[0]:
             raise ValueError(f"{shape[0]} rows were announced, but got {n_rows}.")
