@@ -209,7 +209,7 @@ def print_growth(folder: Path, method: str) -> None:
 
 
 def count_rank_error(training: np.ndarray, pixel: np.ndarray, shape: tuple[int, int]) -> float:
-    """Return IGTD's error as TINTOlib has it: squared differences of distance ranks, over all pairs of genes."""
+    """Return IGTD's error as TINTOlib has it: squared differences of distance ranks over all pairs."""
     places = np.stack(np.unravel_index(pixel, shape), axis=1)
     rows, columns = np.tril_indices(len(pixel), k=-1)
     apart = np.around(1 - np.corrcoef(training.astype(np.float64).T), decimals=10)[rows, columns]

@@ -1,11 +1,11 @@
 """One layout method of this package on the arrays of a folder; run by benchmarks/layouts.py.
 
 Run ``python benchmarks/ours.py <folder> <method>``. Reads training.npy and samples.npy, both of shape
-(n_samples, n_genes), scaled, and genes.tsv; writes ``<method>.npy`` (flat pixel of every gene) and prints what it
-measured as JSON. Fitting is timed with whatever it loads and compiles, painting without (``compile``).
+(n_samples, n_genes), scaled, and genes.tsv; writes ``<method>.npy`` (flat pixel of every gene) and prints
+what it measured as JSON. Fitting is timed with whatever it loads and compiles, painting without.
 
-With a number as third argument, so many samples are painted from a memory-mapped file to a file, and the seconds
-and the memory that this took are printed: memory of the process itself, without what it maps of files.
+With a number as third argument, so many samples are painted from a memory-mapped file to a file, and the
+seconds and the memory that this took are printed: the process's own, without what it maps of files.
 
 A method that embeds genes is also put into bins, as the peers do it: the range of the points cut into as many
 equal strips as the image has rows and columns, genes sharing pixels as they fall (``<method>, binned.npy``).

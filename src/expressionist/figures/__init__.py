@@ -11,7 +11,14 @@ from expressionist.figures.attributions import (
     draw_top_genes,
 )
 from expressionist.figures.drawing import DPI, PADDING, stamp
-from expressionist.figures.images import draw_chromosomes, draw_crowding, draw_markers, draw_preview
+from expressionist.figures.images import (
+    draw_chromosomes,
+    draw_clusters,
+    draw_crowding,
+    draw_differences,
+    draw_markers,
+    draw_preview,
+)
 from expressionist.figures.learning import draw_depths, draw_search, draw_training
 from expressionist.figures.quality import draw_components, draw_kept, draw_library_sizes, draw_missing
 from expressionist.figures.scores import (
@@ -27,11 +34,13 @@ __all__ = [
     "PADDING",
     "draw_attribution",
     "draw_chromosomes",
+    "draw_clusters",
     "draw_components",
     "draw_confusion",
     "draw_crowding",
     "draw_deltas",
     "draw_depths",
+    "draw_differences",
     "draw_forest",
     "draw_kept",
     "draw_library_sizes",
