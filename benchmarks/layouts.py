@@ -183,9 +183,7 @@ def print_ratios(found: dict[str, dict[str, Any]], floor: float) -> None:
     slowest = max(each["paint"] for each in ours)
     compiling = max(each["compile"] for each in ours)
     print(f"\nPainting: ours takes {slowest:.3f} s at most, the compiled floor {floor:.3f} s.")
-    print(
-        f"That is {slowest / floor:.1f} times the floor; the first time, compiling takes {compiling:.1f} s more."
-    )
+    print(f"That is {slowest / floor:.1f} times the floor; compiling, once, takes {compiling:.1f} s more.")
     for name, each in found.items():
         if name not in layout_names() and "paint" in each:
             print(f"- {name}: {each['paint'] / slowest:,.0f} times as long as ours")
