@@ -51,8 +51,7 @@ def test_a_gene_is_where_it_is_said_to_be(imager, gene):
     assert find_shown(difference, 0) == ([place], layout.shape)
     clusters = figures.draw_clusters(layout.pixel, one[0].astype(int), layout.shape)
     (map_of_clusters,) = clusters.axes[0].get_images()
-    # The one cluster comes first, genes in none after it.
-    assert np.argwhere(np.ma.filled(map_of_clusters.get_array(), 9) == 0).tolist() == [place]
+    assert np.argwhere(np.ma.filled(map_of_clusters.get_array(), 0) == 1).tolist() == [place]
 
 
 def test_the_networks_painting_and_its_gradient_agree(imager):

@@ -79,7 +79,7 @@ def draw_differences(
     for cell, ((first, second), difference) in enumerate(zip(pairs, shown, strict=True)):
         title = f"{first} \N{MINUS SIGN} {second}"
         sheet.place(cell, difference, title, cmap=colours, vmin=-spread, vmax=spread)
-    sheet.add_scale(colours, -spread, spread, "difference of mean scaled expression")
+    sheet.add_scale(colours, -spread, spread, "difference of means")
     if (crowding == 0).any():
         sheet.add_keys([PADDING], ["no gene"])
     return sheet.figure
@@ -104,7 +104,7 @@ def draw_chromosomes(pixel: np.ndarray, chromosomes: np.ndarray, shape: tuple[in
     """
     names = np.array(["" if name != name or name is None else str(name) for name in chromosomes])
     order = sorted(set(names) - {""}, key=_natural)
-    keys = dict(zip(order, _shade(len(order)), strict=True)) | {"": _GENE}
+    keys = {"": _GENE} | dict(zip(order, _shade(len(order)), strict=True))
     return _draw_groups(pixel, names, keys, shape, "Chromosome", "not known")
 
 
@@ -127,7 +127,7 @@ def draw_clusters(pixel: np.ndarray, clusters: np.ndarray, shape: tuple[int, int
     """
     sizes = np.bincount(clusters)
     names = np.array(["", *(f"{number}  ({size:,} genes)" for number, size in enumerate(sizes[1:], start=1))])
-    keys = {name: MUTED[number % len(MUTED)] for number, name in enumerate(names[1:])} | {"": _GENE}
+    keys = {"": _GENE} | {name: MUTED[number % len(MUTED)] for number, name in enumerate(names[1:])}
     return _draw_groups(pixel, names[clusters], keys, shape, "Cluster of co-expressed genes", "constant")
 
 
@@ -154,7 +154,8 @@ def _draw_groups(
         interpolation="nearest",
     )
     tidy(axes, grid="", title=title, x="column (pixel)", y="row (pixel)")
-    keys = [(colour, name or nameless) for name, colour in colour_of.items() if name or name in names]
+    keys = [(colour, name) for name, colour in colour_of.items() if name]
+    keys += [(colour_of[""], nameless)] * bool("" in names)
     keys += [(PADDING, "no gene")] * bool(np.isnan(canvas).any())
     handles = [Rectangle((0, 0), 1, 1, facecolor=colour) for colour, _ in keys]
     add_key(
