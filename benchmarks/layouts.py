@@ -204,7 +204,8 @@ def print_growth(folder: Path, method: str) -> None:
     print("\nFrom a memory-mapped file to a file, compiling included:")
     for n_samples in (N_PAINTED, 10 * N_PAINTED):
         told = measure(sys.executable, "ours.py", folder, method, 600, str(n_samples))
-        print(f"- {n_samples:,} samples: {told['paint']:.1f} s, {told['peak'] * 1000:.0f} MB of its own")
+        said = told.get("told") or f"{told['paint']:.1f} s, {told['peak'] * 1000:.0f} MB of its own"
+        print(f"- {n_samples:,} samples: {said}")
 
 
 def count_rank_error(training: np.ndarray, pixel: np.ndarray, shape: tuple[int, int]) -> float:
