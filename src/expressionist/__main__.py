@@ -194,7 +194,7 @@ def predict(
     from expressionist.user_table import read_user_table
 
     with _hush():
-        importlib.import_module("expressionist.network")
+        importlib.import_module("expressionist.layers")
     predictions = predict_with(open_store(root, tracking_uri), model, read_user_table(table, genes_in))
     if out is None:
         typer.echo(predictions.to_csv(sep="\t", index=False), nl=False)

@@ -1,6 +1,6 @@
 """The imager: the painter alone, as a scikit-learn transformer from expression to images."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
@@ -183,10 +183,8 @@ class ExpressionImager(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         """
         table, columns = self._match(X)
         images = np.empty((table.n_samples, *self.shape_, 1), np.float32)
-        start = 0
-        for block in self._paint(table, columns):
-            images[start : start + len(block)] = block
-            start += len(block)
+        for rows in table.blocks(len(columns)):
+            self._paint(table, rows, columns, images[rows])
         return images
 
     def write(self, X: Any, path: str | PathLike[str]) -> None:  # noqa: ANN401
@@ -200,7 +198,8 @@ class ExpressionImager(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
             The file. ``numpy.load(path, mmap_mode="r")`` opens it.
         """
         table, columns = self._match(X)
-        write_array(Path(path), self._paint(table, columns), (table.n_samples, *self.shape_, 1))
+        blocks = (self._paint(table, rows, columns) for rows in table.blocks(len(columns)))
+        write_array(Path(path), blocks, (table.n_samples, *self.shape_, 1))
 
     def _match(self, X: Any) -> tuple[SampleTable, np.ndarray]:  # noqa: ANN401
         """Open a table and find the painted genes in it."""
@@ -219,10 +218,11 @@ class ExpressionImager(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
             )
         return table, columns
 
-    def _paint(self, table: SampleTable, columns: np.ndarray) -> Iterator[np.ndarray]:
-        for rows in table.blocks(len(columns)):
-            expression = table.read(rows, columns, self.layout_.genes)
-            yield self.layout_.paint(self.scale_.apply(expression))
+    def _paint(
+        self, table: SampleTable, rows: slice, columns: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        expression = table.read(rows, columns, self.layout_.genes)
+        return self.layout_.paint(self.scale_.apply(expression), out)
 
     def genes_at(self, row: int, column: int) -> list[str]:
         """Return the names of the genes on a pixel.

@@ -190,7 +190,7 @@ def assemble(
     rescale.low.assign(scale.low)
     rescale.span.assign(scale.span)
     paint.pixel.assign(layout.pixel.astype(np.int32))
-    paint.share.assign((1.0 / np.maximum(layout.crowding, 1)).reshape(-1, 1).astype(np.float32))
+    paint.share.assign(layout.share[:, None])
     # A fresh model of the same layers leaves the optimiser behind.
     trained = keras.Model(trained.inputs, trained.output, name=trained.name)
     expression = keras.Input((n_genes,), name="expression")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from expressionist.cohort import Cohort
-from expressionist.disk import explain_full_disk, reserve
+from expressionist.disk import explain_full_disk
 from expressionist.errors import CohortError
 from expressionist.expression import Scale
 from expressionist.layout import Layout
@@ -150,14 +150,15 @@ def _write_matrix(file: h5py.File, expression: np.ndarray) -> None:
 
 
 def read_cohort(path: Path) -> Cohort:
-    """Read a cohort that `write_cohort` wrote.
+    """Read a cohort that `write_cohort` wrote; its expression stays in the file and is memory-mapped.
 
     Raises
     ------
     CohortError
         If the file is no cohort of this package.
     """
-    data = anndata.read_h5ad(path)
+    data = anndata.read_h5ad(path, backed="r")
+    data.file.close()
     about = data.uns.get("expressionist")
     if about is None:
         raise CohortError(
@@ -167,12 +168,19 @@ def read_cohort(path: Path) -> Cohort:
     samples, genes = (_plain(table) for table in (data.obs, data.var))
     return Cohort(
         name=str(about["name"]),
-        expression=data.X,
+        expression=_map_matrix(path, data.shape),
         samples=samples,
         genes=genes,
         unit=str(about["unit"]),
         synthetic=bool(about["synthetic"]),
     )
+
+
+def _map_matrix(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    with h5py.File(path) as file:
+        offset = file["X"].id.get_offset()
+    # Copy on write: who gets the cohort may change it, the file stays as it is.
+    return np.asarray(np.memmap(path, np.float32, mode="c", offset=offset, shape=shape))
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
@@ -237,6 +245,9 @@ def read_layout(folder: Path) -> tuple[Layout, Scale, pd.DataFrame, dict[str, An
 def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]) -> None:
     """Write blocks of rows, one after the other, as one float32 `.npy` that can be memory-mapped.
 
+    Memory does not grow with the number of rows. They are written as a stream: a memory map would keep every
+    page written in memory, and a full disk would kill the process where a stream raises an error.
+
     Parameters
     ----------
     path : pathlib.Path
@@ -245,15 +256,23 @@ def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]
         Arrays of shape (n_rows, ...), together `shape`.
     shape : tuple of int
         Shape of the whole.
+
+    Raises
+    ------
+    ValueError
+        If the blocks do not add up to `shape`.
     """
-    with write_whole(path) as partial:
-        array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
-        reserve(partial, partial.stat().st_size)
-        start = 0
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with write_whole(path) as partial, partial.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        n_rows = 0
         for block in blocks:
-            array[start : start + len(block)] = block
-            start += len(block)
-        array.flush()
+            if block.shape[1:] != shape[1:]:
+                raise ValueError(f"A block of {shape[1:]} per row was announced, but got {block.shape[1:]}.")
+            np.asarray(block, "<f4").tofile(stream)
+            n_rows += len(block)
+        if n_rows != shape[0]:
+            raise ValueError(f"{shape[0]} rows were announced, but got {n_rows}.")
 
 
 def read_array(path: Path) -> np.ndarray:

@@ -35,6 +35,7 @@ KNOWN_TO = {
     "sklearn": [
         "baselines",
         "components",
+        "gene_clusters",
         "imager",
         "layout_score",
         "layouts._components",

@@ -5,8 +5,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expressionist.layers import Paint
+from expressionist.expression import Scale
+from expressionist.layers import Paint, Rescale
 from expressionist.layout import Layout
+from expressionist.store import read_array, write_array
 
 few = settings(max_examples=25, deadline=None)
 
@@ -15,14 +17,17 @@ few = settings(max_examples=25, deadline=None)
 def layouts(draw):
     """Oblong, one row, one column or one pixel; more genes than pixels or fewer; crowded anyhow."""
     shape = draw(st.one_of(st.tuples(st.integers(1, 6), st.integers(1, 6)), st.just((1, 9)), st.just((9, 1))))
-    pixel = draw(st.lists(st.integers(0, shape[0] * shape[1] - 1), min_size=1, max_size=40))
+    alone = draw(st.booleans())
+    n_pixels = shape[0] * shape[1]
+    most = n_pixels if alone else 40
+    pixel = draw(st.lists(st.integers(0, n_pixels - 1), min_size=1, max_size=most, unique=alone))
     return Layout(np.array([f"g{gene}" for gene in range(len(pixel))]), np.array(pixel), shape, "random")
 
 
 def make_paint(layout):
     paint = Paint(len(layout.genes), layout.shape)
     paint.pixel.assign(layout.pixel.astype(np.int32))
-    paint.share.assign((1.0 / np.maximum(layout.crowding, 1)).reshape(-1, 1).astype(np.float32))
+    paint.share.assign(layout.share[:, None])
     return paint
 
 
@@ -54,6 +59,25 @@ def test_painting_in_the_network_equals_the_layouts_and_its_slow_definition(layo
     assert images.shape == (n_samples, *layout.shape, 1)
     np.testing.assert_allclose(images, layout.paint(scaled), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(images, paint_slowly(layout, scaled), rtol=1e-5, atol=1e-5)
+
+
+@few
+@given(layouts(), st.integers(0, 5), st.integers(1, 4), st.integers(0, 99))
+def test_painting_to_disk_equals_painting_in_the_network(tmp_path_factory, layout, n_samples, n_rows, seed):
+    n_genes, path = len(layout.genes), tmp_path_factory.getbasetemp() / "images.npy"
+    expression = draw_normal(seed, n_samples, n_genes)
+    scale = Scale(draw_normal(seed + 1, n_genes), np.exp(draw_normal(seed + 2, n_genes)))
+    rows = (expression[start : start + n_rows] for start in range(0, n_samples, n_rows))
+    blocks = (layout.paint(scale.apply(block)) for block in rows)
+    write_array(path, blocks, (n_samples, *layout.shape, 1))
+
+    rescale = Rescale(n_genes)
+    rescale.low.assign(scale.low)
+    rescale.span.assign(scale.span)
+    images = read_array(path)
+    np.testing.assert_allclose(images, make_paint(layout)(rescale(expression)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(images, paint_slowly(layout, scale.apply(expression)), rtol=1e-5, atol=1e-5)
+    assert not images[:, layout.crowding == 0].any()
 
 
 @few

@@ -83,6 +83,7 @@ def draw_every(crowding: np.ndarray, comparison: pd.DataFrame) -> dict[str, Figu
         "chromosomes": figures.draw_chromosomes(
             pixel, np.array(["1", "X", None, "10"] * 5)[: len(pixel)], shape
         ),
+        "clusters": figures.draw_clusters(pixel, np.arange(len(pixel)) % 4, shape),
         "components": figures.draw_components(
             np.random.default_rng(0).normal(size=(30, 2)),
             [0.5, 0.25],
@@ -92,6 +93,9 @@ def draw_every(crowding: np.ndarray, comparison: pd.DataFrame) -> dict[str, Figu
         "crowding": figures.draw_crowding(crowding),
         "deltas": figures.draw_deltas(gaps, median_limit=0.01, p95_limit=0.05),
         "depths": figures.draw_depths(pd.DataFrame({"backbone": ["vgg19"], "depth": [0], "deepest": [0]})),
+        "differences": figures.draw_differences(
+            np.linspace(-1, 1, 20).reshape(1, *shape), [("ACC", "READ")], crowding
+        ),
         "forest": figures.draw_forest(comparison, label="macro-F1"),
         "kept": figures.draw_kept({"ACC": 9, "READ": 2, "UVM": 1}, {"ACC": 8, "READ": 2}),
         "library sizes": figures.draw_library_sizes(

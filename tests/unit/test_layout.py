@@ -48,6 +48,29 @@ def test_no_samples_give_no_images():
     assert make_layout([1, 0], (1, 2)).paint(np.zeros((0, 2), np.float32)).shape == (0, 1, 2, 1)
 
 
+def test_painting_covers_whatever_was_there():
+    images = np.full((2, 2, 2, 1), np.nan, np.float32)
+    scaled = np.array([[1, 0.5, 0], [0, 1, 1]], np.float32)
+    assert make_layout([3, 0, 3], (2, 2)).paint(scaled, images) is images
+    np.testing.assert_array_equal(images[..., 0], [[[0.5, 0], [0, 0.5]], [[1, 0], [0, 0.5]]])
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.empty((1, 2, 3, 1), np.float32),
+        np.empty((2, 3, 2, 1), np.float32),
+        np.empty((2, 2, 3, 1)),
+        np.empty((2, 3, 2, 1), np.float32).swapaxes(1, 2),
+    ],
+)
+def test_images_of_another_form_are_not_painted_on(images):
+    with pytest.raises(
+        CohortError, match=r"float32 of shape \(2, 2, 3, 1\), row after row in memory, but got"
+    ):
+        make_layout([0, 5], (2, 3)).paint(np.zeros((2, 2), np.float32), images)
+
+
 @pytest.mark.parametrize("shape", [(3,), (2, 2), (2, 4), (1, 3, 1)])
 def test_other_genes_are_refused(shape):
     with pytest.raises(CohortError, match=r"must be \(n_samples, 3\), but got"):

@@ -139,7 +139,7 @@ def test_report_shows_what_could_be_told():
     score = score_layout(make_scaled(5, 2), layout.pixel, layout.shape)
     about = {"n_genes": 2, "n_genes_of_cohort": 9, "n_without_position": 2, "score": score}
     genes = pd.DataFrame(index=["a", "b"])
-    facts = describe_images(layout, genes, about, b"", {}, "nothing", ["UVM"], Marks()).facts
+    facts = describe_images(layout, genes, about, b"", b"", {}, "nothing", ["UVM"], Marks()).facts
     assert facts["Share of pixels with a gene"] == "0.500"
     assert facts["Share of genes alone on their pixel"] == "1.000"
     # No two genes are neighbours, and two are too few to speak of trust.

@@ -121,6 +121,7 @@ def test_a_cohort_comes_back_as_it_was(tmp_path: Path) -> None:
     cohort = make_cohort()
     store.write_cohort(tmp_path / "cohort.h5ad", cohort)
     found = store.read_cohort(tmp_path / "cohort.h5ad")
+    assert not found.expression.flags.owndata, "it is to stay in the file"
     assert (found.name, found.unit, found.synthetic) == (cohort.name, cohort.unit, True)
     np.testing.assert_array_equal(found.expression, cohort.expression)
     pd.testing.assert_frame_equal(found.samples, cohort.samples, check_names=False)
@@ -164,6 +165,20 @@ def test_an_array_is_written_block_by_block_and_memory_mapped(tmp_path: Path) ->
     np.testing.assert_array_equal(found, whole)
     with pytest.raises(ValueError, match="read-only"):
         found[0] = 0
+
+
+@pytest.mark.parametrize("n_rows", [2, 4])
+def test_an_array_of_another_length_is_not_written(tmp_path: Path, n_rows: int) -> None:
+    blocks = iter([np.zeros((n_rows, 2), np.float32)])
+    with pytest.raises(ValueError, match=f"3 rows were announced, but got {n_rows}"):
+        store.write_array(tmp_path / "a.npy", blocks, (3, 2))
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_of_another_shape_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"\(2, 3\) per row was announced, but got \(3, 2\)"):
+        store.write_array(tmp_path / "a.npy", iter([np.zeros((1, 3, 2), np.float32)]), (1, 2, 3))
+    assert not list(tmp_path.iterdir())
 
 
 def test_named_arrays_come_back(tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ from expressionist.figures.attributions import (
     draw_top_genes,
 )
 from expressionist.figures.drawing import DPI, PADDING, stamp
-from expressionist.figures.images import draw_chromosomes, draw_crowding, draw_markers, draw_preview
+from expressionist.figures.images import (
+    draw_chromosomes,
+    draw_clusters,
+    draw_crowding,
+    draw_differences,
+    draw_markers,
+    draw_preview,
+)
 from expressionist.figures.learning import draw_depths, draw_search, draw_training
 from expressionist.figures.probabilities import draw_coverage, draw_flagged, draw_reliability
 from expressionist.figures.quality import draw_components, draw_kept, draw_library_sizes, draw_missing
@@ -27,12 +34,14 @@ __all__ = [
     "PADDING",
     "draw_attribution",
     "draw_chromosomes",
+    "draw_clusters",
     "draw_components",
     "draw_confusion",
     "draw_coverage",
     "draw_crowding",
     "draw_deltas",
     "draw_depths",
+    "draw_differences",
     "draw_flagged",
     "draw_forest",
     "draw_kept",

@@ -1,6 +1,6 @@
 """Figures of the images themselves: the mean image of every tumour type, and what lies where."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -10,12 +10,14 @@ from matplotlib.patches import Rectangle
 from expressionist.figures.drawing import (
     BLUE,
     INK,
+    MUTED,
     PADDING,
     QUALITATIVE,
     VERMILION,
     Sheet,
     add_key,
     colour_map,
+    find_spread,
     hide_padding,
     new_figure,
     tidy,
@@ -51,6 +53,38 @@ def draw_preview(means: np.ndarray, tumour_types: Sequence[str], crowding: np.nd
     return sheet.figure
 
 
+def draw_differences(
+    differences: np.ndarray, pairs: Sequence[tuple[str, str]], crowding: np.ndarray
+) -> Figure:
+    """Draw how the mean images of two tumour types differ, pair by pair on one colour scale.
+
+    Parameters
+    ----------
+    differences : numpy.ndarray of shape (n_pairs, height, width)
+        Mean scaled expression of the first type less that of the second, -1 to 1.
+    pairs : sequence of tuple of str of length n_pairs
+        The two types, for the titles.
+    crowding : numpy.ndarray of shape (height, width)
+        Genes per pixel; grey where it is 0, so that padding is not taken for no difference.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The sheet; red where the first type is higher. The scale ends at the 99.5th percentile of all.
+    """
+    shown = hide_padding(differences, crowding)
+    spread = find_spread(shown)
+    sheet = Sheet(len(pairs), crowding.shape, cell=300, n_columns=min(3, len(pairs)))
+    colours = colour_map("RdBu_r")
+    for cell, ((first, second), difference) in enumerate(zip(pairs, shown, strict=True)):
+        title = f"{first} \N{MINUS SIGN} {second}"
+        sheet.place(cell, difference, title, cmap=colours, vmin=-spread, vmax=spread)
+    sheet.add_scale(colours, -spread, spread, "difference of means")
+    if (crowding == 0).any():
+        sheet.add_keys([PADDING], ["no gene"])
+    return sheet.figure
+
+
 def draw_chromosomes(pixel: np.ndarray, chromosomes: np.ndarray, shape: tuple[int, int]) -> Figure:
     """Draw which chromosome the genes of every pixel come from.
 
@@ -70,29 +104,64 @@ def draw_chromosomes(pixel: np.ndarray, chromosomes: np.ndarray, shape: tuple[in
     """
     names = np.array(["" if name != name or name is None else str(name) for name in chromosomes])
     order = sorted(set(names) - {""}, key=_natural)
+    keys = {"": _GENE} | dict(zip(order, _shade(len(order)), strict=True))
+    return _draw_groups(pixel, names, keys, shape, "Chromosome", "not known")
+
+
+def draw_clusters(pixel: np.ndarray, clusters: np.ndarray, shape: tuple[int, int]) -> Figure:
+    """Draw which cluster of co-expressed genes the genes of every pixel belong to.
+
+    Parameters
+    ----------
+    pixel : numpy.ndarray of shape (n_genes,)
+        Flat pixel index of every gene.
+    clusters : numpy.ndarray of shape (n_genes,)
+        Number of each gene's cluster, from 1; 0 for genes that are constant, and so in none.
+    shape : tuple of int
+        (height, width) in pixels.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The map, with one key per cluster.
+    """
+    sizes = np.bincount(clusters)
+    names = np.array(["", *(f"{number}  ({size:,} genes)" for number, size in enumerate(sizes[1:], start=1))])
+    keys = {"": _GENE} | {name: MUTED[number % len(MUTED)] for number, name in enumerate(names[1:])}
+    return _draw_groups(pixel, names[clusters], keys, shape, "Cluster of co-expressed genes", "constant")
+
+
+def _draw_groups(
+    pixel: np.ndarray,
+    names: np.ndarray,
+    colour_of: Mapping[str, str],
+    shape: tuple[int, int],
+    title: str,
+    nameless: str,
+) -> Figure:
+    """Draw the group of every pixel's gene; genes without a name belong to none."""
     canvas = np.full(shape[0] * shape[1], np.nan)
-    positions = {name: number for number, name in enumerate(["", *order])}
+    positions = {name: number for number, name in enumerate(colour_of)}
     canvas[pixel] = [positions[name] for name in names]
-    shades = _shade(len(order))
-    colours = ListedColormap([_GENE, *shades], name="chromosomes").with_extremes(bad=PADDING)
+    colours = ListedColormap(list(colour_of.values()), name="groups").with_extremes(bad=PADDING)
     figure = new_figure(7.6, 5.6)
     axes = figure.add_subplot()
     axes.imshow(
         np.ma.masked_invalid(canvas.reshape(shape)),
         cmap=colours,
         vmin=-0.5,
-        vmax=len(order) + 0.5,
+        vmax=len(colour_of) - 0.5,
         interpolation="nearest",
     )
-    tidy(axes, grid="", x="column (pixel)", y="row (pixel)")
-    keys = list(zip(shades, order, strict=True))
-    keys += [(_GENE, "not known")] * bool("" in names) + [(PADDING, "no gene")] * bool(np.isnan(canvas).any())
+    tidy(axes, grid="", title=title, x="column (pixel)", y="row (pixel)")
+    keys = [(colour, name) for name, colour in colour_of.items() if name]
+    keys += [(colour_of[""], nameless)] * bool("" in names)
+    keys += [(PADDING, "no gene")] * bool(np.isnan(canvas).any())
     handles = [Rectangle((0, 0), 1, 1, facecolor=colour) for colour, _ in keys]
-    labels = [label for _, label in keys]
     add_key(
         axes,
         handles=handles,
-        labels=labels,
+        labels=[label for _, label in keys],
         loc="upper left",
         bbox_to_anchor=(1.01, 1),
         ncols=1 + (len(keys) > 14),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expressionist.figures import draw_chromosomes, draw_crowding, draw_markers
+from expressionist.figures import draw_chromosomes, draw_clusters, draw_crowding, draw_markers
 from expressionist.layout import Layout
 from expressionist.report.content import Part, Picture
 from expressionist.report.marks import Marks
@@ -47,6 +47,7 @@ def describe_images(
     genes: pd.DataFrame,
     about: Mapping[str, Any],
     preview: bytes,
+    differences: bytes,
     markers: Mapping[str, np.ndarray],
     matched_by: str,
     tumour_types: Sequence[str],
@@ -64,6 +65,8 @@ def describe_images(
         Content of layout.json.
     preview : bytes
         PNG of the sheet of mean images.
+    differences : bytes
+        PNG of the sheet of differences between mean images.
     markers : mapping of str to numpy.ndarray
         Tumour type → positions of its markers among the genes.
     matched_by : str
@@ -93,7 +96,14 @@ def describe_images(
             preview,
             "Mean image of every tumour type",
             "Mean image of the training samples of every tumour type, all on one colour scale.",
-        )
+        ),
+        Picture(
+            differences,
+            "Difference of the mean images of tumour types, pair by pair",
+            "What sets the most similar types apart: the pairs whose mean images, over training samples, "
+            "differ least. Red pixels hold genes that are higher in the type named first, blue ones in the "
+            "second. The colour scale ends at the 99.5th percentile.",
+        ),
     ]
     pictures += _draw_maps(layout, genes, marks)
     if matched_by != "nothing":
@@ -115,7 +125,7 @@ def _tell_score(score: Mapping[str, float | None]) -> dict[str, str]:
 
 
 def _draw_maps(layout: Layout, genes: pd.DataFrame, marks: Marks) -> list[Picture]:
-    """Draw what can be told of the layout: chromosomes where they are known, crowding where there is any."""
+    """Draw what can be told: chromosomes and clusters where they are known, crowding where there is any."""
     pictures = []
     if "chromosome" in genes and genes["chromosome"].notna().any():
         pictures.append(
@@ -123,6 +133,15 @@ def _draw_maps(layout: Layout, genes: pd.DataFrame, marks: Marks) -> list[Pictur
                 draw_chromosomes(layout.pixel, genes["chromosome"].to_numpy(object), layout.shape),
                 "Map of the chromosome of every gene on the image",
                 "Which chromosome the gene of a pixel lies on.",
+            )
+        )
+    if "cluster" in genes:
+        pictures.append(
+            marks.show(
+                draw_clusters(layout.pixel, genes["cluster"].to_numpy(int), layout.shape),
+                "Map of the cluster of co-expressed genes that every gene on the image belongs to",
+                "Genes that rise and fall together over the training samples (k-means on their "
+                "correlations), the largest cluster first. A layout that keeps them together shows patches.",
             )
         )
     if layout.crowding.max() > 1:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from rich.progress import track
 
 from expressionist.cohort import Cohort
 from expressionist.expression import Scale, to_log2
 from expressionist.figures.drawing import stamp
-from expressionist.figures.images import draw_preview
+from expressionist.figures.images import draw_differences, draw_preview
 from expressionist.layout import Layout
 from expressionist.store import (
     md5,
@@ -24,21 +25,23 @@ from expressionist.store import (
 )
 
 _N_ROWS = 256
+_N_PAIRS = 6
 
 
 def run(*, cohort: Path, split: Path, layout: Path, out: Path) -> None:
-    """Write one memory-mappable array of images per side of the split, and a preview sheet.
+    """Write one memory-mappable array of images per side of the split, and two sheets of them.
 
     Parameters
     ----------
     cohort, split, layout : pathlib.Path
         Outputs of the stages `prepare`, `split` and `layout`.
     out : pathlib.Path
-        Folder to write: `<side>.npy` of shape (n_samples, height, width, 1), `images.json`, `preview.png`.
+        Folder to write: `<side>.npy` of shape (n_samples, height, width, 1), `images.json`, `preview.png`,
+        `differences.png`.
     """
     found, rows = read_cohort(cohort / "cohort.h5ad"), read_split(split)
     laid, scale, _, about = read_layout(layout)
-    found = found.take(genes=found.genes.index.get_indexer(pd.Index(laid.genes)))
+    genes = found.genes.index.get_indexer(pd.Index(laid.genes))
     about_images = {}
     with write_whole(out) as partial:
         partial.mkdir()
@@ -46,24 +49,41 @@ def run(*, cohort: Path, split: Path, layout: Path, out: Path) -> None:
             samples = found.samples.index.get_indexer(rows.index[rows["split"] == side])
             path = partial / f"{side}.npy"
             shape = (len(samples), *laid.shape, 1)
-            write_array(path, _paint_blocks(found, samples, laid, scale, side), shape)
+            write_array(path, _paint_blocks(found, samples, genes, laid, scale, side), shape)
             about_images[side] = {"n_samples": len(samples), "md5": md5(path)}
         write_json(partial / "images.json", {"shape": [*laid.shape, 1], **about_images})
         means = _mean_images(np.load(partial / "train.npy", mmap_mode="r"), rows)
         figure = draw_preview(means, found.tumour_types, laid.crowding)
         write_figure(partial / "preview.png", stamp(figure, synthetic=about["synthetic"]))
+        figure = _draw_differences(means, found.tumour_types, laid.crowding)
+        write_figure(partial / "differences.png", stamp(figure, synthetic=about["synthetic"]))
 
 
 def _paint_blocks(
-    found: Cohort, samples: np.ndarray, laid: Layout, scale: Scale, side: str
+    found: Cohort, samples: np.ndarray, genes: np.ndarray, laid: Layout, scale: Scale, side: str
 ) -> Iterator[np.ndarray]:
     starts = range(0, len(samples), _N_ROWS)
     for start in track(starts, description=f"painting {side}"):
-        block = found.expression[samples[start : start + _N_ROWS]]
+        block = found.expression[samples[start : start + _N_ROWS]][:, genes]
         yield laid.paint(scale.apply(to_log2(block, found.unit)))
 
 
 def _mean_images(images: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     """Average the training images of every tumour type: shape (n_types, height, width)."""
-    types = rows.loc[rows["split"] == "train", "tumour_type"].to_numpy()
-    return np.stack([images[types == tumour_type].mean(axis=0)[..., 0] for tumour_type in sorted(set(types))])
+    types = rows.loc[rows["split"] == "train", "tumour_type"]
+    belongs = pd.get_dummies(types, dtype=np.float32).to_numpy()
+    sums = np.zeros((belongs.shape[1], images[0].size))
+    for start in range(0, len(images), _N_ROWS):
+        block = images[start : start + _N_ROWS]
+        sums += belongs[start : start + _N_ROWS].T @ block.reshape(len(block), -1)
+    return (sums / belongs.sum(axis=0)[:, None]).reshape(-1, *images.shape[1:3])
+
+
+def _draw_differences(means: np.ndarray, tumour_types: list[str], crowding: np.ndarray) -> Figure:
+    """Draw what sets the most similar tumour types apart: the pairs whose mean images differ least."""
+    firsts, seconds = np.triu_indices(len(means), k=1)
+    flat = means.reshape(len(means), -1)
+    nearest = np.argsort([np.linalg.norm(flat[i] - flat[j]) for i, j in zip(firsts, seconds, strict=True)])
+    chosen = [(firsts[pair], seconds[pair]) for pair in nearest[:_N_PAIRS]]
+    names = [(tumour_types[i], tumour_types[j]) for i, j in chosen]
+    return draw_differences(np.stack([means[i] - means[j] for i, j in chosen]), names, crowding)

@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from expressionist.expression import to_log2
+from expressionist.gene_clusters import cluster_genes
 from expressionist.gene_sets import assign_sets, read_gene_sets
 from expressionist.imaging import fit_imaging
 from expressionist.layout_score import score_layout
@@ -26,7 +27,7 @@ def run(
     incoming: Path,
     out: Path,
 ) -> None:
-    """Write `genes.tsv` (scale, mean and pixel of every painted gene) and `layout.json` (with its score).
+    """Write `genes.tsv` (scale, mean, pixel and cluster of every painted gene) and `layout.json` (its score).
 
     Everything is fitted on training samples; the score's held-out part is from validation samples.
 
@@ -76,7 +77,8 @@ def run(
         # Without the seconds: the same params must give the same bytes, or all that follows runs again.
         "score": score,
     }
-    write_layout(out, laid, scale, genes.assign(mean=scaled.mean(axis=0)), about)
+    clusters = cluster_genes(scaled, seed=layout.seed)
+    write_layout(out, laid, scale, genes.assign(mean=scaled.mean(axis=0), cluster=clusters), about)
     Console().print(
         f"{len(genes):,} of {found.expression.shape[1]:,} genes on {shape[0]} × {shape[1]} pixels by "
         f"{layout.method}; {n_unplaced:,} without a position"

@@ -94,6 +94,7 @@ def run(
             genes,
             about,
             (images / "preview.png").read_bytes(),
+            (images / "differences.png").read_bytes(),
             match_markers(genes),
             matched_by(genes),
             sorted(sides["tumour_type"].unique()),
