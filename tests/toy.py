@@ -62,6 +62,7 @@ def network_params(**changes):
         "dropout": 0.0,
         "genes": True,
         "gene_dropout": 0.0,
+        "precision": "float32",
     }
     return NetworkParams(**(defaults | changes))
 

@@ -25,7 +25,11 @@ from expressionist.params import read_params
 PARAMS = Path("params.yaml")
 _STAGES = {module.name: module for module in pkgutil.iter_modules(stages.__path__)}
 # What a stage asks for by these names is known to the environment, not to dvc.yaml.
-_ENVIRONMENT = {"root": ("DVC_ROOT", Path()), "tracking_uri": ("MLFLOW_TRACKING_URI", None)}
+_ENVIRONMENT = {
+    "root": ("DVC_ROOT", Path()),
+    "tracking_uri": ("MLFLOW_TRACKING_URI", None),
+    "cache_gigabytes": ("EXPRESSIONIST_CACHE_GIGABYTES", 50.0),
+}
 
 
 class _Commands(TyperGroup):
@@ -162,6 +166,7 @@ def worker(
     layout: Path = Path("data/layout"),
     images: Path = Path("data/images"),
     cache: Path = Path("data/cache"),
+    cache_gigabytes: Annotated[float, typer.Option(envvar="EXPRESSIONIST_CACHE_GIGABYTES")] = 50.0,
 ) -> None:
     """Run trials of a search that `dvc repro` has begun, on this machine or another."""
     with _hush():
@@ -171,6 +176,7 @@ def worker(
         n_trials = join(
             *(params.weights, params.network, params.training, params.search),
             **{"backbone": backbone, "split": split, "layout": layout, "images": images, "cache": cache},
+            cache_gigabytes=cache_gigabytes,
             patience=60 * patience,
         )
         typer.echo(f"{backbone}: no trial is left to begin; {n_trials} were run here.")

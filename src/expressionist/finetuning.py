@@ -1,6 +1,7 @@
 """Fine-tune one backbone at one depth: cut it, take frozen activations from the cache, train the rest."""
 
 import hashlib
+import math
 import shutil
 import sys
 from collections.abc import Callable
@@ -102,6 +103,8 @@ class FineTuner:
         Seed of random weights.
     cache : pathlib.Path
         Folder of the prefix cache.
+    cache_gigabytes : float
+        Room that it may take.
     """
 
     def __init__(
@@ -116,12 +119,14 @@ class FineTuner:
         network: NetworkParams,
         weights_seed: int,
         cache: Path,
+        cache_gigabytes: float = math.inf,
     ) -> None:
         row = find_backbone(backbone)
         shape = training.images.shape[1:3]
         self.backbone, self.weights, self.weights_path = backbone, weights, weights_path
         self.training, self.validation, self.n_types = training, validation, n_types
-        self.network, self.weights_seed, self.cache = network, weights_seed, cache
+        self.network, self.weights_seed = network, weights_seed
+        self.cache, self.cache_bytes = cache, cache_gigabytes * 1e9
         self.magnify = choose_magnification(shape, network.magnify, network.smallest_side, row)
         self.front = image_front(shape, self.magnify, row.mode)
         # Activations by images and cut: a later cut's are computed from an earlier one's.
@@ -235,7 +240,15 @@ class FineTuner:
             model = keras.Model(self.front.input, division.prefix(self.front.output))
             inputs = [images.images]
         identity = {**self._facts(division), "images": images.digest}
-        found = compute_prefix(model, inputs, self.cache, identity, advance=advance)
+        found = compute_prefix(
+            model,
+            inputs,
+            self.cache,
+            identity,
+            dtype=self.network.precision,
+            most_bytes=self.cache_bytes,
+            advance=advance,
+        )
         known[division.cut] = found
         return found
 
@@ -247,6 +260,7 @@ class FineTuner:
             "weights": self.weights.digest,
             "magnify": self.magnify,
             "strides": self.strides,
+            "precision": self.network.precision,
             # Names that Keras gives by a counter differ between sessions; the position of the cut does not.
             "cut": division.cut.position,
             "code": digest_code(),
@@ -272,7 +286,14 @@ def digest_code() -> str:
 
 
 def open_tuner(
-    backbone: str, weights: WeightsParams, network: NetworkParams, *, split: Path, images: Path, cache: Path
+    backbone: str,
+    weights: WeightsParams,
+    network: NetworkParams,
+    *,
+    split: Path,
+    images: Path,
+    cache: Path,
+    cache_gigabytes: float,
 ) -> tuple[FineTuner, list[str]]:
     """Open everything that fine-tuning a backbone starts from.
 
@@ -286,6 +307,8 @@ def open_tuner(
         Outputs of the stages of that name. The test images are not opened.
     cache : pathlib.Path
         Folder of the prefix cache.
+    cache_gigabytes : float
+        Room that it may take.
 
     Returns
     -------
@@ -313,6 +336,7 @@ def open_tuner(
         network=network,
         weights_seed=weights.seed,
         cache=cache,
+        cache_gigabytes=cache_gigabytes,
     )
     return tuner, tumour_types
 

@@ -61,7 +61,8 @@ def attach_head(
     dropout : float
         Share of a map's features dropped while training.
     seed : int
-        Seed of the classifier's initial weights and of the dropout.
+        Seed of the dropout. The classifier starts at zero: what random weights it began with in directions
+        that training samples do not vary in would stay there, and be noise in every logit.
     genes : tuple of int, optional
         Shape of the painted images, if the classifier is also to see them as they are: a linear path beside
         the deep one (Cheng et al. 2016, arXiv:1606.07792).
@@ -86,8 +87,7 @@ def attach_head(
         wide = Centre(each=True, name="centre_genes")(keras.layers.Flatten()(inputs[0]))
         wide = keras.layers.Dropout(gene_dropout, seed=seed)(wide)
         features = keras.layers.Concatenate()([wide, features])
-    initial = keras.initializers.GlorotUniform(seed=seed)
-    logits = keras.layers.Dense(n_types, kernel_initializer=initial, name="classifier")(features)
+    logits = keras.layers.Dense(n_types, kernel_initializer="zeros", name="classifier")(features)
     return keras.Model(inputs, logits, name="tail_and_head")
 
 

@@ -79,6 +79,7 @@ class NetworkParams:
     dropout: float = field(metadata=_within(0, 0.95))
     genes: bool
     gene_dropout: float = field(metadata=_within(0, 0.95))
+    precision: str = field(metadata=_one_of("float16", "float32"))
 
 
 @dataclass(frozen=True)

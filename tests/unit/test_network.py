@@ -68,7 +68,14 @@ def make_parts(depth=2, head="places", strides=(2, 4), *, genes=True):
     model = attach_head(division.tail, N_TYPES, head=head, dropout=0.5, seed=1, genes=shape, gene_dropout=0.2)
     images = np.random.default_rng(3).random((6, *SHAPE, 1)).astype(np.float32)
     centre_head(model, [[images] * genes + run(division.prefix, front(images))])
+    teach(model)
     return front, division, model
+
+
+def teach(model):
+    """Give the classifier weights, as training would: it starts at zero."""
+    kernel = model.get_layer("classifier").kernel
+    kernel.assign(np.random.default_rng(7).normal(0, kernel.shape[0] ** -0.5, kernel.shape))
 
 
 def make_bare_tail(*shapes):
@@ -371,20 +378,22 @@ def test_only_a_places_head_tells_where_a_feature_is():
     features = np.random.default_rng(0).normal(size=(1, 3, 3, 2)).astype(np.float32)
     for head, same in (("places", False), ("pooled", True)):
         model = attach_head(tail, N_TYPES, head=head, dropout=0, seed=1)
+        teach(model)
         moved = run(model, [features[:, ::-1]])[0]
         assert np.allclose(run(model, [features])[0], moved, atol=1e-5) == same
 
 
-def test_the_heads_initial_weights_come_from_its_seed():
-    division = divide(toy.make_backbone((10, 8)), 1, (4,))
-    kernels = [
-        attach_head(division.tail, N_TYPES, head="places", dropout=0, seed=seed)
-        .get_layer("classifier")
-        .kernel.numpy()
-        for seed in (1, 1, 2)
-    ]
-    np.testing.assert_array_equal(kernels[0], kernels[1])
-    assert not np.array_equal(kernels[0], kernels[2])
+def test_an_untrained_classifier_prefers_no_type_and_its_dropout_comes_from_the_seed():
+    tail = make_bare_tail((3, 3, 2))
+    features = np.random.default_rng(0).normal(size=(2, 3, 3, 2)).astype(np.float32)
+    dropped = []
+    for seed in (1, 1, 2):
+        model = attach_head(tail, N_TYPES, head="places", dropout=0.5, seed=seed)
+        np.testing.assert_array_equal(run(model, [features])[0], np.zeros((2, N_TYPES)))
+        teach(model)
+        dropped.append(model([features], training=True).numpy())
+    np.testing.assert_array_equal(dropped[0], dropped[1])
+    assert not np.array_equal(dropped[0], dropped[2])
 
 
 @pytest.mark.parametrize("sizes", [[7], [3, 4], [1, 5, 1]])

@@ -26,6 +26,7 @@ def run(
     images: Path,
     search: Path,
     cache: Path,
+    cache_gigabytes: float,
     out: Path,
 ) -> None:
     """Write `model.keras`, which takes expression, and `training.json`, which says how it came about.
@@ -42,6 +43,8 @@ def run(
         JSON of the stage `tune`.
     cache : pathlib.Path
         Folder of the prefix cache and the checkpoints; may be deleted at any time.
+    cache_gigabytes : float
+        Room that the prefix cache may take.
     out : pathlib.Path
         Folder to write.
 
@@ -54,7 +57,13 @@ def run(
     found = read_json(search)
     best = found["best"]
     tuner, tumour_types = open_tuner(
-        backbone, weights, network, split=split, images=images, cache=cache / "prefix"
+        backbone,
+        weights,
+        network,
+        split=split,
+        images=images,
+        cache=cache / "prefix",
+        cache_gigabytes=cache_gigabytes,
     )
     if tuner.weights.digest != found["weights"]["digest"]:
         raise WeightsError(

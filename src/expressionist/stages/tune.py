@@ -38,6 +38,7 @@ def run(
     layout: Path,
     images: Path,
     cache: Path,
+    cache_gigabytes: float,
     out: Path,
     root: Path,
     tracking_uri: str | None,
@@ -54,13 +55,24 @@ def run(
         Outputs of the stages of that name.
     cache : pathlib.Path
         Folder of the prefix cache, the study and the checkpoints; may be deleted at any time.
+    cache_gigabytes : float
+        Room that the prefix cache may take.
     out : pathlib.Path
         JSON to write.
     root, tracking_uri : pathlib.Path, str or None
         Checkout with `mlruns/`, or an MLflow server to use instead.
     """
     found = _prepare(
-        weights, network, training, search, backbone, split=split, layout=layout, images=images, cache=cache
+        weights,
+        network,
+        training,
+        search,
+        backbone,
+        split=split,
+        layout=layout,
+        images=images,
+        cache=cache,
+        cache_gigabytes=cache_gigabytes,
     )
     tuner, about = found.tuner, found.about
     about_search = {
@@ -114,14 +126,15 @@ def join(
     layout: Path,
     images: Path,
     cache: Path,
+    cache_gigabytes: float,
     patience: float,
 ) -> int:
     """Run trials of a search that `run` has begun in another process, here or on another machine.
 
     Parameters
     ----------
-    weights, network, training, search, backbone, split, layout, images, cache
-        As in `run`; all but `cache` must be the same there, since a search is named by a digest of them.
+    weights, network, training, search, backbone, split, layout, images, cache, cache_gigabytes
+        As in `run`; all but the cache must be the same there, since a search is named by a digest of them.
     patience : float
         Seconds to wait for the search to begin.
 
@@ -141,7 +154,16 @@ def join(
             "pull` or `dvc repro images`."
         )
     found = _prepare(
-        weights, network, training, search, backbone, split=split, layout=layout, images=images, cache=cache
+        weights,
+        network,
+        training,
+        search,
+        backbone,
+        split=split,
+        layout=layout,
+        images=images,
+        cache=cache,
+        cache_gigabytes=cache_gigabytes,
     )
     _announce(backbone, found)
     storage = search.storage or _local_storage(cache)
@@ -170,11 +192,18 @@ def _prepare(
     layout: Path,
     images: Path,
     cache: Path,
+    cache_gigabytes: float,
 ) -> _Prepared:
     """Open what is trained on, and name the study by all that its trials depend on."""
     about = read_json(layout / "layout.json")
     tuner, tumour_types = open_tuner(
-        backbone, weights, network, split=split, images=images, cache=cache / "prefix"
+        backbone,
+        weights,
+        network,
+        split=split,
+        images=images,
+        cache=cache / "prefix",
+        cache_gigabytes=cache_gigabytes,
     )
     depths = search.depths if search.depths is not None else tuple(range(tuner.last_block_depth() + 1))
     space = Space(depths, search.learning_rate, search.dropout)
