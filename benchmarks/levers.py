@@ -24,7 +24,8 @@ import yaml
 
 from expressionist.backbones import find_weights
 from expressionist.expression import to_log2
-from expressionist.finetuning import FineTuner, ImageSet
+from expressionist.finetuning import FineTuner
+from expressionist.image_sets import ImageSet
 from expressionist.imaging import fit_imaging
 from expressionist.layouts import layout_names
 from expressionist.params import Params, parse, read_params

@@ -19,7 +19,8 @@ import numpy as np
 
 from expressionist.backbones import Weights
 from expressionist.cut import divide, listed
-from expressionist.finetuning import FineTuned, FineTuner, ImageSet
+from expressionist.finetuning import FineTuned, FineTuner
+from expressionist.image_sets import ImageSet
 from expressionist.layers import Centre
 from expressionist.network import attach_head
 from expressionist.params import read_params

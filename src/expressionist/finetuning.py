@@ -12,11 +12,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 
 from expressionist import backbones, cut, layers, metrics, network, prefix, training
 from expressionist.backbones import Weights, build_backbone, find_backbone, find_weights
 from expressionist.cut import Cut, Division, bridge, choose_strides, divide, last_block_depth
+from expressionist.image_sets import ImageSet, read_image_sets
 from expressionist.network import (
     attach_head,
     centre_head,
@@ -26,33 +26,7 @@ from expressionist.network import (
 )
 from expressionist.params import NetworkParams, TrainingParams, WeightsParams
 from expressionist.prefix import compute_prefix, digest
-from expressionist.store import read_array, read_json, read_split
 from expressionist.training import Epoch, Fit, Rows, fit_tail, predict_rows
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Painted samples of one side of the split.
-
-    Parameters
-    ----------
-    images : numpy.ndarray of shape (n_samples, height, width, 1)
-        Usually memory-mapped.
-    types : numpy.ndarray of shape (n_samples,)
-        Tumour types as positions.
-    digest : str
-        Of the images; names them in the cache.
-    """
-
-    images: np.ndarray
-    types: np.ndarray
-    digest: str
-
-    @property
-    def labelled_digest(self) -> str:
-        """Digest of images and types together: labels can change where the images do not."""
-        types = np.ascontiguousarray(self.types, np.int64).tobytes()
-        return hashlib.sha256(self.digest.encode() + types).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -325,7 +299,7 @@ def open_tuner(
     found, path = find_weights(
         backbone, weights.source, Path(weights.folder), required=weights.required, seed=weights.seed
     )
-    sets, tumour_types = _read_image_sets(images, split)
+    sets, tumour_types = read_image_sets(images, split)
     tuner = FineTuner(
         backbone,
         found,
@@ -339,18 +313,3 @@ def open_tuner(
         cache_gigabytes=cache_gigabytes,
     )
     return tuner, tumour_types
-
-
-def _read_image_sets(images: Path, split: Path) -> tuple[dict[str, ImageSet], list[str]]:
-    rows, about = read_split(split), read_json(images / "images.json")
-    tumour_types = sorted(rows["tumour_type"].unique())
-    types = pd.Series(pd.Index(tumour_types).get_indexer(rows["tumour_type"]), index=rows.index)
-    sets = {
-        side: ImageSet(
-            read_array(images / f"{side}.npy"),
-            types[rows["split"] == side].to_numpy(),
-            about[side]["md5"],
-        )
-        for side in ("train", "validation")
-    }
-    return sets, tumour_types

@@ -8,7 +8,8 @@ import pytest
 import toy
 from expressionist import finetuning, prefix
 from expressionist.backbones import BACKBONES, Backbone, Weights, build_backbone
-from expressionist.finetuning import FineTuner, ImageSet
+from expressionist.finetuning import FineTuner
+from expressionist.image_sets import ImageSet, read_image_sets
 from expressionist.metrics import score
 from expressionist.network import image_front
 from expressionist.store import write_array, write_json, write_table
@@ -280,7 +281,7 @@ def test_read_image_sets_never_opens_the_test_images(tmp_path):
     write_json(
         images / "images.json", {side: {"md5": f"md5 of {side}"} for side in ("train", "validation", "test")}
     )
-    sets, tumour_types = finetuning._read_image_sets(images, split)
+    sets, tumour_types = read_image_sets(images, split)
     assert tumour_types == ["A", "B", "C"]
     assert set(sets) == {"train", "validation"}
     assert sets["train"].types.tolist() == [1, 0]
