@@ -23,19 +23,42 @@ from expressionist.finetuning import FineTuned, FineTuner
 from expressionist.image_sets import ImageSet
 from expressionist.layers import Centre
 from expressionist.network import attach_head
-from expressionist.params import read_params
+from expressionist.params import NetworkParams, read_params
 from expressionist.training import Fit, Rows, fit_tail
 
 N_TYPES, SIDE = 33, 102
 
 
-def train_cached(tuner: FineTuner, depth: int, epochs: int, cache: Path) -> FineTuned:
+PARAMS = read_params(Path(__file__).parent.parent / "params.yaml")
+
+
+def make_tuner(backbone: str, network: NetworkParams, n_samples: int, cache: Path) -> FineTuner:
+    """Make noise of so many training samples, and an eighth as many for validation: as a split 80/10/10."""
+    rng = np.random.default_rng(1)
+    training, validation = (
+        ImageSet(rng.random((n, SIDE, SIDE, 1), np.float32), rng.integers(0, N_TYPES, n), f"random-{n}")
+        for n in (n_samples, n_samples // 8)
+    )
+    return FineTuner(
+        backbone,
+        Weights("random", "", "random-1"),
+        None,
+        training,
+        validation,
+        n_types=N_TYPES,
+        network=network,
+        weights_seed=1,
+        cache=cache,
+    )
+
+
+def train_cached(tuner: FineTuner, depth: int, epochs: int, cache: Path, dropout: float) -> FineTuned:
     """Train at one depth, as the stages do."""
     params = replace(PARAMS.training, epochs=epochs)
-    return tuner.fit(depth, tuner.network.dropout, params, checkpoints=cache / "checkpoints")
+    return tuner.fit(depth, dropout, params, checkpoints=cache / "checkpoints")
 
 
-def train_plainly(tuner: FineTuner, depth: int, epochs: int, ours: FineTuned) -> Fit:
+def train_plainly(tuner: FineTuner, depth: int, epochs: int, ours: FineTuned, dropout: float) -> Fit:
     """Train the same layers, from the same seeds, inside the whole network."""
     params = replace(PARAMS.training, epochs=epochs)
     division = divide(tuner.build(), depth, tuner.strides)
@@ -44,7 +67,7 @@ def train_plainly(tuner: FineTuner, depth: int, epochs: int, ours: FineTuned) ->
         division.tail,
         N_TYPES,
         head=tuner.network.head,
-        dropout=tuner.network.dropout,
+        dropout=dropout,
         seed=params.seed,
         genes=shape if tuner.network.genes else None,
         gene_dropout=tuner.network.gene_dropout,
@@ -65,35 +88,25 @@ def median_seconds(fit: Fit) -> float:
     return float(np.median([row["seconds"] for row in fit.history[1:]]))
 
 
+def largest_gap(ours: Fit, plain: Fit) -> float:
+    """Return the largest difference of two trainings' losses, on training and validation samples."""
+    return max(
+        abs(one[name] - other[name])
+        for one, other in zip(ours.history, plain.history, strict=True)
+        for name in ("loss", "validation_log_loss")
+    )
+
+
 def compare(backbone: str, strides: tuple[int, ...], head: str, n_samples: int, epochs: int) -> None:
     """Print a line for depth 0 and one for the whole last block."""
-    rng = np.random.default_rng(1)
-    # As after a split 80/10/10.
-    training, validation = (
-        ImageSet(rng.random((n, SIDE, SIDE, 1), np.float32), rng.integers(0, N_TYPES, n), f"random-{n}")
-        for n in (n_samples, n_samples // 8)
-    )
+    network = replace(PARAMS.network, strides=strides, head=head, precision="float32")
     with tempfile.TemporaryDirectory() as folder:
-        tuner = FineTuner(
-            backbone,
-            Weights("random", "", "random-1"),
-            None,
-            training,
-            validation,
-            n_types=N_TYPES,
-            network=replace(PARAMS.network, strides=strides, head=head),
-            weights_seed=1,
-            cache=Path(folder),
-        )
+        tuner = make_tuner(backbone, network, n_samples, Path(folder))
         for depth in (0, tuner.last_block_depth()):
-            ours = train_cached(tuner, depth, epochs, Path(folder))
-            plain = train_plainly(tuner, depth, epochs, ours)
+            ours = train_cached(tuner, depth, epochs, Path(folder), network.dropout)
+            plain = train_plainly(tuner, depth, epochs, ours, network.dropout)
             seconds, plain_seconds = median_seconds(ours.fit), median_seconds(plain)
-            gap = max(
-                abs(one[name] - other[name])
-                for one, other in zip(ours.fit.history, plain.history, strict=True)
-                for name in ("loss", "validation_log_loss")
-            )
+            gap = largest_gap(ours.fit, plain)
             print(
                 f"{backbone}, {head} of maps at strides {strides}, depth {depth}: "
                 f"{seconds:.3f} s against {plain_seconds:.3f} s an epoch, "
@@ -108,6 +121,5 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--backbone", default="resnet50")
     arguments = parser.parse_args()
-    PARAMS = read_params(Path(__file__).parent.parent / "params.yaml")
     for strides, head in (((32,), "pooled"), ((32,), "places"), ((8, 32), "places")):
         compare(arguments.backbone, strides, head, arguments.samples, arguments.epochs)
