@@ -22,7 +22,6 @@ import venv
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
@@ -158,31 +157,11 @@ def compare(
     return found
 
 
-def time_floor(samples: np.ndarray, pixel: np.ndarray, n_pixels: int) -> float:
-    """Return the seconds of the least that a compiled painter could do: a scatter and an average."""
-    share = np.ones(n_pixels, np.float32)
-    images = np.zeros((len(samples), n_pixels), np.float32)
-
-    def scatter(samples: np.ndarray, pixel: np.ndarray, share: np.ndarray, images: np.ndarray) -> None:
-        for sample in range(samples.shape[0]):
-            for gene in range(samples.shape[1]):
-                images[sample, pixel[gene]] += samples[sample, gene]
-            for place in range(images.shape[1]):
-                images[sample, place] *= share[place]
-
-    compiled, seconds = numba.njit(scatter), []
-    for _ in range(12):
-        begun = time.perf_counter()
-        compiled(samples, pixel, share, images)
-        seconds.append(time.perf_counter() - begun)
-    return min(seconds)
-
-
-def print_ratios(found: dict[str, dict[str, Any]], floor: float) -> None:
+def print_ratios(found: dict[str, dict[str, Any]]) -> None:
     """Print ours beside theirs, peer by peer: how many times faster, and the better score."""
     ours = [each for name, each in found.items() if name in layout_names()]
     # All of ours paint by the same code: what differs between them is what else the machine does.
-    paint = float(np.median([each["paint"] for each in ours]))
+    paint, floor = (float(np.median([each[key] for each in ours])) for key in ("paint", "floor"))
     compiling = max(each["compile"] for each in ours)
     print(f"\nPainting: ours takes {paint:.3f} s (median of the methods), the compiled floor {floor:.3f} s.")
     print(f"That is {paint / floor:.1f} times the floor; compiling, once, takes {compiling:.1f} s more.")
@@ -246,8 +225,7 @@ def run_cohort(cohort: str, arguments: argparse.Namespace, peers: Path | None) -
                 methods = [each for each in arguments.methods if placed or each != "chromosome"]
                 found = compare(folder, methods, peers, arguments.limit, list(BIG))
                 mine = next(name for name in found if name in layout_names())
-                pixel = np.load(folder / f"{mine}.npy")
-                print_ratios(found, time_floor(np.load(folder / "samples.npy"), pixel, shape[0] * shape[1]))
+                print_ratios(found)
                 print_growth(folder, mine)
             elif cohort == "real":
                 compare_igtd(folder, peers, arguments.limit)

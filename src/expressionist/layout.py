@@ -10,6 +10,7 @@ from expressionist.errors import CohortError
 
 # Rows that are not float32 and row after row in memory are brought into that form so many at a time.
 _N_ROWS_AT_ONCE = 256
+_N_TOGETHER = 4
 
 
 def square_shape(n_genes: int) -> tuple[int, int]:
@@ -146,7 +147,8 @@ class Layout:
                 f"Images must be painted on float32 of shape {wanted}, row after row in memory, but got "
                 f"{images.dtype} of shape {images.shape}. Make it by numpy.empty."
             )
-        paint_rows, pixel = _compile(), self.pixel.astype(np.intp, copy=False)
+        # Unsigned: a compiled index that may be negative is asked about every time.
+        paint_rows, pixel = _compile(), self.pixel.astype(np.uintp)
         flat = images.reshape(len(scaled), self.n_pixels)
         for start in range(0, len(scaled), _N_ROWS_AT_ONCE):
             rows = np.ascontiguousarray(scaled[start : start + _N_ROWS_AT_ONCE], np.float32)
@@ -156,14 +158,24 @@ class Layout:
 
 def _paint_rows(scaled: np.ndarray, pixel: np.ndarray, share: np.ndarray, images: np.ndarray) -> None:
     """Give every pixel, of images of shape (n_samples, n_pixels), the sum of its genes times its share."""
-    # A sample's picture stays in the cache while the genes are added to it in their own order. Looking up the
-    # genes of every pixel instead takes as long where each has its own, and three times as long on crowds.
-    for sample in range(scaled.shape[0]):
-        images[sample] = 0
-        for gene in range(scaled.shape[1]):
-            images[sample, pixel[gene]] += scaled[sample, gene]
-        for place in range(images.shape[1]):
-            images[sample, place] *= share[place]
+    # The pictures of a few samples stay in the cache while genes are added to them in the genes' own order.
+    # Four samples that share the look-up of a gene's pixel take two thirds of the time of one by one. Looking
+    # up the genes of every pixel instead is no faster where each has its own, and far slower on crowds.
+    for first in range(0, scaled.shape[0], _N_TOGETHER):
+        last = min(first + _N_TOGETHER, scaled.shape[0])
+        images[first:last] = 0
+        if last - first == _N_TOGETHER:
+            for gene in range(scaled.shape[1]):
+                place = pixel[gene]
+                for sample in range(_N_TOGETHER):
+                    images[first + sample, place] += scaled[first + sample, gene]
+        else:
+            for sample in range(first, last):
+                for gene in range(scaled.shape[1]):
+                    images[sample, pixel[gene]] += scaled[sample, gene]
+        for sample in range(first, last):
+            for place in range(images.shape[1]):
+                images[sample, place] *= share[place]
 
 
 @cache
