@@ -42,6 +42,7 @@ FILES = {
 # `pathway` needs gene sets, which nobody has for miRNAs.
 LEVERS: dict[str, dict[str, dict[str, Any]]] = {
     "layout": {name: {"layout.method": name} for name in layout_names() if name != "pathway"},
+    "channels": {each: {"network.channels": each} for each in ("copies", "views")},
     "maps": {
         str(strides): {"network.strides": strides}
         for strides in ((32,), (16, 32), (8, 32), (4, 32), (4, 8, 32), (2, 4, 8, 32))
@@ -128,6 +129,7 @@ def train(sides: Sides, params: Params, depth: int, seed: int, cache: Path) -> d
         images["train"],
         images["validation"],
         n_types=sides.n_types,
+        painted=layout.crowding > 0,
         network=params.network,
         weights_seed=1,
         cache=cache / "prefix",

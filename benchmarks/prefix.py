@@ -46,6 +46,7 @@ def make_tuner(backbone: str, network: NetworkParams, n_samples: int, cache: Pat
         training,
         validation,
         n_types=N_TYPES,
+        painted=np.ones((SIDE, SIDE), bool),
         network=network,
         weights_seed=1,
         cache=cache,

@@ -72,6 +72,7 @@ def measure(backbone: str, n_samples: int, n_genes: int) -> dict[str, float]:
             sets["train"],
             sets["validation"],
             n_types=N_TYPES,
+            painted=layout.crowding.reshape(shape) > 0,
             network=replace(PARAMS.network, smallest_side=64),
             weights_seed=1,
             cache=Path(folder) / "prefix",

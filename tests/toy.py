@@ -57,6 +57,7 @@ def network_params(**changes):
     defaults = {
         "magnify": 2,
         "smallest_side": 8,
+        "channels": "copies",
         "head": "places",
         "strides": (2, 4),
         "dropout": 0.0,

@@ -17,6 +17,7 @@ from expressionist import backbones, cut, layers, metrics, network, prefix, trai
 from expressionist.backbones import Weights, build_backbone, find_backbone, find_weights
 from expressionist.cut import Cut, Division, bridge, choose_strides, divide, last_block_depth
 from expressionist.image_sets import ImageSet, read_image_sets
+from expressionist.layers import Views
 from expressionist.network import (
     attach_head,
     centre_head,
@@ -26,6 +27,7 @@ from expressionist.network import (
 )
 from expressionist.params import NetworkParams, TrainingParams, WeightsParams
 from expressionist.prefix import compute_prefix, digest
+from expressionist.store import read_layout
 from expressionist.training import Epoch, Fit, Rows, fit_tail, predict_rows
 
 
@@ -71,8 +73,10 @@ class FineTuner:
         Training rows are fitted, validation rows only scored.
     n_types : int
         Number of tumour types.
+    painted : numpy.ndarray of shape (height, width)
+        Whether a pixel holds a gene.
     network : NetworkParams
-        Image size and head.
+        Image size, channels and head.
     weights_seed : int
         Seed of random weights.
     cache : pathlib.Path
@@ -90,6 +94,7 @@ class FineTuner:
         validation: ImageSet,
         *,
         n_types: int,
+        painted: np.ndarray,
         network: NetworkParams,
         weights_seed: int,
         cache: Path,
@@ -102,7 +107,14 @@ class FineTuner:
         self.network, self.weights_seed = network, weights_seed
         self.cache, self.cache_bytes = cache, cache_gigabytes * 1e9
         self.magnify = choose_magnification(shape, network.magnify, network.smallest_side, row)
-        self.front = image_front(shape, self.magnify, row.mode)
+        # What channels depend on, beside the image that they show: part of all that is kept on disk.
+        self.channels, views = [network.channels], None
+        if network.channels == "views":
+            self.channels += [training.digest, hashlib.sha256(painted.astype(bool).tobytes()).hexdigest()]
+            views = Views(name="views")
+            views.build((None, *shape, 1))
+            views.fit(training.images, painted)
+        self.front = image_front(shape, self.magnify, row.mode, views)
         # Activations by images and cut: a later cut's are computed from an earlier one's.
         self._known: dict[str, dict[Cut, list[np.ndarray]]] = {}
 
@@ -233,6 +245,7 @@ class FineTuner:
             "backbone": self.backbone,
             "weights": self.weights.digest,
             "magnify": self.magnify,
+            "channels": self.channels,
             "strides": self.strides,
             "precision": self.network.precision,
             # Names that Keras gives by a counter differ between sessions; the position of the cut does not.
@@ -265,6 +278,7 @@ def open_tuner(
     network: NetworkParams,
     *,
     split: Path,
+    layout: Path,
     images: Path,
     cache: Path,
     cache_gigabytes: float,
@@ -277,7 +291,7 @@ def open_tuner(
         Row of the table of backbones.
     weights, network : WeightsParams, NetworkParams
         Sections of params.yaml.
-    split, images : pathlib.Path
+    split, layout, images : pathlib.Path
         Outputs of the stages of that name. The test images are not opened.
     cache : pathlib.Path
         Folder of the prefix cache.
@@ -307,6 +321,7 @@ def open_tuner(
         sets["train"],
         sets["validation"],
         n_types=len(tumour_types),
+        painted=read_layout(layout)[0].crowding > 0,
         network=network,
         weights_seed=weights.seed,
         cache=cache,

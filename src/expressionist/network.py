@@ -10,7 +10,7 @@ from expressionist.backbones import Backbone
 from expressionist.cohort import LINEAR_UNITS
 from expressionist.cut import listed, rebuild_after
 from expressionist.expression import Scale
-from expressionist.layers import Centre, Log2, Paint, PixelScaling, Rescale, Temperature
+from expressionist.layers import Centre, Log2, Paint, PixelScaling, Rescale, Temperature, Views
 from expressionist.layout import Layout
 
 
@@ -138,7 +138,7 @@ def split_head(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     return features, keras.Model(head.inputs, listed(head.output)[0])
 
 
-def image_front(shape: tuple[int, int], magnify: int, mode: str) -> keras.Model:
+def image_front(shape: tuple[int, int], magnify: int, mode: str, views: Views | None = None) -> keras.Model:
     """Build the graph from painted images to the backbone's input.
 
     Parameters
@@ -150,6 +150,8 @@ def image_front(shape: tuple[int, int], magnify: int, mode: str) -> keras.Model:
         values.
     mode : str
         Pixel scaling of the backbone.
+    views : Views, optional
+        What the three channels show; without it, all three are the image.
 
     Returns
     -------
@@ -157,7 +159,8 @@ def image_front(shape: tuple[int, int], magnify: int, mode: str) -> keras.Model:
         (n_samples, height, width, 1) in [0, 1] → (n_samples, height · magnify, width · magnify, 3).
     """
     images = keras.Input((*shape, 1), name="image")
-    magnified = keras.layers.UpSampling2D(magnify, interpolation="nearest")(images) if magnify > 1 else images
+    shown = images if views is None else views(images)
+    magnified = keras.layers.UpSampling2D(magnify, interpolation="nearest")(shown) if magnify > 1 else shown
     return keras.Model(images, PixelScaling(mode)(magnified), name="front")
 
 

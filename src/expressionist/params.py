@@ -70,10 +70,11 @@ class WeightsParams:
 
 @dataclass(frozen=True)
 class NetworkParams:
-    """The network around the backbone: image size and head."""
+    """The network around the backbone: image size, channels and head."""
 
     magnify: int = field(metadata=_within(0))
     smallest_side: int = field(metadata=_within(1))
+    channels: str = field(metadata=_one_of("copies", "views"))
     head: str = field(metadata=_one_of("places", "pooled"))
     strides: tuple[int, ...] | None
     dropout: float = field(metadata=_within(0, 0.95))

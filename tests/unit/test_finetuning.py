@@ -10,6 +10,7 @@ from expressionist import finetuning, prefix
 from expressionist.backbones import BACKBONES, Backbone, Weights, build_backbone
 from expressionist.finetuning import FineTuner
 from expressionist.image_sets import ImageSet, read_image_sets
+from expressionist.layers import Views
 from expressionist.metrics import score
 from expressionist.network import image_front
 from expressionist.store import write_array, write_json, write_table
@@ -48,8 +49,21 @@ def untrained(monkeypatch):
     monkeypatch.setattr(finetuning, "centre_head", lambda model, blocks: None)
 
 
-def make_tuner(tmp_path, backbone="toy", *, shape=SHAPE, n_samples=(26, 12), weights_seed=0, **network):
-    training, validation = (make_images(n, shape, seed=seed) for seed, n in enumerate(n_samples))
+def make_tuner(
+    tmp_path,
+    backbone="toy",
+    *,
+    shape=SHAPE,
+    n_samples=(26, 12),
+    seeds=(0, 1),
+    bare=0,
+    weights_seed=0,
+    **network,
+):
+    """The pixel `bare` holds no gene."""
+    training, validation = (
+        make_images(n, shape, seed=seed) for seed, n in zip(seeds, n_samples, strict=True)
+    )
     weights = Weights("random", "", f"random-{weights_seed}")
     return FineTuner(
         backbone,
@@ -58,6 +72,7 @@ def make_tuner(tmp_path, backbone="toy", *, shape=SHAPE, n_samples=(26, 12), wei
         training,
         validation,
         n_types=N_TYPES,
+        painted=np.arange(shape[0] * shape[1]).reshape(shape) != bare,
         network=toy.network_params(**network),
         weights_seed=weights_seed,
         cache=tmp_path / "prefix",
@@ -81,7 +96,10 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
     """
     for layer in backbone.layers:
         layer.trainable = layer.name in unfrozen
-    front = image_front(tuner.training.images.shape[1:3], tuner.magnify, BACKBONES[tuner.backbone].mode)
+    views = view_naively(tuner.training.images) if tuner.network.channels == "views" else None
+    front = image_front(
+        tuner.training.images.shape[1:3], tuner.magnify, BACKBONES[tuner.backbone].mode, views
+    )
     images = keras.Input(tuner.training.images.shape[1:])
     seen = keras.Model(backbone.input, [backbone.get_layer(name).output for name in maps])(front(images))
     flatten = {"places": keras.layers.Flatten, "pooled": keras.layers.GlobalAveragePooling2D}[
@@ -121,6 +139,17 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
     return losses, scores, {name: backbone.get_layer(name).get_weights() for name in unfrozen}
 
 
+def view_naively(images):
+    """Views of images whose first pixel holds no gene, fitted to all rows at once."""
+    views, (mean, variance) = Views(), (images.mean(axis=0, dtype=float), images.var(axis=0, dtype=float))
+    views.build((None, *images.shape[1:]))
+    mask = np.ones_like(mean)
+    mask[0, 0] = 0
+    common = np.sqrt(variance[mask > 0].mean())
+    views.set_weights([mean, np.maximum(np.sqrt(variance), 0.2 * common), mask])
+    return views
+
+
 def _as_list(arrays):
     return [np.asarray(each) for each in (arrays if isinstance(arrays, list | tuple) else [arrays])]
 
@@ -148,6 +177,7 @@ def assert_same_training(tuned, naive, backbone_weights):
         (0, [], 0.5, {"head": "pooled"}),
         (2, ["late_pointwise", "late_separable"], 0.0, {"strides": (4,), "head": "pooled", "genes": False}),
         (2, ["late_pointwise", "late_separable"], 0.5, {}),
+        (2, ["late_pointwise", "late_separable"], 0.5, {"channels": "views"}),
         (5, ["late_pointwise", "late_separable", "branch", "down", "early_pointwise"], 0.3, {"genes": False}),
     ],
 )
@@ -198,7 +228,11 @@ def test_trials_that_are_cut_alike_share_their_activations(tmp_path, monkeypatch
     fit(make_tuner(tmp_path, magnify=3), tmp_path, 1, params=params)
     fit(make_tuner(tmp_path, strides=(4,)), tmp_path, 1, params=params)
     assert len(computed) == 12
-    assert len(set(computed)) == 12
+    # The same validation images are seen otherwise where other samples trained, or other pixels hold genes.
+    for changed in ({}, {"bare": 3}, {"seeds": (2, 1)}):
+        fit(make_tuner(tmp_path, channels="views", **changed), tmp_path, 1, params=params)
+    assert len(computed) == 18
+    assert len(set(computed)) == 18
 
 
 @pytest.mark.usefixtures("toy_backbone")
@@ -255,6 +289,19 @@ def test_the_number_of_unfrozen_parameters_is_counted_without_the_head(tmp_path)
     for depth, expected in ((0, 0), (1, pointwise), (2, pointwise + separable)):
         assert fit(tuner, tmp_path, depth, params=params).n_unfrozen_parameters == expected
     assert tuner.last_block_depth() == 2
+
+
+@pytest.mark.usefixtures("toy_backbone")
+def test_views_are_fitted_on_training_images_only(tmp_path):
+    one, other = (
+        make_tuner(tmp_path, channels="views", seeds=seeds, n_samples=n_samples).front.get_weights()
+        for seeds, n_samples in (((0, 1), (26, 12)), ((0, 5), (26, 90)))
+    )
+    for ours, theirs, expected in zip(
+        one, other, view_naively(make_images(26, seed=0).images).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_allclose(ours.ravel()[1:], expected.ravel()[1:], rtol=1e-5)
 
 
 @pytest.mark.usefixtures("toy_backbone", "untrained")

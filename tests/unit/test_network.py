@@ -1,3 +1,4 @@
+import math
 from itertools import product
 
 import keras
@@ -6,12 +7,13 @@ import pytest
 
 import toy
 from expressionist import cut
+from expressionist.attribution import IntegratedGradients
 from expressionist.backbones import Backbone, build_backbone, randomise
 from expressionist.cohort import AS_IS_UNIT, LOG2_UNIT
 from expressionist.cut import articulation_points, bridge, choose_strides, divide, listed, weighted_layers
 from expressionist.errors import ParamsError
 from expressionist.expression import to_log2
-from expressionist.layers import Centre, Log2, Paint, Rescale
+from expressionist.layers import Centre, Log2, Paint, Rescale, Views
 from expressionist.layout import Layout
 from expressionist.network import (
     assemble,
@@ -61,15 +63,34 @@ def run(model, arrays):
     return [array.numpy() for array in (found if isinstance(found, list | tuple) else [found])]
 
 
-def make_parts(depth=2, head="places", strides=(2, 4), *, genes=True):
+def make_parts(depth=2, head="places", strides=(2, 4), *, genes=True, views=None):
     division = divide(toy.make_backbone((10, 8)), depth, strides)
-    front = image_front(SHAPE, 2, "tf")
+    front = image_front(SHAPE, 2, "tf", views)
     shape = (*SHAPE, 1) if genes else None
     model = attach_head(division.tail, N_TYPES, head=head, dropout=0.5, seed=1, genes=shape, gene_dropout=0.2)
     images = np.random.default_rng(3).random((6, *SHAPE, 1)).astype(np.float32)
     centre_head(model, [[images] * genes + run(division.prefix, front(images))])
     teach(model)
     return front, division, model
+
+
+def make_views(layout):
+    """Views fitted on painted noise; the layout has pixels without a gene, and crowded ones."""
+    return fit_views(layout.paint(draw_scaled(40, seed=8)), layout.crowding > 0)
+
+
+def fit_views(images, painted):
+    views = Views()
+    views.build((None, *images.shape[1:]))
+    views.fit(images, painted)
+    return views
+
+
+def draw_scaled(n_samples, *, seed):
+    """Scaled expression with a gene that never varies, and one that hardly does."""
+    scaled = np.random.default_rng(seed).random((n_samples, N_GENES)).astype(np.float32)
+    scaled[:, 3], scaled[:, 4] = 0, 0.5 + scaled[:, 4] / 1000
+    return scaled
 
 
 def teach(model):
@@ -102,7 +123,13 @@ def test_rescale_is_the_fitted_scale(scale):
 
 @pytest.mark.parametrize(
     "make",
-    [Log2, lambda: Rescale(4), lambda: Paint(4, (2, 3)), lambda: image_front((2, 3), 2, "caffe").layers[-1]],
+    [
+        Log2,
+        Views,
+        lambda: Rescale(4),
+        lambda: Paint(4, (2, 3)),
+        lambda: image_front((2, 3), 2, "caffe").layers[-1],
+    ],
 )
 def test_layers_are_rebuilt_from_their_config(make):
     layer = make()
@@ -111,8 +138,83 @@ def test_layers_are_rebuilt_from_their_config(make):
     assert [each.shape for each in again.weights] == [each.shape for each in layer.weights]
 
 
-def test_layers_hold_nothing_that_trains():
-    assert not [each for layer in (Rescale(4), Paint(4, (2, 3))) for each in layer.trainable_variables]
+def test_layers_hold_nothing_that_trains(layout):
+    held = (Rescale(4), Paint(4, (2, 3)), make_views(layout))
+    assert not [each for layer in held for each in layer.trainable_variables]
+
+
+def view_slowly(images, training, painted):
+    """Every view of every pixel by itself, in double precision."""
+    places = list(zip(*np.nonzero(painted), strict=True))
+    common = np.mean([training[:, row, column, 0].astype(float).var() for row, column in places]) ** 0.5
+    views = np.full((*images.shape[:3], 3), 0.5)
+    views[..., :1] = images
+    for sample, image in enumerate(images[..., 0].astype(float)):
+        values = [image[place] for place in places]
+        contrast = math.hypot(np.std(values), 0.05)
+        for place in places:
+            fitted = training[(slice(None), *place, 0)].astype(float)
+            away = [
+                (image[place] - np.mean(values)) / contrast,
+                (image[place] - fitted.mean()) / (max(fitted.std(), 0.2 * common) or 1.0),
+            ]
+            views[(sample, *place, slice(1, None))] = [(1 + math.erf(z / math.sqrt(2))) / 2 for z in away]
+    return views
+
+
+@pytest.mark.parametrize("n_training", [1, 7, 300])
+def test_views_are_expression_and_the_places_in_the_sample_and_among_training_samples(layout, n_training):
+    painted = layout.crowding > 0
+    assert not painted.all(), "without padding, it could not be told from a gene"
+    training, images = (layout.paint(draw_scaled(n, seed=seed)) for seed, n in enumerate((n_training, 5)))
+    found = fit_views(training, painted)(images).numpy()
+    np.testing.assert_allclose(found, view_slowly(images, training, painted), atol=2e-5)
+    np.testing.assert_array_equal(found[..., 0], images[..., 0])
+    assert np.isfinite(found).all()
+    assert (found[..., 1:] >= 0).all()
+    assert (found[..., 1:] <= 1).all()
+    assert (found.std(axis=(0, 1, 2)) > 0.05).all()
+
+
+def test_pixels_without_a_gene_are_not_counted_and_show_a_constant(layout):
+    painted = layout.crowding > 0
+    training, images = (layout.paint(draw_scaled(n, seed=n)) for n in (20, 5))
+    expected = fit_views(training, painted)(images).numpy()
+    np.testing.assert_array_equal(
+        expected[:, ~painted], np.broadcast_to([0, 0.5, 0.5], (5, (~painted).sum(), 3))
+    )
+    for spoilt in (training, images):
+        spoilt[:, ~painted] = np.random.default_rng(0).normal(size=(len(spoilt), (~painted).sum(), 1))
+    found = fit_views(training, painted)(images).numpy()
+    np.testing.assert_allclose(found[..., 1:], expected[..., 1:], atol=1e-6)
+
+
+def test_a_sample_of_one_value_stands_in_the_middle_of_itself(layout):
+    images = layout.paint(np.full((1, N_GENES), 0.3, np.float32))
+    np.testing.assert_allclose(make_views(layout)(images)[..., 1], 0.5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["tf", "torch", "caffe"])
+def test_the_front_scales_three_views_as_the_backbone_scales_colours(layout, mode):
+    images, views = layout.paint(draw_scaled(3, seed=1)), make_views(layout)
+    shown = image_front(SHAPE, 2, mode, views)(images).numpy()
+    colours = np.repeat(np.repeat(views(images).numpy() * 255, 2, axis=1), 2, axis=2)
+    expected = keras.applications.imagenet_utils.preprocess_input(colours, mode=mode)
+    np.testing.assert_allclose(shown, expected, atol=1e-3)
+
+
+def test_views_are_smooth_enough_for_complete_attributions_also_from_zero(layout):
+    """Behind them, all is linear here: what is missing would be missing because of them."""
+    paint = Paint(N_GENES, SHAPE)
+    paint.pixel.assign(layout.pixel.astype(np.int32))
+    paint.share.assign(layout.share[:, None])
+    scaled = keras.Input((N_GENES,))
+    weigh = keras.layers.Dense(N_TYPES, kernel_initializer=keras.initializers.RandomNormal(seed=1))
+    model = keras.Model(scaled, weigh(keras.layers.Flatten()(make_views(layout)(paint(scaled)))))
+    samples, targets = draw_scaled(6, seed=2), np.arange(6) % N_TYPES
+    for baseline in (np.zeros(N_GENES), samples.mean(axis=0)):
+        found = IntegratedGradients(model).explain(samples, baseline, targets, 64)
+        np.testing.assert_allclose(found.delta, 0, atol=1e-3 * np.abs(found.rise).max())
 
 
 def test_the_front_repeats_pixels_and_keeps_three_equal_channels():
@@ -173,11 +275,11 @@ def test_random_kernels_follow_hes_rule_whatever_keras_calls_them():
 
 
 def test_randomise_resets_the_rest_but_keeps_what_was_fitted_to_expression(layout, scale):
-    front, division, model = make_parts()
+    front, division, model = make_parts(views=make_views(layout))
     network = assemble(layout, scale, "RSEM", front, division.prefix, model)
     before = {each.path: each.numpy() for each in network.weights}
     randomise(network, 1)
-    fitted = ("low", "span", "pixel", "share", "mean", "spread", "temperature")
+    fitted = ("low", "span", "pixel", "share", "mean", "spread", "mask", "temperature")
     reset = {"bias": 0, "beta": 0, "gamma": 1, "moving_mean": 0, "moving_variance": 1}
     names = set()
     for variable in network.weights:
@@ -463,9 +565,15 @@ def test_the_assembled_network_is_its_parts_one_after_the_other(layout, scale, u
     assert found.std(axis=0).max() > 1e-3, "all samples look the same: the comparison would prove nothing"
 
 
-@pytest.mark.parametrize(("strides", "genes"), [((4,), False), ((4,), True), ((2, 4), True)])
-def test_a_saved_network_answers_the_same_and_can_be_explained(layout, scale, tmp_path, strides, genes):
-    front, division, model = make_parts(2, strides=strides, genes=genes)
+@pytest.mark.parametrize(
+    ("strides", "genes", "channels"),
+    [((4,), False, "copies"), ((4,), True, "copies"), ((2, 4), True, "copies"), ((2, 4), True, "views")],
+)
+def test_a_saved_network_answers_the_same_and_can_be_explained(
+    layout, scale, tmp_path, strides, genes, channels
+):
+    views = make_views(layout) if channels == "views" else None
+    front, division, model = make_parts(2, strides=strides, genes=genes, views=views)
     network = assemble(layout, scale, "RSEM", front, division.prefix, model)
     expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
     network.get_layer("temperature").temperature.assign(1.7)

@@ -61,6 +61,7 @@ def run(
         weights,
         network,
         split=split,
+        layout=layout,
         images=images,
         cache=cache / "prefix",
         cache_gigabytes=cache_gigabytes,
