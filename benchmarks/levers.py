@@ -23,10 +23,12 @@ import pandas as pd
 import yaml
 
 from expressionist.backbones import find_weights
-from expressionist.expression import to_log2
-from expressionist.finetuning import FineTuner
+from expressionist.cohort import Cohort
+from expressionist.expression import Scale, to_log2
+from expressionist.finetuning import FineTuned, FineTuner
 from expressionist.image_sets import ImageSet
 from expressionist.imaging import fit_imaging
+from expressionist.layout import Layout
 from expressionist.layouts import layout_names
 from expressionist.params import Params, parse, read_params
 from expressionist.sources import tcga
@@ -34,11 +36,6 @@ from expressionist.split import split_by_patient
 
 SHIPPED = Path(__file__).parent.parent / "params.yaml"
 DATA, WEIGHTS = Path("../shared/data"), Path("../shared/weights")
-FILES = {
-    "expression": "tcga-mirna-32/expression.tsv.gz",
-    "samples": "tcga-mirna-32/samples.tsv",
-    "positions": "gene_positions_grch37.tsv.gz",
-}
 # `pathway` needs gene sets, which nobody has for miRNAs.
 LEVERS: dict[str, dict[str, dict[str, Any]]] = {
     "layout": {name: {"layout.method": name} for name in layout_names() if name != "pathway"},
@@ -73,15 +70,25 @@ class Sides:
     n_types: int
 
 
-def read_sides(params: Params) -> Sides:
+def read_cohort(name: str, unit: str) -> Cohort:
+    """Read a cohort of ../shared/data, its samples and genes chosen as in params.yaml."""
+    files = {
+        "expression": f"{name}/expression.tsv.gz",
+        "samples": f"{name}/samples.tsv",
+        "positions": "gene_positions_grch37.tsv.gz",
+    }
     shipped = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))["cohort"]["tcga"]
-    options = parse(tcga.Options, {**shipped, **FILES, "unit": "RPM"}, "tcga")
+    options = parse(tcga.Options, {**shipped, **files, "unit": unit}, "tcga")
     with tempfile.TemporaryDirectory() as folder:
-        for field, name in FILES.items():
-            suffixes = "".join(Path(name).suffixes)
-            (Path(folder) / f"{field}{suffixes}").symlink_to((DATA / name).resolve())
+        for field, path in files.items():
+            suffixes = "".join(Path(path).suffixes)
+            (Path(folder) / f"{field}{suffixes}").symlink_to((DATA / path).resolve())
         cohort, _ = tcga.read(options, Path(folder))
-    split = params.split
+    return cohort
+
+
+def read_sides(params: Params) -> Sides:
+    cohort, split = read_cohort("tcga-mirna-32", "RPM"), params.split
     sides = split_by_patient(
         cohort.samples, validation=split.validation, test=split.test, rng=np.random.default_rng(split.seed)
     )
@@ -102,9 +109,11 @@ def change(params: Params, changes: dict[str, Any]) -> Params:
     return params
 
 
-def train(sides: Sides, params: Params, depth: int, seed: int, cache: Path) -> dict[str, float]:
-    """Return the scores of one training on the validation samples."""
-    layout, scale, chosen = fit_imaging(
+def train(
+    sides: Sides, params: Params, depth: int, seed: int, cache: Path
+) -> tuple[FineTuned, tuple[Layout, Scale, np.ndarray]]:
+    """Fit gene choice, scale and layout, and fine-tune the network on the painted samples."""
+    layout, scale, chosen = imaging = fit_imaging(
         sides.log2["train"],
         sides.genes,
         method=params.layout.method,
@@ -135,8 +144,7 @@ def train(sides: Sides, params: Params, depth: int, seed: int, cache: Path) -> d
         cache=cache / "prefix",
     )
     training = replace(params.training, seed=seed)
-    tuned = tuner.fit(depth, params.network.dropout, training, checkpoints=cache / "checkpoints")
-    return tuned.fit.last
+    return tuner.fit(depth, params.network.dropout, training, checkpoints=cache / "checkpoints"), imaging
 
 
 def main() -> None:
@@ -157,7 +165,9 @@ def main() -> None:
                 changed = change(changed, {"layout.options": {}})
             begun = time.perf_counter()
             with tempfile.TemporaryDirectory() as cache:
-                rows = [train(sides, changed, depth, seed, Path(cache)) for seed in arguments.seeds]
+                rows = [
+                    train(sides, changed, depth, seed, Path(cache))[0].fit.last for seed in arguments.seeds
+                ]
             seconds = (time.perf_counter() - begun) / len(rows)
             told = [
                 f"{np.mean(values):.4f} ± {np.std(values):.4f}"

@@ -1,0 +1,132 @@
+"""Network and opponents in cross-validation on a real cohort: every sample is a test sample once.
+
+Run ``python benchmarks/cross_validation.py --cohort mrna`` or ``mirna`` (../shared/data/tcga-mrna-5 or
+tcga-mirna-32; mobilenet with the ImageNet weights of ../shared/weights; everything else as in params.yaml).
+Patients are dealt into folds, stratified by tumour type. Of the patients left to a fold, some stand for
+validation as in the pipeline: opponents choose their hyper-parameters on them, and the network its depth
+where ``--depths`` names several. Gene choice, scale, layout and every model are fitted on the other patients,
+the same for all models. The network that predicts is the whole one, from expression on, as it is registered.
+Prints every fold's accuracy and macro-F1, then a table in Markdown: mean and standard deviation (n - 1) over
+the folds; all test predictions taken together; how many samples only the network, and only this opponent, got
+right, with McNemar's p. Folds share training samples, so that spreads understate those of new cohorts.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from levers import SHIPPED, Sides, read_cohort, train
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from expressionist.baselines import Fold, fit_opponent
+from expressionist.cohort import LOG2_UNIT, Cohort
+from expressionist.expression import to_log2
+from expressionist.metrics import mcnemar, score
+from expressionist.network import assemble
+from expressionist.params import Params, read_params
+
+COHORTS = {"mrna": ("tcga-mrna-5", "RSEM"), "mirna": ("tcga-mirna-32", "RPM")}
+NETWORK = "mobilenet"
+
+
+def deal(cohort: Cohort, n_folds: int, validation: float, seed: int) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the rows of every fold's three sides."""
+    patient = cohort.samples["patient"].to_numpy(str)
+    type_of = cohort.samples.groupby("patient")["tumour_type"].first()
+    patients, types = type_of.index.to_numpy(str), type_of.to_numpy(str)
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    for rest, test in folds.split(patients, types):
+        # `validation` is a share of all patients, as in params.yaml.
+        share = validation * len(patients) / len(rest)
+        kept, held = train_test_split(rest, test_size=share, stratify=types[rest], random_state=seed)
+        sides = {"train": kept, "validation": held, "test": test}
+        yield {side: np.flatnonzero(np.isin(patient, patients[each])) for side, each in sides.items()}
+
+
+def predict_network(
+    sides: Sides, test: np.ndarray, params: Params, depths: list[int]
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Fine-tune at every depth; let the best on validation samples predict, and return the genes it sees."""
+    with tempfile.TemporaryDirectory() as cache:
+        trained = {depth: train(sides, params, depth, params.training.seed, Path(cache)) for depth in depths}
+
+    def judge(depth: int) -> tuple[float, float]:
+        last = trained[depth][0].fit.last
+        return last["validation_f1_macro"], -last["validation_log_loss"]
+
+    best = max(depths, key=judge)
+    tuned, (layout, scale, chosen) = trained[best]
+    whole = assemble(layout, scale, LOG2_UNIT, tuned.front, tuned.division.prefix, tuned.model)
+    return whole.predict(test[:, chosen], batch_size=64, verbose=0), chosen, f"depth {best}"
+
+
+def predict_all(
+    sides: Sides, test: np.ndarray, params: Params, depths: list[int]
+) -> Iterator[tuple[str, np.ndarray, str]]:
+    """Yield every model's name, probabilities for the test samples, and what was chosen on validation."""
+    probabilities, chosen, choice = predict_network(sides, test, params, depths)
+    yield NETWORK, probabilities, choice
+    # As in the pipeline, opponents see the genes that are painted.
+    folds = [Fold(sides.log2[side][:, chosen], sides.types[side]) for side in ("train", "validation")]
+    for name in params.baselines.opponents:
+        opponent = fit_opponent(name, *folds, n_types=sides.n_types, seed=params.baselines.seed)
+        yield name, opponent.predict_proba(test[:, chosen]), f"{opponent.choice}"
+
+
+def print_table(predicted: dict[str, list[np.ndarray]], truth: list[np.ndarray]) -> None:
+    pooled = np.concatenate(truth)
+    right = {name: np.concatenate(parts).argmax(axis=1) == pooled for name, parts in predicted.items()}
+    print("\n| model | accuracy | macro-F1 | right of all | macro-F1 of all | only network, only this | p |")
+    print("|---|---|---|---|---|---|---|")
+    for name, parts in predicted.items():
+        folds = [score(*each) for each in zip(parts, truth, strict=True)]
+        spreads = [
+            f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
+            for key in ("accuracy", "f1_macro")
+            for values in [[fold[key] for fold in folds]]
+        ]
+        n_right, f1 = right[name].sum(), score(np.concatenate(parts), pooled)["f1_macro"]
+        test = mcnemar(right[NETWORK], right[name])
+        against = f"{test.only_a}, {test.only_b} | {test.p_value:.2g}" if name != NETWORK else " | "
+        print(f"| {name} | {' | '.join(spreads)} ", end="")
+        print(f"| {n_right} of {len(pooled)}: {n_right / len(pooled):.4f} | {f1:.4f} | {against} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cohort", choices=COHORTS, required=True)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--depths", type=int, nargs="+", default=[0])
+    parser.add_argument("--seed", type=int, default=1, help="deals the patients")
+    arguments = parser.parse_args()
+    params, cohort = read_params(SHIPPED), read_cohort(*COHORTS[arguments.cohort])
+    log2 = to_log2(cohort.expression, cohort.unit)
+    types = pd.Index(cohort.tumour_types).get_indexer(pd.Index(cohort.samples["tumour_type"]))
+    predicted: dict[str, list[np.ndarray]] = {}
+    truth = []
+    for rows in deal(cohort, arguments.folds, params.split.validation, arguments.seed):
+        print(", ".join(f"{len(each)} {side}" for side, each in rows.items()))
+        known = {side: rows[side] for side in ("train", "validation")}
+        sides = Sides(
+            {side: log2[each] for side, each in known.items()},
+            {side: types[each] for side, each in known.items()},
+            cohort.genes,
+            len(cohort.tumour_types),
+        )
+        truth.append(types[rows["test"]])
+        begun = time.perf_counter()
+        for name, probabilities, choice in predict_all(sides, log2[rows["test"]], params, arguments.depths):
+            predicted.setdefault(name, []).append(probabilities)
+            seconds, found = time.perf_counter() - begun, score(probabilities, truth[-1])
+            print(f"  {name}: {found['accuracy']:.4f}, {found['f1_macro']:.4f}", end="")
+            print(f" ({choice}; {seconds:.0f} s)", flush=True)
+            begun = time.perf_counter()
+    print_table(predicted, truth)
+
+
+if __name__ == "__main__":
+    main()
