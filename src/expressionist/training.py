@@ -12,11 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from expressionist.cut import listed
+from expressionist.disk import reserve
 from expressionist.errors import ParamsError
 from expressionist.metrics import score
 from expressionist.params import TrainingParams
 
 Epoch = dict[str, float]
+# What a file of weights holds beside them, in bytes, and more.
+_HEADERS = 2**20
 # Metrics of which less is better; all others are shares.
 FALLING = ("log_loss", "ece")
 
@@ -260,6 +263,10 @@ def _record(model: keras.Model, checkpoint: Path, history: list[Epoch], *, stopp
     """Write weights under the epoch's name, then the state that names them: a kill between costs an epoch."""
     checkpoint.mkdir(parents=True, exist_ok=True)
     weights = checkpoint / f"epoch-{len(history)}.weights.h5"
+    n_bytes = sum(4 * np.prod(each.shape) for each in (*model.variables, *model.optimizer.variables))
+    # HDF5 that meets a full disk can take the process with it when it ends.
+    weights.touch()
+    reserve(weights, int(n_bytes) + _HEADERS)
     model.save_weights(weights)
     dropout = [each.numpy().tolist() for each in _random_states(model)]
     state = {"weights": weights.name, "history": history, "stopped": stopped, "dropout": dropout}

@@ -121,6 +121,7 @@ def test_a_killed_training_ends_like_an_undisturbed_one(tiny, checkout):
         atol=1e-6,
     )
     for expected, found in zip(read_weights(tiny), read_weights(checkout), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-6)
+        # Half precision makes more of a last bit of an activation, which may differ between processes.
+        np.testing.assert_allclose(found, expected, atol=3e-4)
     assert find_partials(checkout) == []
     assert read_checkpoints(checkout) == {}
