@@ -49,6 +49,7 @@ LEVERS: dict[str, dict[str, dict[str, Any]]] = {
         "pooled": {"network.head": "pooled"},
         "pooled, no genes": {"network.head": "pooled", "network.genes": False},
     },
+    "precision": {each: {"network.precision": each} for each in ("float16", "float32")},
     "genes": {str(each): {"network.genes": each} for each in (True, False)},
     "dropout": {str(each): {"network.dropout": each} for each in (0.0, 0.5, 0.8, 0.9)},
     "learning rate": {f"{each:g}": {"training.learning_rate": each} for each in (1e-4, 3e-4, 1e-3)},
