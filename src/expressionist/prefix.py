@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,16 +123,20 @@ def _evict(folder: Path, key: str, most_bytes: float) -> None:
 
     Arrays that another process has mapped stay readable to it: their files go when the last map does.
     """
-    kept = [path for path in folder.iterdir() if path.is_dir()]
-    used = {path: max(file.stat().st_mtime for file in [path, *path.iterdir()]) for path in kept}
-    sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in kept}
-    for path in sorted(kept, key=lambda each: used[each]):
+    used, sizes = {}, {}
+    for path in folder.iterdir():
+        # Another process may finish, record or delete an entry at any moment: what it works on is in use.
+        with suppress(FileNotFoundError, NotADirectoryError):
+            files = [file.stat() for file in path.iterdir()]
+            used[path] = max([path.stat().st_mtime, *(file.st_mtime for file in files)])
+            sizes[path] = sum(file.st_size for file in files)
+    for path in sorted(sizes, key=lambda each: used[each]):
         name = path.name.removeprefix(".partial-")
         if name == key or sum(sizes.values()) <= most_bytes:
             continue
         with _lock(folder / f".lock-{name}", wait=False) as locked:
             if locked:
-                shutil.rmtree(path)
+                shutil.rmtree(path, ignore_errors=True)
                 del sizes[path]
 
 

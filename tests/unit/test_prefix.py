@@ -336,3 +336,19 @@ def test_what_was_never_finished_makes_room_too(images, tmp_path):
     assert list(tmp_path.glob(".partial-*"))
     compute(NumpyModel(), images, tmp_path, {"another": "one"}, most_bytes=1)
     assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_what_another_process_moves_away_meanwhile_is_passed_over(images, tmp_path, monkeypatch):
+    """Between a look into a folder and one at its files, its owner may finish it or record more rows."""
+    compute(NumpyModel(), images, tmp_path, {"name": "finished meanwhile"})
+    (entry,) = entries(tmp_path)
+    listed = type(entry).iterdir
+
+    def list_and_lose(path):
+        found = list(listed(path))
+        if path == entry:
+            entry.replace(tmp_path / "moved")
+        return iter(found)
+
+    monkeypatch.setattr(type(entry), "iterdir", list_and_lose)
+    assert_right(compute(NumpyModel(), images, tmp_path, {"name": "another"}, most_bytes=1), images)
