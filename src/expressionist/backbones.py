@@ -1,6 +1,5 @@
 """The backbones: one table row each, and where their pretrained weights come from."""
 
-import hashlib
 import os
 import socket
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expressionist.errors import ParamsError, WeightsError
+from expressionist.files import digest_file
 
 if TYPE_CHECKING:
     from keras import Model
@@ -147,7 +147,7 @@ def find_weights(
         places += [cache_folder / file for file in row.weights_files]
         path = next((place for place in places if place.is_file()), None) or _download(name)
         if path is not None:
-            return Weights("imagenet", path.name, _sha256(path)), path
+            return Weights("imagenet", path.name, digest_file(path)), path
         if required:
             raise WeightsError(
                 f"{name} must have its ImageNet weights (weights.required), but got none: they lie neither "
@@ -278,8 +278,3 @@ def randomise(model: "Model", seed: int) -> None:
             variable.assign(rng.uniform(-bound, bound, variable.shape).astype(np.float32))
         elif variable.name in resets:
             variable.assign(np.full(variable.shape, resets[variable.name], np.float32))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

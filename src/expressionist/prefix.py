@@ -1,12 +1,11 @@
 """The frozen-prefix cache: activations that no epoch of any trial changes, computed once, memory-mapped."""
 
-import fcntl
 import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import keras
 import numpy as np
 
 from expressionist.disk import reserve
+from expressionist.files import digest_file, lock_file
 
 # Rises when the same inputs would give other activations or another file layout.
 _VERSION = 2
@@ -84,7 +84,7 @@ def compute_prefix(
     key = digest(identity)
     entry, partial = folder / key, folder / f".partial-{key}"
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder / f".lock-{key}"):
+    with lock_file(folder / f".lock-{key}"):
         if entry.is_dir() and not _is_whole(entry):
             shutil.rmtree(entry)
         if entry.is_dir():
@@ -96,7 +96,7 @@ def compute_prefix(
                 shutil.rmtree(partial)
                 _compute(model, inputs, partial, "float32", batch_size, lambda _: None)
             paths = _paths(partial, len(model.outputs))
-            checked = {**identity, "sha256": {path.name: _digest_file(path) for path in paths}}
+            checked = {**identity, "sha256": {path.name: digest_file(path) for path in paths}}
             (partial / _ABOUT).write_text(json.dumps(checked, indent=2) + "\n", encoding="utf-8")
             partial.replace(entry)
         (entry / _ABOUT).touch()
@@ -109,13 +109,8 @@ def _is_whole(entry: Path) -> bool:
     """Whether the files are, byte for byte, those that were written."""
     digests = json.loads((entry / _ABOUT).read_text(encoding="utf-8"))["sha256"]
     return all(
-        (entry / name).is_file() and _digest_file(entry / name) == wanted for name, wanted in digests.items()
+        (entry / name).is_file() and digest_file(entry / name) == wanted for name, wanted in digests.items()
     )
-
-
-def _digest_file(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _evict(folder: Path, key: str, most_bytes: float) -> None:
@@ -134,7 +129,7 @@ def _evict(folder: Path, key: str, most_bytes: float) -> None:
         name = path.name.removeprefix(".partial-")
         if name == key or sum(sizes.values()) <= most_bytes:
             continue
-        with _lock(folder / f".lock-{name}", wait=False) as locked:
+        with lock_file(folder / f".lock-{name}", wait=False) as locked:
             if locked:
                 shutil.rmtree(path, ignore_errors=True)
                 del sizes[path]
@@ -142,18 +137,6 @@ def _evict(folder: Path, key: str, most_bytes: float) -> None:
 
 def _paths(entry: Path, n_outputs: int) -> list[Path]:
     return [entry / f"activation_{place}.npy" for place in range(n_outputs)]
-
-
-@contextmanager
-def _lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock, and say so; without `wait`, not where another process holds it."""
-    with path.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 def _compute(

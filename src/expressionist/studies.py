@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from expressionist.errors import ParamsError
+from expressionist.files import lock_file
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -121,8 +122,7 @@ class _FileLocks:
 
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
-        with self._find(name).open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        with lock_file(self._find(name)):
             yield
 
     def keep(self, name: str) -> None:
