@@ -34,12 +34,16 @@ class Cut:
     position : int
         Position of that layer among the backbone's.
     kept : tuple of int
-        Positions of the layers whose outputs are the frozen activations: the cut, and the maps before it.
+        Positions of the layers whose outputs are needed from there on: the cut, and the maps before it.
+    frozen : tuple of int
+        Positions of the layers whose outputs the tail takes, the frozen activations: those of `kept`, or
+        later ones too, where a way runs around what trains, so that no cut can come later.
     """
 
     layer: str
     position: int
     kept: tuple[int, ...]
+    frozen: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -196,58 +200,68 @@ def divide(backbone: keras.Model, depth: int, strides: Sequence[int]) -> Divisio
             f"Layers that train must lie before a map that the head looks at, but got depth {depth} with "
             f"network.strides {list(strides)}. Add a larger stride, or search depth 0 only."
         )
-    cut = max(place for place in points if place < first)
-    kept = sorted({place for place in maps if place < cut} | ({cut} if max(maps) >= cut else set()))
-    prefix = keras.Model(backbone.input, [backbone.layers[place].output for place in kept], name="prefix")
-    tail = rebuild_after(backbone, cut, kept, maps)
+    place = max(place for place in points if place < first)
+    kept = sorted({each for each in maps if each < place} | ({place} if max(maps) >= place else set()))
+    frozen = _advance(backbone, kept, max(maps), unfrozen)
+    prefix = keras.Model(backbone.input, [backbone.layers[each].output for each in frozen], name="prefix")
+    tail = rebuild_after(backbone, frozen, maps)
     names = tuple(layer.name for layer in unfrozen)
-    return Division(prefix, tail, names, Cut(backbone.layers[cut].name, cut, tuple(kept)))
+    return Division(prefix, tail, names, Cut(backbone.layers[place].name, place, tuple(kept), frozen))
 
 
-def bridge(backbone: keras.Model, earlier: Cut, later: Cut) -> keras.Model:
-    """Build what lies between two cuts, so that the later activations come from the earlier ones.
-
-    Parameters
-    ----------
-    backbone : keras.Model
-        As `build_backbone` gives it.
-    earlier, later : Cut
-        Cuts of this backbone, or of another built alike; nothing between them may train.
-
-    Returns
-    -------
-    keras.Model
-        The earlier cut's activations → the later one's.
-    """
-    return rebuild_after(backbone, earlier.position, earlier.kept, later.kept)
+def _advance(
+    backbone: keras.Model, kept: Sequence[int], last: int, unfrozen: Sequence[keras.layers.Layer]
+) -> tuple[int, ...]:
+    """Go on from the cut to the last frozen outputs, where that spares the tail a layer with a kernel."""
+    cut, spared = kept[-1], False
+    fixed, read = {id(backbone.layers[cut].output): cut}, set[int]()
+    for place, layer in enumerate(backbone.layers[cut + 1 : last + 1], cut + 1):
+        given = [id(tensor) for tensor in listed(layer.input)]
+        if layer not in unfrozen and all(tensor in fixed for tensor in given):
+            fixed[id(layer.output)] = place
+            spared = spared or isinstance(layer, _WEIGHTED)
+        else:
+            read |= {fixed[tensor] for tensor in given if tensor in fixed}
+    return tuple(sorted({*kept[:-1], *read})) if spared else tuple(kept)
 
 
-def rebuild_after(backbone: keras.Model, cut: int, kept: Sequence[int], maps: Sequence[int]) -> keras.Model:
-    """Call the layers behind a cut once more, on inputs that stand for the kept activations.
+def rebuild_after(backbone: keras.Model, known: Sequence[int], wanted: Sequence[int]) -> keras.Model:
+    """Call layers once more, on inputs that stand for the known outputs of layers before them.
 
     Parameters
     ----------
     backbone : keras.Model
         A functional model.
-    cut : int
-        Position of the last layer that is not called again.
-    kept : sequence of int
-        Positions of the layers whose outputs are given instead.
-    maps : sequence of int
+    known : sequence of int
+        Positions of the layers whose outputs are given; every path to the wanted ones goes through them.
+    wanted : sequence of int
         Positions of the layers whose outputs are wanted.
 
     Returns
     -------
     keras.Model
-        Outputs of the kept layers → list of the outputs wanted, sharing all layers.
+        Outputs of the known layers → list of the outputs wanted, sharing all layers.
     """
-    inputs = {place: keras.Input(backbone.layers[place].output.shape[1:]) for place in kept}
-    known = {id(backbone.layers[place].output): tensor for place, tensor in inputs.items()}
-    for layer in backbone.layers[cut + 1 : max(maps) + 1]:
-        given = [known[id(tensor)] for tensor in listed(layer.input)]
-        known[id(layer.output)] = layer(given if isinstance(layer.input, list) else given[0])
-    outputs = [known[id(backbone.layers[place].output)] for place in maps]
+    inputs = {place: keras.Input(backbone.layers[place].output.shape[1:]) for place in known}
+    found = {id(backbone.layers[place].output): tensor for place, tensor in inputs.items()}
+    for place in _list_between(backbone, known, wanted):
+        layer = backbone.layers[place]
+        given = [found[id(tensor)] for tensor in listed(layer.input)]
+        found[id(layer.output)] = layer(given if isinstance(layer.input, list) else given[0])
+    outputs = [found[id(backbone.layers[place].output)] for place in wanted]
     return keras.Model(list(inputs.values()), outputs, name="tail")
+
+
+def _list_between(backbone: keras.Model, known: Sequence[int], wanted: Sequence[int]) -> list[int]:
+    """List the positions of the layers that the wanted outputs need beyond the known ones, in order."""
+    position = {id(layer.output): place for place, layer in enumerate(backbone.layers)}
+    needed, open_ends = set[int](), set(wanted)
+    while open_ends := open_ends - needed - set(known):
+        needed |= open_ends
+        open_ends = {
+            position[id(tensor)] for place in open_ends for tensor in listed(backbone.layers[place].input)
+        }
+    return sorted(needed)
 
 
 def listed(tensors: Any) -> list[Any]:

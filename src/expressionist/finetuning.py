@@ -13,11 +13,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from expressionist import backbones, cut, layers, metrics, network, prefix, training
+from expressionist import backbones, cut, frozen, layers, metrics, network, prefix, training
 from expressionist.backbones import Weights, build_backbone, find_backbone, find_weights
-from expressionist.cut import Cut, Division, bridge, choose_strides, divide, last_block_depth
+from expressionist.cut import Cut, Division, choose_strides, divide, last_block_depth
+from expressionist.frozen import FrozenActivations
 from expressionist.image_sets import ImageSet, read_image_sets
-from expressionist.layers import Views
+from expressionist.layers import Centre, Views
 from expressionist.network import (
     attach_head,
     centre_head,
@@ -26,14 +27,17 @@ from expressionist.network import (
     split_head,
 )
 from expressionist.params import NetworkParams, TrainingParams, WeightsParams
-from expressionist.prefix import compute_prefix, digest
+from expressionist.prefix import digest
 from expressionist.store import read_layout
-from expressionist.training import Epoch, Fit, Rows, fit_tail, predict_rows
+from expressionist.training import Epoch, Fit, Rows, fit_tail, predict_rows, trace_prediction
+
+# What activations and trainings depend on, beside this module.
+_CODE = (backbones, cut, frozen, layers, network, metrics, prefix, training)
 
 
 @dataclass(frozen=True)
 class FineTuned:
-    """A backbone after fine-tuning.
+    """A backbone after fine-tuning. Its layers are the tuner's, whose next training starts them anew.
 
     Parameters
     ----------
@@ -45,17 +49,15 @@ class FineTuned:
         Frozen activations → logits, with the weights of the last epoch.
     fit : Fit
         History of the training.
+    n_unfrozen_parameters : int
+        Number of parameters of the backbone that trained; the head's are not counted.
     """
 
     front: keras.Model
     division: Division
     model: keras.Model
     fit: Fit
-
-    @property
-    def n_unfrozen_parameters(self) -> int:
-        """Number of parameters of the backbone that trained; the head's are not counted."""
-        return int(sum(np.prod(variable.shape) for variable in self.division.tail.trainable_variables))
+    n_unfrozen_parameters: int
 
 
 class FineTuner:
@@ -115,23 +117,37 @@ class FineTuner:
             views.build((None, *shape, 1))
             views.fit(training.images, painted)
         self.front = image_front(shape, self.magnify, row.mode, views)
-        # Activations by images and cut: a later cut's are computed from an earlier one's.
-        self._known: dict[str, dict[Cut, list[np.ndarray]]] = {}
+        # What no trial changes.
+        self._pooled: dict[str, list[np.ndarray]] = {}
+        self._centres: dict[tuple[int, ...], list[list[np.ndarray]]] = {}
+        # What trials have changed: the weights that such layers had at first.
+        self._initial: dict[str, list[np.ndarray]] = {}
 
     def build(self) -> keras.Model:
         """Build the backbone with its initial weights."""
         side = self.front.output.shape[1:3]
         return build_backbone(self.backbone, side, self.weights_path, seed=self.weights_seed)
 
+    @cached_property
+    def _built(self) -> keras.Model:
+        """The backbone of all trials: building one takes as long as many an epoch."""
+        return self.build()
+
+    @cached_property
+    def _frozen(self) -> FrozenActivations:
+        return FrozenActivations(
+            self.front, self._built, self.cache, self.cache_bytes, self.network.precision
+        )
+
     def last_block_depth(self) -> int:
         """Return the greatest depth that stays inside the last block."""
-        return last_block_depth(self.backbone, self.build())
+        return last_block_depth(self.backbone, self._built)
 
     @cached_property
     def strides(self) -> tuple[int, ...]:
         """Strides of the maps that the head looks at, from the finest to the coarsest."""
         given = self.network.strides
-        return choose_strides(self.build(), self.magnify) if given is None else tuple(sorted(set(given)))
+        return choose_strides(self._built, self.magnify) if given is None else tuple(sorted(set(given)))
 
     def fit(
         self,
@@ -165,10 +181,9 @@ class FineTuner:
         FineTuned
             The trained parts.
         """
-        backbone = self.build()
-        division = divide(backbone, depth, self.strides)
+        division = self._divide(depth)
         training, validation = (
-            self._rows(backbone, division, images, advance) for images in (self.training, self.validation)
+            self._rows(division.cut, images, advance) for images in (self.training, self.validation)
         )
         model = attach_head(
             division.tail,
@@ -179,9 +194,9 @@ class FineTuner:
             genes=self.training.images.shape[1:] if self.network.genes else None,
             gene_dropout=self.network.gene_dropout,
         )
-        centre_head(model, training.blocks())
+        self._centre(model, division.cut, training)
         facts = {
-            **self._facts(division),
+            **self._facts(division.cut),
             "dropout": dropout,
             "head": [self.network.head, self.network.genes, self.network.gene_dropout],
             "rows": [self.training.labelled_digest, self.validation.labelled_digest, self.n_types],
@@ -191,54 +206,45 @@ class FineTuner:
         if depth == 0 and self.network.head == "pooled":
             # Nothing before the pooled maps trains, and they are small: pool once instead of in every epoch.
             pooling, learner = split_head(model)
-            training, validation = (
-                Rows(predict_rows(pooling, rows), rows.types) for rows in (training, validation)
-            )
+            training = self._pool(pooling, training, self.training)
+            validation = self._pool(pooling, validation, self.validation)
         fit = fit_tail(learner, training, validation, params, checkpoint=checkpoint, report=report)
-        shutil.rmtree(checkpoint)
-        return FineTuned(self.front, division, model, fit)
+        if checkpoint.is_dir():
+            shutil.rmtree(checkpoint)
+        n_parameters = sum(np.prod(variable.shape) for variable in division.tail.trainable_variables)
+        return FineTuned(self.front, division, model, fit, int(n_parameters))
 
-    def _rows(
-        self,
-        backbone: keras.Model,
-        division: Division,
-        images: ImageSet,
-        advance: Callable[[int], object],
-    ) -> Rows:
+    def _divide(self, depth: int) -> Division:
+        """Divide the backbone as it was at first, and note the weights of what will train."""
+        for name, weights in self._initial.items():
+            self._built.get_layer(name).set_weights(weights)
+        division = divide(self._built, depth, self.strides)
+        for name in division.unfrozen:
+            self._initial.setdefault(name, self._built.get_layer(name).get_weights())
+        return division
+
+    def _centre(self, model: keras.Model, cut: Cut, training: Rows) -> None:
+        """Fit the head's centring, or take it from an earlier trial with the same frozen activations."""
+        layers = [layer for layer in model.layers if isinstance(layer, Centre)]
+        if cut.frozen not in self._centres:
+            centre_head(model, training.blocks())
+            self._centres[cut.frozen] = [layer.get_weights() for layer in layers]
+        for layer, weights in zip(layers, self._centres[cut.frozen], strict=True):
+            layer.set_weights(weights)
+
+    def _pool(self, pooling: keras.Model, rows: Rows, images: ImageSet) -> Rows:
+        """Pool the maps of depth 0, or take them from an earlier trial."""
+        if images.digest not in self._pooled:
+            self._pooled[images.digest] = predict_rows(trace_prediction(pooling), rows)
+        return Rows(self._pooled[images.digest], rows.types)
+
+    def _rows(self, cut: Cut, images: ImageSet, advance: Callable[[int], object]) -> Rows:
         """Put together what tail and head take: the images themselves come first, for a linear path."""
         genes = [images.images] if self.network.genes else []
-        return Rows([*genes, *self._activations(backbone, division, images, advance)], images.types)
+        activations = self._frozen.take(cut, images.images, images.digest, self._facts(cut), advance)
+        return Rows([*genes, *activations], images.types)
 
-    def _activations(
-        self,
-        backbone: keras.Model,
-        division: Division,
-        images: ImageSet,
-        advance: Callable[[int], object],
-    ) -> list[np.ndarray]:
-        """Compute the activations of a cut, from those of an earlier one where this tuner has them."""
-        known = self._known.setdefault(images.digest, {})
-        nearer = [each for each in known if each.position <= division.cut.position]
-        if nearer:
-            start = max(nearer, key=lambda each: each.position)
-            model, inputs = bridge(backbone, start, division.cut), known[start]
-        else:
-            model = keras.Model(self.front.input, division.prefix(self.front.output))
-            inputs = [images.images]
-        identity = {**self._facts(division), "images": images.digest}
-        found = compute_prefix(
-            model,
-            inputs,
-            self.cache,
-            identity,
-            dtype=self.network.precision,
-            most_bytes=self.cache_bytes,
-            advance=advance,
-        )
-        known[division.cut] = found
-        return found
-
-    def _facts(self, division: Division) -> dict[str, Any]:
+    def _facts(self, cut: Cut) -> dict[str, Any]:
         """Name what the frozen activations depend on, but for the rows."""
         return {
             "images": self.training.digest,
@@ -249,7 +255,7 @@ class FineTuner:
             "strides": self.strides,
             "precision": self.network.precision,
             # Names that Keras gives by a counter differ between sessions; the position of the cut does not.
-            "cut": division.cut.position,
+            "cut": cut.position,
             "code": digest_code(),
         }
 
@@ -267,7 +273,7 @@ def digest_code() -> str:
         32 hexadecimal digits.
     """
     code = hashlib.md5(usedforsecurity=False)
-    for module in (backbones, cut, layers, network, metrics, prefix, training, sys.modules[__name__]):
+    for module in (*_CODE, sys.modules[__name__]):
         code.update(Path(str(module.__file__)).read_bytes())
     return code.hexdigest()
 

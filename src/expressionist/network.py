@@ -134,7 +134,7 @@ def split_head(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     pools = (keras.layers.Flatten, keras.layers.GlobalAveragePooling2D)
     flat = [place for place, layer in enumerate(model.layers) if isinstance(layer, pools)]
     features = keras.Model(model.inputs, [model.layers[place].output for place in flat])
-    head = rebuild_after(model, max(flat), flat, [len(model.layers) - 1])
+    head = rebuild_after(model, flat, [len(model.layers) - 1])
     return features, keras.Model(head.inputs, listed(head.output)[0])
 
 

@@ -18,8 +18,9 @@ from expressionist.metrics import score
 from expressionist.params import TrainingParams
 
 Epoch = dict[str, float]
-# What a file of weights holds beside them, in bytes, and more.
-_HEADERS = 2**20
+Predict = Callable[[list[np.ndarray]], Any]
+# What a file of arrays holds beside them, in bytes, and more.
+_HEADERS = 2**16
 # Metrics of which less is better; all others are shares.
 FALLING = ("log_loss", "ece")
 
@@ -215,82 +216,126 @@ def fit_tail(
     compile_tail(model, params, len(training.types))
     weights = weigh_samples(training.types, n_types, params.class_weight)
     batches = _Batches(training, weights, params.batch_size, params.seed)
-    history, stopped = _resume(model, checkpoint) if checkpoint else ([], False)
+    history, stopped = _resume(model, checkpoint) if checkpoint else [], False
+    step, predict = _trace_step(model), trace_prediction(model)
     while not stopped and len(history) < params.epochs:
         started = time.perf_counter()
-        loss = _train_epoch(model, batches.of_epoch(len(history))) / len(training.types)
+        loss = _train_epoch(step, batches.of_epoch(len(history))) / len(training.types)
         if not np.isfinite(loss):
             raise ParamsError(
                 f"The loss must stay finite, but got {loss} in epoch {len(history) + 1}. "
                 "Lower training.learning_rate."
             )
-        scores = score(predict_types(model, validation), validation.types)
+        scores = score(_soften(predict_rows(predict, validation)), validation.types)
         epoch = {"epoch": len(history) + 1, "loss": loss, "seconds": time.perf_counter() - started}
         history.append({**epoch, **{f"validation_{name}": value for name, value in scores.items()}})
         stopped = report(history[-1])
-        if checkpoint:
-            _record(model, checkpoint, history, stopped=stopped)
+        # That it was broken off is the caller's to keep: a checkpoint that said so could outlive a kill, and
+        # end a training of the same facts whose caller wants all of it.
+        if checkpoint and not stopped:
+            _record(model, checkpoint, history)
     return Fit(history, stopped)
 
 
+def _trace_step(model: keras.Model) -> Callable[..., Any]:
+    """Make the function that trains a compiled model on one batch and returns its loss.
+
+    What Keras's `train_on_batch` does, without its bookkeeping: that is traced twice and takes longer than
+    all epochs of a small head. The variables of the optimiser are made before, so that one trace is enough,
+    and it leaves the batch's size open, since the last batch may be smaller.
+    """
+    optimizer, variables = model.optimizer, model.trainable_variables
+    optimizer.build(variables)
+    shapes = [tf.TensorSpec(each.shape, each.dtype) for each in model.inputs]
+
+    def step(activations: list[Any], types: Any, weights: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = model.loss(types, model(activations, training=True), sample_weight=weights)
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    signature = [shapes, tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.float32)]
+    return tf.function(step, input_signature=signature, autograph=False)
+
+
 def _train_epoch(
-    model: keras.Model, batches: Iterable[tuple[list[np.ndarray], np.ndarray, np.ndarray]]
+    step: Callable[..., Any], batches: Iterable[tuple[list[np.ndarray], np.ndarray, np.ndarray]]
 ) -> float:
     """Train on every batch once and return the sum of losses.
 
     Batch by batch: the set-up of Keras's `fit` costs as much as an epoch of a head on frozen activations.
     """
     return sum(
-        len(types) * float(model.train_on_batch(activations, types, sample_weight=weights))
-        for activations, types, weights in batches
+        len(types) * float(step(activations, types, weights)) for activations, types, weights in batches
     )
 
 
 def predict_types(model: keras.Model, rows: Rows) -> np.ndarray:
     """Return the probabilities of a tail, of shape (n_samples, n_types)."""
-    (logits,) = (part.astype(np.float64) for part in predict_rows(model, rows))
+    return _soften(predict_rows(trace_prediction(model), rows))
+
+
+def _soften(outputs: list[np.ndarray]) -> np.ndarray:
+    (logits,) = (part.astype(np.float64) for part in outputs)
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
+    softened: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
+    return softened
 
 
-def predict_rows(model: keras.Model, rows: Rows) -> list[np.ndarray]:
-    """Return a model's outputs for all rows, in memory: a list of arrays of shape (n_samples, ...)."""
-    blocks = [listed(model.predict_on_batch(block)) for block in rows.blocks()]
+def trace_prediction(model: keras.Model) -> Predict:
+    """Make the function that takes a model's inputs, a list, and returns its outputs, a list of tensors."""
+    shapes = [tf.TensorSpec(each.shape, each.dtype) for each in model.inputs]
+
+    def predict(parts: list[Any]) -> list[Any]:
+        return listed(model(parts, training=False))
+
+    return tf.function(predict, input_signature=[shapes], autograph=False)
+
+
+def predict_rows(predict: Predict, rows: Rows) -> list[np.ndarray]:
+    """Return all rows' outputs, in memory: a list of arrays of shape (n_samples, ...)."""
+    blocks = [[part.numpy() for part in predict(block)] for block in rows.blocks()]
     return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 
 
-def _record(model: keras.Model, checkpoint: Path, history: list[Epoch], *, stopped: bool) -> None:
+def _record(model: keras.Model, checkpoint: Path, history: list[Epoch]) -> None:
     """Write weights under the epoch's name, then the state that names them: a kill between costs an epoch."""
     checkpoint.mkdir(parents=True, exist_ok=True)
-    weights = checkpoint / f"epoch-{len(history)}.weights.h5"
-    n_bytes = sum(4 * np.prod(each.shape) for each in (*model.variables, *model.optimizer.variables))
-    # HDF5 that meets a full disk can take the process with it when it ends.
+    weights = checkpoint / f"epoch-{len(history)}.npz"
+    moving = [each.numpy() for each in _moving(model)]
+    # Room first: a disk that runs full is then one message, and no half of a file is left.
     weights.touch()
-    reserve(weights, int(n_bytes) + _HEADERS)
-    model.save_weights(weights)
-    dropout = [each.numpy().tolist() for each in _random_states(model)]
-    state = {"weights": weights.name, "history": history, "stopped": stopped, "dropout": dropout}
+    reserve(weights, sum(each.nbytes + _HEADERS for each in moving))
+    with weights.open("r+b") as stream:
+        np.savez(stream, *moving)
+        stream.truncate()
+    state = {"weights": weights.name, "history": history}
     fresh = checkpoint / "state.json.new"
     fresh.write_text(json.dumps(state), encoding="utf-8")
     fresh.replace(checkpoint / "state.json")
-    for path in checkpoint.glob("epoch-*.weights.h5"):
+    for path in checkpoint.glob("epoch-*.npz"):
         if path != weights:
             path.unlink()
 
 
-def _random_states(model: keras.Model) -> list[Any]:
-    """List what dropout draws from; Keras saves it neither with the weights nor with the optimiser."""
-    return [variable for variable in model.variables if variable.name == "seed_generator_state"]
+def _moving(model: keras.Model) -> list[Any]:
+    """List all that an epoch changes: what trains, the optimiser, and what dropout draws from.
+
+    The frozen rest is what the training began with, and is not written again after every epoch.
+    """
+    drawn = [variable for variable in model.variables if variable.name == "seed_generator_state"]
+    return [*model.trainable_variables, *model.optimizer.variables, *drawn]
 
 
-def _resume(model: keras.Model, checkpoint: Path) -> tuple[list[Epoch], bool]:
-    """Load the last epoch's weights, optimiser and dropout; return its history and whether it was ended."""
+def _resume(model: keras.Model, checkpoint: Path) -> list[Epoch]:
+    """Load the last epoch's weights, optimiser and dropout; return its history."""
     path = checkpoint / "state.json"
     if not path.is_file():
-        return [], False
+        return []
     state = json.loads(path.read_text(encoding="utf-8"))
     model.optimizer.build(model.trainable_variables)
-    model.load_weights(checkpoint / state["weights"])
-    for variable, value in zip(_random_states(model), state["dropout"], strict=True):
-        variable.assign(value)
-    return state["history"], state["stopped"]
+    with np.load(checkpoint / state["weights"]) as kept:
+        for variable, name in zip(_moving(model), kept.files, strict=True):
+            variable.assign(kept[name])
+    history: list[Epoch] = state["history"]
+    return history

@@ -14,6 +14,7 @@ KNOWN_TO = {
     "keras": [
         "backbones",
         "cut",
+        "frozen",
         "layers",
         "network",
         "prefix",

@@ -214,25 +214,47 @@ def test_trials_that_are_cut_alike_share_their_activations(tmp_path, monkeypatch
     monkeypatch.setattr(prefix, "_fill", lambda *args: computed.append(args[2].name) or fill(*args))
     tuner, params = make_tuner(tmp_path), toy.training_params(epochs=1)
     for depth, dropout, n_expected in (
-        (1, 0.0, 2),
         (2, 0.3, 2),
-        (1, 0.2, 2),
-        (3, 0.0, 4),
-        (0, 0.0, 6),
-        (3, 0.5, 6),
+        (1, 0.0, 4),
+        (2, 0.0, 4),
+        (1, 0.2, 4),
+        (3, 0.0, 6),
+        (0, 0.0, 8),
+        (3, 0.5, 8),
     ):
         fit(tuner, tmp_path, depth, dropout, params)
-        # Training and validation images each; depths 1 and 2 are both cut before the last residual block.
+        # Training and validation images each; depths 1 and 2 are both cut before the last residual block, and
+        # depth 1 has frozen activations inside it too.
         assert len(computed) == n_expected
     fit(make_tuner(tmp_path, weights_seed=1), tmp_path, 1, params=params)
     fit(make_tuner(tmp_path, magnify=3), tmp_path, 1, params=params)
     fit(make_tuner(tmp_path, strides=(4,)), tmp_path, 1, params=params)
-    assert len(computed) == 12
+    assert len(computed) == 20
     # The same validation images are seen otherwise where other samples trained, or other pixels hold genes.
     for changed in ({}, {"bare": 3}, {"seeds": (2, 1)}):
         fit(make_tuner(tmp_path, channels="views", **changed), tmp_path, 1, params=params)
-    assert len(computed) == 18
-    assert len(set(computed)) == 18
+    assert len(computed) == 32
+    assert len(set(computed)) == 32
+
+
+@pytest.mark.usefixtures("toy_backbone")
+@pytest.mark.parametrize("network", [{}, {"head": "pooled"}])
+def test_a_trial_starts_as_if_no_other_had_gone_before_it(tmp_path, network):
+    """One backbone serves all trials of a tuner, so each must find its first weights, and its own depth."""
+    params, used = toy.training_params(epochs=2), make_tuner(tmp_path, **network)
+    for depth in (5, 2, 1, 0):
+        fit(used, tmp_path, depth, 0.5, params)
+    for depth in (0, 2, 1, 5):
+        fresh = make_tuner(tmp_path / f"fresh-{depth}", **network)
+        expected, found = (fit(each, tmp_path, depth, 0.3, params) for each in (fresh, used))
+        assert found.n_unfrozen_parameters == expected.n_unfrozen_parameters
+        assert found.division.unfrozen == expected.division.unfrozen
+        for name in ("loss", "validation_log_loss"):
+            then = [row[name] for row in expected.fit.history]
+            # Activations come from the images or from those of an earlier cut, which rounds otherwise.
+            np.testing.assert_allclose([row[name] for row in found.fit.history], then, rtol=1e-5)
+        again = fit(used, tmp_path, depth, 0.3, params)
+        assert [row["loss"] for row in again.fit.history] == [row["loss"] for row in found.fit.history]
 
 
 @pytest.mark.usefixtures("toy_backbone")

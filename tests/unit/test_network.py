@@ -10,7 +10,14 @@ from expressionist import cut
 from expressionist.attribution import IntegratedGradients
 from expressionist.backbones import Backbone, build_backbone, randomise
 from expressionist.cohort import AS_IS_UNIT, LOG2_UNIT
-from expressionist.cut import articulation_points, bridge, choose_strides, divide, listed, weighted_layers
+from expressionist.cut import (
+    articulation_points,
+    choose_strides,
+    divide,
+    listed,
+    rebuild_after,
+    weighted_layers,
+)
 from expressionist.errors import ParamsError
 from expressionist.expression import to_log2
 from expressionist.layers import Centre, Log2, Paint, Rescale, Views
@@ -373,16 +380,17 @@ def test_dividing_changes_nothing_that_is_computed(backbone, pixels, depth, stri
     assert division.cut.layer == names[division.cut.position]
 
 
-# Worked out by hand: the last layer before all that trains that nothing bypasses.
+# Worked out by hand: the last layer before all that trains that nothing bypasses; and what is frozen behind
+# it, where a layer with a kernel lies between.
 @pytest.mark.parametrize(
     ("depth", "cut", "kept"),
     [
         (0, "out", ["early_add", "out"]),
-        (1, "concat", ["early_add", "concat"]),
+        (1, "concat", ["early_add", "concat", "late_relu"]),
         (2, "concat", ["early_add", "concat"]),
         (3, "down_relu", ["early_add", "down_relu"]),
         (4, "early_add", ["early_add"]),
-        (5, "stem_relu", ["stem_relu"]),
+        (5, "stem_relu", ["stem_relu", "early_relu"]),
         (7, "pixels", ["pixels"]),
     ],
 )
@@ -618,10 +626,25 @@ def test_gene_order_is_the_layouts_business(layout, scale):
 
 
 @pytest.mark.parametrize(("deep", "shallow"), [(6, 0), (6, 3), (4, 1), (3, 3)])
-def test_a_bridge_gives_the_later_cuts_activations(backbone, pixels, deep, shallow):
+def test_later_activations_come_from_an_earlier_cuts(backbone, pixels, deep, shallow):
     earlier, later = (divide(backbone, depth, (2, 4)) for depth in (deep, shallow))
-    known = listed(earlier.prefix.predict_on_batch(pixels))
-    found = bridge(backbone, earlier.cut, later.cut).predict_on_batch(known if len(known) > 1 else known[0])
-    expected = listed(later.prefix.predict_on_batch(pixels))
-    for ours, theirs in zip(listed(found), expected, strict=True):
+    between = rebuild_after(backbone, earlier.cut.kept, later.cut.frozen)
+    known = run(
+        keras.Model(backbone.input, [backbone.layers[each].output for each in earlier.cut.kept]), pixels
+    )
+    expected = run(later.prefix, pixels)
+    for ours, theirs in zip(run(between, known), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("depth", range(1, 7))
+def test_a_tail_computes_no_frozen_kernel_that_nothing_unfrozen_precedes(backbone, depth):
+    """Written the slow way: whether a layer that trains is among a layer's ancestors, or is it."""
+    division = divide(backbone, depth, (2, 4))
+    moved, layers = set(), {id(layer.output): layer for layer in backbone.layers}
+    for layer in backbone.layers[1:]:
+        before = {layers[id(tensor)].name for tensor in listed(layer.input)}
+        if layer.name in division.unfrozen or before & moved:
+            moved.add(layer.name)
+    weighted = {layer.name for layer in division.tail.layers} & set(WEIGHTED)
+    assert weighted == set(WEIGHTED) & moved

@@ -290,14 +290,18 @@ def test_a_training_that_was_broken_off_ends_like_one_that_was_not(tmp_path, uni
     assert_same(found, uninterrupted)
 
 
-def test_a_training_that_was_ended_by_its_caller_stays_ended(tmp_path):
-    params = toy.training_params(epochs=5)
-    first = fit(make_model(), params, checkpoint=tmp_path, report=lambda epoch: epoch["epoch"] == 2)
+@pytest.mark.parametrize("last", [1, 2])
+def test_a_checkpoint_does_not_say_that_a_training_was_ended_by_its_caller(tmp_path, uninterrupted, last):
+    """A pruned trial that is killed before it is tidied up leaves its checkpoint. A later training of the
+    same facts must not take it for its own end: it asks its own caller, from the epoch that was broken off.
+    """
+    _, ended = fit_part(tmp_path, lambda epoch: epoch["epoch"] == last)
+    assert ended.stopped
     told = []
-    model = make_model()
-    again = fit(model, params, checkpoint=tmp_path, report=lambda epoch: bool(told.append(epoch)))
-    assert told == []
-    assert again == first
+    found = fit_part(tmp_path, lambda epoch: bool(told.append(epoch["epoch"])))
+    assert told == list(range(last, 5))
+    assert not found[1].stopped
+    assert_same(found, uninterrupted)
 
 
 def test_a_finished_training_gives_its_last_epoch_again(tmp_path):
@@ -318,7 +322,7 @@ def test_checkpoints_keep_the_last_epoch_only(tmp_path):
 
     fit(make_model(), toy.training_params(epochs=4), checkpoint=tmp_path, report=look)
     look(None)
-    assert kept == [[], *([f"epoch-{epoch}.weights.h5"] for epoch in range(1, 5))]
+    assert kept == [[], *([f"epoch-{epoch}.npz"] for epoch in range(1, 5))]
 
 
 @pytest.mark.parametrize(
@@ -339,7 +343,7 @@ def test_a_kill_while_a_checkpoint_is_written_costs_at_most_that_epoch(
         return wrapped
 
     owner, name = {
-        "before the weights": (keras.Model, "save_weights"),
+        "before the weights": (np, "savez"),
         "before the state": (Path, "replace"),
         "before the tidying": (Path, "glob"),
     }[moment]
@@ -350,7 +354,7 @@ def test_a_kill_while_a_checkpoint_is_written_costs_at_most_that_epoch(
     told = []
     assert_same(fit_part(tmp_path, lambda epoch: bool(told.append(epoch["epoch"]))), uninterrupted)
     assert told == trained
-    assert [path.name for path in tmp_path.glob("epoch-*")] == ["epoch-4.weights.h5"]
+    assert [path.name for path in tmp_path.glob("epoch-*")] == ["epoch-4.npz"]
 
 
 KILLED = """

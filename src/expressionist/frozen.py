@@ -1,0 +1,99 @@
+"""What stays frozen of a backbone: its activations, each computed once from the nearest ones there are."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from expressionist.cut import Cut, rebuild_after
+from expressionist.prefix import compute_prefix
+
+
+class FrozenActivations:
+    """The frozen activations of one backbone, for any images and cut.
+
+    Parameters
+    ----------
+    front : keras.Model
+        Painted images → the backbone's input.
+    backbone : keras.Model
+        With its initial weights whenever activations are asked for.
+    folder : pathlib.Path
+        The prefix cache.
+    most_bytes : float
+        Room that it may take.
+    dtype : str
+        What activations are kept as.
+    """
+
+    def __init__(
+        self, front: keras.Model, backbone: keras.Model, folder: Path, most_bytes: float, dtype: str
+    ) -> None:
+        self.front, self.backbone = front, backbone
+        self.folder, self.most_bytes, self.dtype = folder, most_bytes, dtype
+        # By images and layers: whose bytes were checked once are not read again for every trial.
+        self._known: dict[str, dict[tuple[int, ...], list[np.ndarray]]] = {}
+
+    def take(
+        self,
+        cut: Cut,
+        images: np.ndarray,
+        images_digest: str,
+        facts: Mapping[str, Any],
+        advance: Callable[[int], object],
+    ) -> list[np.ndarray]:
+        """Return the activations that a tail takes; what lies behind the cut comes from what is kept there.
+
+        Parameters
+        ----------
+        cut : Cut
+            Of the backbone.
+        images : numpy.ndarray of shape (n_samples, height, width, 1)
+            Painted samples.
+        images_digest : str
+            Names them in the cache.
+        facts : mapping
+            What the activations depend on beside images and layers.
+        advance : callable
+            Told how many images are done.
+
+        Returns
+        -------
+        list of numpy.ndarray of shape (n_samples, ...)
+            One per layer of ``cut.frozen``; memory-mapped.
+        """
+        known = self._known.setdefault(images_digest, {})
+
+        def compute(places: tuple[int, ...], advance: Callable[[int], object]) -> list[np.ndarray]:
+            model, inputs = self._continue(known, cut, places, images)
+            identity = {**facts, "layers": places, "images": images_digest}
+            kept = {"dtype": self.dtype, "most_bytes": self.most_bytes}
+            return compute_prefix(model, inputs, self.folder, identity, **kept, advance=advance)
+
+        if cut.kept in known:
+            advance(len(images))
+        else:
+            known[cut.kept] = compute(cut.kept, advance)
+        if cut.frozen not in known:
+            later = tuple(place for place in cut.frozen if place not in cut.kept)
+            found = dict(zip(cut.kept, known[cut.kept], strict=True))
+            found |= zip(later, compute(later, lambda _: None), strict=True)
+            known[cut.frozen] = [found[place] for place in cut.frozen]
+        return known[cut.frozen]
+
+    def _continue(
+        self,
+        known: Mapping[tuple[int, ...], list[np.ndarray]],
+        cut: Cut,
+        places: tuple[int, ...],
+        images: np.ndarray,
+    ) -> tuple[keras.Model, list[np.ndarray]]:
+        """Build what gives the outputs of some layers from the latest known ones that are enough for it."""
+        start = max((each for each in known if max(each) <= cut.position), key=max, default=None)
+        if start is not None:
+            return rebuild_after(self.backbone, start, places), known[start]
+        wanted = [self.backbone.layers[place].output for place in places]
+        prefix = keras.Model(self.backbone.input, wanted)
+        return keras.Model(self.front.input, prefix(self.front.output)), [images]
