@@ -9,6 +9,7 @@ the largest difference of the losses on both sides.
 import argparse
 import os
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from expressionist.finetuning import FineTuned, FineTuner
 from expressionist.image_sets import ImageSet
 from expressionist.layers import Centre
 from expressionist.network import attach_head
-from expressionist.params import NetworkParams, read_params
-from expressionist.training import Fit, Rows, fit_tail
+from expressionist.params import NetworkParams, TrainingParams, read_params
+from expressionist.training import Epoch, Fit, compile_tail, weigh_samples
 
 N_TYPES, SIDE = 33, 102
 
@@ -59,8 +60,14 @@ def train_cached(tuner: FineTuner, depth: int, epochs: int, cache: Path, dropout
     return tuner.fit(depth, dropout, params, checkpoints=cache / "checkpoints")
 
 
-def train_plainly(tuner: FineTuner, depth: int, epochs: int, ours: FineTuned, dropout: float) -> Fit:
-    """Train the same layers, from the same seeds, inside the whole network."""
+def train_plainly(
+    tuner: FineTuner, depth: int, epochs: int, centres: list[list[np.ndarray]], dropout: float
+) -> Fit:
+    """Train the same layers, from the same seeds, inside the whole network, with Keras's `fit`.
+
+    A backbone of its own, compiled without XLA, which is slower on a processor, and with our optimiser, which
+    is faster than Keras's. Centring is given, which a plain network would have to fit.
+    """
     params = replace(PARAMS.training, epochs=epochs)
     division = divide(tuner.build(), depth, tuner.strides)
     shape = tuner.front.input.shape[1:]
@@ -73,15 +80,43 @@ def train_plainly(tuner: FineTuner, depth: int, epochs: int, ours: FineTuned, dr
         genes=shape if tuner.network.genes else None,
         gene_dropout=tuner.network.gene_dropout,
     )
-    for ready, layer in zip(ours.model.layers, model.layers, strict=True):
-        if isinstance(layer, Centre):
-            layer.set_weights(ready.get_weights())
+    layers = [layer for layer in model.layers if isinstance(layer, Centre)]
+    for layer, ready in zip(layers, centres, strict=True):
+        layer.set_weights(ready)
     images = keras.Input(shape, name="images")
     activations = listed(division.prefix(tuner.front(images)))
     genes = [images] * (len(model.inputs) - len(activations))
-    whole = keras.Model([images], model([*genes, *activations]))
-    sides = (Rows([side.images], side.types) for side in (tuner.training, tuner.validation))
-    return fit_tail(whole, *sides, params)
+    whole = keras.Model(images, model([*genes, *activations]))
+    compile_tail(whole, params, len(tuner.training.types))
+    return Fit([_fit_epoch(whole, tuner, params, epoch) for epoch in range(epochs)], stopped=False)
+
+
+def _fit_epoch(model: keras.Model, tuner: FineTuner, params: TrainingParams, epoch: int) -> Epoch:
+    """Train on the batches that ours has in that epoch."""
+    begun, types, size = time.perf_counter(), tuner.training.types, params.batch_size
+    order = np.random.default_rng([params.seed, epoch]).permutation(len(types))
+    order = np.concatenate([np.sort(order[start : start + size]) for start in range(0, len(order), size)])
+    told = model.fit(
+        tuner.training.images[order],
+        types[order],
+        sample_weight=weigh_samples(types, N_TYPES, params.class_weight)[order],
+        batch_size=size,
+        shuffle=False,
+        validation_data=(tuner.validation.images, tuner.validation.types),
+        validation_batch_size=64,
+        verbose=0,
+    ).history
+    return {
+        "epoch": epoch + 1,
+        "loss": told["loss"][0],
+        "validation_log_loss": told["val_loss"][0],
+        "seconds": time.perf_counter() - begun,
+    }
+
+
+def find_centres(found: FineTuned) -> list[list[np.ndarray]]:
+    """Return what the head was centred with."""
+    return [layer.get_weights() for layer in found.model.layers if isinstance(layer, Centre)]
 
 
 def median_seconds(fit: Fit) -> float:
@@ -105,7 +140,7 @@ def compare(backbone: str, strides: tuple[int, ...], head: str, n_samples: int, 
         tuner = make_tuner(backbone, network, n_samples, Path(folder))
         for depth in (0, tuner.last_block_depth()):
             ours = train_cached(tuner, depth, epochs, Path(folder), network.dropout)
-            plain = train_plainly(tuner, depth, epochs, ours, network.dropout)
+            plain = train_plainly(tuner, depth, epochs, find_centres(ours), network.dropout)
             seconds, plain_seconds = median_seconds(ours.fit), median_seconds(plain)
             gap = largest_gap(ours.fit, plain)
             print(

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from expressionist import backbones, cut, frozen, layers, metrics, network, prefix, training
+from expressionist import backbones, convolution, cut, frozen, layers, metrics, network, prefix, training
 from expressionist.backbones import Weights, build_backbone, find_backbone, find_weights
 from expressionist.cut import Cut, Division, choose_strides, divide, last_block_depth
 from expressionist.frozen import FrozenActivations
@@ -32,7 +32,7 @@ from expressionist.store import read_layout
 from expressionist.training import Epoch, Fit, Rows, fit_tail, predict_rows, trace_prediction
 
 # What activations and trainings depend on, beside this module.
-_CODE = (backbones, cut, frozen, layers, network, metrics, prefix, training)
+_CODE = (backbones, convolution, cut, frozen, layers, network, metrics, prefix, training)
 
 
 @dataclass(frozen=True)

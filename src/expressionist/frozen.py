@@ -69,8 +69,15 @@ class FrozenActivations:
         def compute(places: tuple[int, ...], advance: Callable[[int], object]) -> list[np.ndarray]:
             model, inputs = self._continue(known, cut, places, images)
             identity = {**facts, "layers": places, "images": images_digest}
-            kept = {"dtype": self.dtype, "most_bytes": self.most_bytes}
-            return compute_prefix(model, inputs, self.folder, identity, **kept, advance=advance)
+            return compute_prefix(
+                model,
+                inputs,
+                self.folder,
+                identity,
+                dtype=self.dtype,
+                most_bytes=self.most_bytes,
+                advance=advance,
+            )
 
         if cut.kept in known:
             advance(len(images))

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from expressionist.convolution import quick_convolutions
 from expressionist.cut import listed
 from expressionist.disk import reserve
 from expressionist.errors import ParamsError
@@ -218,23 +220,29 @@ def fit_tail(
     batches = _Batches(training, weights, params.batch_size, params.seed)
     history, stopped = _resume(model, checkpoint) if checkpoint else [], False
     step, predict = _trace_step(model), trace_prediction(model)
-    while not stopped and len(history) < params.epochs:
-        started = time.perf_counter()
-        loss = _train_epoch(step, batches.of_epoch(len(history))) / len(training.types)
-        if not np.isfinite(loss):
-            raise ParamsError(
-                f"The loss must stay finite, but got {loss} in epoch {len(history) + 1}. "
-                "Lower training.learning_rate."
-            )
-        scores = score(_soften(predict_rows(predict, validation)), validation.types)
-        epoch = {"epoch": len(history) + 1, "loss": loss, "seconds": time.perf_counter() - started}
-        history.append({**epoch, **{f"validation_{name}": value for name, value in scores.items()}})
-        stopped = report(history[-1])
-        # That it was broken off is the caller's to keep: a checkpoint that said so could outlive a kill, and
-        # end a training of the same facts whose caller wants all of it.
-        if checkpoint and not stopped:
-            _record(model, checkpoint, history)
+    # A GPU has kernels of its own that do the same.
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    with nullcontext() if on_gpu else quick_convolutions(model):
+        while not stopped and len(history) < params.epochs:
+            started = time.perf_counter()
+            loss = _train_epoch(step, batches.of_epoch(len(history))) / len(training.types)
+            _check_finite(loss, len(history) + 1)
+            scores = score(_soften(predict_rows(predict, validation)), validation.types)
+            epoch = {"epoch": len(history) + 1, "loss": loss, "seconds": time.perf_counter() - started}
+            history.append({**epoch, **{f"validation_{name}": value for name, value in scores.items()}})
+            stopped = report(history[-1])
+            # That it was broken off is the caller's to keep: a checkpoint that said so could outlive a kill,
+            # and end a training of the same facts whose caller wants all of it.
+            if checkpoint and not stopped:
+                _record(model, checkpoint, history)
     return Fit(history, stopped)
+
+
+def _check_finite(loss: float, epoch: int) -> None:
+    if not np.isfinite(loss):
+        raise ParamsError(
+            f"The loss must stay finite, but got {loss} in epoch {epoch}. Lower training.learning_rate."
+        )
 
 
 def _trace_step(model: keras.Model) -> Callable[..., Any]:

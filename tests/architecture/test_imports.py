@@ -13,6 +13,7 @@ from architecture.source_tree import MODULES, ROOT, close_over, find_tools, read
 KNOWN_TO = {
     "keras": [
         "backbones",
+        "convolution",
         "cut",
         "frozen",
         "layers",
