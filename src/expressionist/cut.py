@@ -242,26 +242,37 @@ def rebuild_after(backbone: keras.Model, known: Sequence[int], wanted: Sequence[
     keras.Model
         Outputs of the known layers → list of the outputs wanted, sharing all layers.
     """
-    inputs = {place: keras.Input(backbone.layers[place].output.shape[1:]) for place in known}
-    found = {id(backbone.layers[place].output): tensor for place, tensor in inputs.items()}
-    for place in _list_between(backbone, known, wanted):
-        layer = backbone.layers[place]
-        given = [found[id(tensor)] for tensor in listed(layer.input)]
-        found[id(layer.output)] = layer(given if isinstance(layer.input, list) else given[0])
-    outputs = [found[id(backbone.layers[place].output)] for place in wanted]
+    layers = backbone.layers
+    inputs = {place: keras.Input(_outputs(layers[place])[0].shape[1:]) for place in known}
+    found = {id(_outputs(layers[place])[0]): tensor for place, tensor in inputs.items()}
+    for place in _list_between(layers, known, wanted):
+        layer = layers[place]
+        given = [found[id(tensor)] for tensor in _inputs(layer)]
+        made = listed(layer(given if len(given) > 1 else given[0]))
+        found |= {id(tensor): again for tensor, again in zip(_outputs(layer), made, strict=True)}
+    outputs = [found[id(_outputs(layers[place])[0])] for place in wanted]
     return keras.Model(list(inputs.values()), outputs, name="tail")
 
 
-def _list_between(backbone: keras.Model, known: Sequence[int], wanted: Sequence[int]) -> list[int]:
+def _list_between(
+    layers: Sequence[keras.layers.Layer], known: Sequence[int], wanted: Sequence[int]
+) -> list[int]:
     """List the positions of the layers that the wanted outputs need beyond the known ones, in order."""
-    position = {id(layer.output): place for place, layer in enumerate(backbone.layers)}
+    position = {id(tensor): place for place, layer in enumerate(layers) for tensor in _outputs(layer)}
     needed, open_ends = set[int](), set(wanted)
     while open_ends := open_ends - needed - set(known):
         needed |= open_ends
-        open_ends = {
-            position[id(tensor)] for place in open_ends for tensor in listed(backbone.layers[place].input)
-        }
+        open_ends = {position[id(tensor)] for place in open_ends for tensor in _inputs(layers[place])}
     return sorted(needed)
+
+
+def _inputs(layer: keras.layers.Layer) -> list[Any]:
+    """List what a layer was first called on; a model that is a layer of another has inputs of its own too."""
+    return list(layer._inbound_nodes[0].input_tensors)
+
+
+def _outputs(layer: keras.layers.Layer) -> list[Any]:
+    return list(layer._inbound_nodes[0].output_tensors)
 
 
 def listed(tensors: Any) -> list[Any]:

@@ -24,12 +24,12 @@ from expressionist.network import (
     centre_head,
     choose_magnification,
     image_front,
-    split_head,
+    pool_once,
 )
 from expressionist.params import NetworkParams, TrainingParams, WeightsParams
 from expressionist.prefix import digest
 from expressionist.store import read_layout
-from expressionist.training import Epoch, Fit, Rows, fit_tail, predict_rows, trace_prediction
+from expressionist.training import Epoch, Fit, Rows, fit_tail
 
 # What activations and trainings depend on, beside this module.
 _CODE = (backbones, convolution, cut, frozen, layers, network, metrics, prefix, training)
@@ -118,7 +118,7 @@ class FineTuner:
             views.fit(training.images, painted)
         self.front = image_front(shape, self.magnify, row.mode, views)
         # What no trial changes.
-        self._pooled: dict[str, list[np.ndarray]] = {}
+        self._pooled: dict[tuple[str, int], np.ndarray] = {}
         self._centres: dict[tuple[int, ...], list[list[np.ndarray]]] = {}
         # What trials have changed: the weights that such layers had at first.
         self._initial: dict[str, list[np.ndarray]] = {}
@@ -202,12 +202,11 @@ class FineTuner:
             "rows": [self.training.labelled_digest, self.validation.labelled_digest, self.n_types],
         }
         checkpoint = checkpoints / digest({**facts, "depth": depth, "training": asdict(params)})
-        learner = model
-        if depth == 0 and self.network.head == "pooled":
-            # Nothing before the pooled maps trains, and they are small: pool once instead of in every epoch.
-            pooling, learner = split_head(model)
-            training = self._pool(pooling, training, self.training)
-            validation = self._pool(pooling, validation, self.validation)
+        pooled, learner = pool_once(model)
+        training, validation = (
+            self._pool(pooled, rows, images, division.cut)
+            for rows, images in ((training, self.training), (validation, self.validation))
+        )
         fit = fit_tail(learner, training, validation, params, checkpoint=checkpoint, report=report)
         if checkpoint.is_dir():
             shutil.rmtree(checkpoint)
@@ -232,11 +231,16 @@ class FineTuner:
         for layer, weights in zip(layers, self._centres[cut.frozen], strict=True):
             layer.set_weights(weights)
 
-    def _pool(self, pooling: keras.Model, rows: Rows, images: ImageSet) -> Rows:
-        """Pool the maps of depth 0, or take them from an earlier trial."""
-        if images.digest not in self._pooled:
-            self._pooled[images.digest] = predict_rows(trace_prediction(pooling), rows)
-        return Rows(self._pooled[images.digest], rows.types)
+    def _pool(self, pooled: list[int], rows: Rows, images: ImageSet, cut: Cut) -> Rows:
+        """Average maps over places, or take them averaged from an earlier trial."""
+        parts, n_before = list(rows.activations), len(rows.activations) - len(cut.frozen)
+        for place in pooled:
+            name = (images.digest, cut.frozen[place - n_before])
+            if name not in self._pooled:
+                blocks = Rows([parts[place]], rows.types).blocks()
+                self._pooled[name] = np.concatenate([part.mean(axis=(1, 2)) for (part,) in blocks])
+            parts[place] = self._pooled[name]
+        return Rows(parts, rows.types)
 
     def _rows(self, cut: Cut, images: ImageSet, advance: Callable[[int], object]) -> Rows:
         """Put together what tail and head take: the images themselves come first, for a linear path."""

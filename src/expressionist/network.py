@@ -77,7 +77,7 @@ def attach_head(
     inputs = [
         keras.Input(tensor.shape[1:], name=f"activation_{place}") for place, tensor in enumerate(tail.inputs)
     ]
-    maps = listed(tail(inputs))
+    maps = _call_tail(tail, inputs)
     flatten = keras.layers.Flatten if head == "places" else keras.layers.GlobalAveragePooling2D
     parts = [Centre(name=f"centre_{place}")(flatten()(each)) for place, each in enumerate(maps)]
     features = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
@@ -89,6 +89,16 @@ def attach_head(
         features = keras.layers.Concatenate()([wide, features])
     logits = keras.layers.Dense(n_types, kernel_initializer="zeros", name="classifier")(features)
     return keras.Model(inputs, logits, name="tail_and_head")
+
+
+def _call_tail(tail: keras.Model, inputs: Sequence[Any]) -> list[Any]:
+    """Call a tail on what must be computed; maps that are frozen activations themselves pass by it."""
+    given = {id(tensor): inputs[place] for place, tensor in enumerate(tail.inputs)}
+    later = [tensor for tensor in tail.outputs if id(tensor) not in given]
+    if later:
+        maps = keras.Model(tail.inputs, later, name=tail.name)(inputs)
+        given |= {id(tensor): found for tensor, found in zip(later, listed(maps), strict=True)}
+    return [given[id(tensor)] for tensor in tail.outputs]
 
 
 def centre_head(model: keras.Model, blocks: Iterable[Sequence[np.ndarray]]) -> None:
@@ -136,6 +146,38 @@ def split_head(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     features = keras.Model(model.inputs, [model.layers[place].output for place in flat])
     head = rebuild_after(model, flat, [len(model.layers) - 1])
     return features, keras.Model(head.inputs, listed(head.output)[0])
+
+
+def pool_once(model: keras.Model) -> tuple[list[int], keras.Model]:
+    """Find the frozen maps that the head averages and nothing else reads: once is enough for all epochs.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As `attach_head` gives it.
+
+    Returns
+    -------
+    pooled : list of int
+        Positions of such maps among the model's inputs.
+    rest : keras.Model
+        The same inputs, those maps averaged over places → logits, sharing all layers with `model`.
+    """
+    readers = [
+        [node.operation for node in tensor._keras_history.operation._outbound_nodes]
+        for tensor in model.inputs
+    ]
+    pooling = {
+        place: layers[0]
+        for place, layers in enumerate(readers)
+        if len(layers) == 1 and isinstance(layers[0], keras.layers.GlobalAveragePooling2D)
+    }
+    known = [
+        model.layers.index(pooling.get(place, tensor._keras_history.operation))
+        for place, tensor in enumerate(model.inputs)
+    ]
+    rest = rebuild_after(model, known, [len(model.layers) - 1])
+    return list(pooling), keras.Model(rest.inputs, listed(rest.output)[0])
 
 
 def image_front(shape: tuple[int, int], magnify: int, mode: str, views: Views | None = None) -> keras.Model:
