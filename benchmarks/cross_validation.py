@@ -60,7 +60,8 @@ def predict_network(
 
     best = max(depths, key=judge)
     tuned, (layout, scale, chosen) = trained[best]
-    whole = assemble(layout, scale, LOG2_UNIT, tuned.front, tuned.division.prefix, tuned.model)
+    parts = (tuned.front, tuned.division.prefix, tuned.model, tuned.ranks)
+    whole = assemble(layout, scale, LOG2_UNIT, *parts)
     return whole.predict(test[:, chosen], batch_size=64, verbose=0), chosen, f"depth {best}"
 
 

@@ -20,9 +20,11 @@ import numpy as np
 
 from expressionist.backbones import Weights
 from expressionist.cut import divide, listed
+from expressionist.expression import Scale
 from expressionist.finetuning import FineTuned, FineTuner
 from expressionist.image_sets import ImageSet
 from expressionist.layers import Centre
+from expressionist.layout import Layout
 from expressionist.network import attach_head
 from expressionist.params import NetworkParams, TrainingParams, read_params
 from expressionist.training import Epoch, Fit, compile_tail, weigh_samples
@@ -34,8 +36,11 @@ PARAMS = read_params(Path(__file__).parent.parent / "params.yaml")
 
 
 def make_tuner(backbone: str, network: NetworkParams, n_samples: int, cache: Path) -> FineTuner:
-    """Make noise of so many training samples, and an eighth as many for validation: as a split 80/10/10."""
-    rng = np.random.default_rng(1)
+    """Make noise of so many training samples, and an eighth as many for validation: as a split 80/10/10.
+
+    Searches have no classifier of ranks, and so neither way has one here.
+    """
+    rng, n_genes = np.random.default_rng(1), SIDE * SIDE
     training, validation = (
         ImageSet(rng.random((n, SIDE, SIDE, 1), np.float32), rng.integers(0, N_TYPES, n), f"random-{n}")
         for n in (n_samples, n_samples // 8)
@@ -47,8 +52,9 @@ def make_tuner(backbone: str, network: NetworkParams, n_samples: int, cache: Pat
         training,
         validation,
         n_types=N_TYPES,
-        painted=np.ones((SIDE, SIDE), bool),
-        network=network,
+        layout=Layout(np.arange(n_genes).astype(str), np.arange(n_genes), (SIDE, SIDE), "random"),
+        scale=Scale(np.zeros(n_genes, np.float32), np.ones(n_genes, np.float32)),
+        network=replace(network, rank_units=0),
         weights_seed=1,
         cache=cache,
     )

@@ -22,6 +22,7 @@ import numpy as np
 from prefix import N_TYPES, PARAMS, train_cached
 
 from expressionist.backbones import Weights
+from expressionist.expression import Scale
 from expressionist.finetuning import FineTuner
 from expressionist.image_sets import ImageSet
 from expressionist.layout import Layout, square_shape
@@ -72,7 +73,8 @@ def measure(backbone: str, n_samples: int, n_genes: int) -> dict[str, float]:
             sets["train"],
             sets["validation"],
             n_types=N_TYPES,
-            painted=layout.crowding.reshape(shape) > 0,
+            layout=layout,
+            scale=Scale(np.zeros(n_genes, np.float32), np.ones(n_genes, np.float32)),
             network=replace(PARAMS.network, smallest_side=64),
             weights_seed=1,
             cache=Path(folder) / "prefix",

@@ -63,6 +63,7 @@ def network_params(**changes):
         "dropout": 0.0,
         "genes": True,
         "gene_dropout": 0.0,
+        "rank_units": 0,
         "precision": "float32",
     }
     return NetworkParams(**(defaults | changes))
@@ -73,6 +74,7 @@ def training_params(**changes):
         "epochs": 4,
         "batch_size": 8,
         "learning_rate": 1e-2,
+        "rank_learning_rate": 1e-2,
         "tail_learning_rate": 3e-3,
         "weight_decay": 1e-2,
         "class_weight": "sqrt",

@@ -16,9 +16,11 @@ import numpy as np
 from expressionist import backbones, convolution, cut, frozen, layers, metrics, network, prefix, training
 from expressionist.backbones import Weights, build_backbone, find_backbone, find_weights
 from expressionist.cut import Cut, Division, choose_strides, divide, last_block_depth
+from expressionist.expression import Scale
 from expressionist.frozen import FrozenActivations
 from expressionist.image_sets import ImageSet, read_image_sets
-from expressionist.layers import Centre, Views
+from expressionist.layers import Centre, Ranks, Views
+from expressionist.layout import Layout
 from expressionist.network import (
     attach_head,
     centre_head,
@@ -27,11 +29,12 @@ from expressionist.network import (
     pool_once,
 )
 from expressionist.params import NetworkParams, TrainingParams, WeightsParams
-from expressionist.prefix import digest
+from expressionist.prefix import compute_prefix, digest
 from expressionist.store import read_layout
 from expressionist.training import Epoch, Fit, Rows, fit_tail
 
 # What activations and trainings depend on, beside this module.
+_HEAD = ("head", "genes", "gene_dropout", "rank_units")
 _CODE = (backbones, convolution, cut, frozen, layers, network, metrics, prefix, training)
 
 
@@ -47,6 +50,8 @@ class FineTuned:
         Where the backbone was cut, and what trained.
     model : keras.Model
         Frozen activations → logits, with the weights of the last epoch.
+    ranks : Ranks or None
+        What gives the model its ranks, if it takes any.
     fit : Fit
         History of the training.
     n_unfrozen_parameters : int
@@ -56,6 +61,7 @@ class FineTuned:
     front: keras.Model
     division: Division
     model: keras.Model
+    ranks: Ranks | None
     fit: Fit
     n_unfrozen_parameters: int
 
@@ -75,8 +81,10 @@ class FineTuner:
         Training rows are fitted, validation rows only scored.
     n_types : int
         Number of tumour types.
-    painted : numpy.ndarray of shape (height, width)
-        Whether a pixel holds a gene.
+    layout : Layout
+        How the images were painted.
+    scale : Scale
+        What took expression to what was painted.
     network : NetworkParams
         Image size, channels and head.
     weights_seed : int
@@ -96,7 +104,8 @@ class FineTuner:
         validation: ImageSet,
         *,
         n_types: int,
-        painted: np.ndarray,
+        layout: Layout,
+        scale: Scale,
         network: NetworkParams,
         weights_seed: int,
         cache: Path,
@@ -110,14 +119,22 @@ class FineTuner:
         self.cache, self.cache_bytes = cache, cache_gigabytes * 1e9
         self.magnify = choose_magnification(shape, network.magnify, network.smallest_side, row)
         # What channels depend on, beside the image that they show: part of all that is kept on disk.
-        self.channels, views = [network.channels], None
+        self.channels, views, painted = [network.channels], None, layout.crowding > 0
         if network.channels == "views":
-            self.channels += [training.digest, hashlib.sha256(painted.astype(bool).tobytes()).hexdigest()]
+            self.channels += [training.digest, hashlib.sha256(painted.tobytes()).hexdigest()]
             views = Views(name="views")
             views.build((None, *shape, 1))
             views.fit(training.images, painted)
+        self.ranks, self.rank_digest = None, ""
+        if network.rank_units:
+            self.ranks = Ranks(name="ranks")
+            self.ranks.build((None, *shape, 1))
+            self.ranks.fit(*layout.paint(np.stack([scale.low, scale.span])), painted)
+            bounds = b"".join(each.numpy().tobytes() for each in self.ranks.weights)
+            self.rank_digest = hashlib.sha256(bounds).hexdigest()
         self.front = image_front(shape, self.magnify, row.mode, views)
         # What no trial changes.
+        self._ranks: dict[str, list[np.ndarray]] = {}
         self._pooled: dict[tuple[str, int], np.ndarray] = {}
         self._centres: dict[tuple[int, ...], list[list[np.ndarray]]] = {}
         # What trials have changed: the weights that such layers had at first.
@@ -193,12 +210,14 @@ class FineTuner:
             seed=params.seed,
             genes=self.training.images.shape[1:] if self.network.genes else None,
             gene_dropout=self.network.gene_dropout,
+            ranks=self.training.images.shape[1:] if self.ranks else None,
+            n_hidden=self.network.rank_units,
         )
         self._centre(model, division.cut, training)
         facts = {
             **self._facts(division.cut),
             "dropout": dropout,
-            "head": [self.network.head, self.network.genes, self.network.gene_dropout],
+            "head": [*(getattr(self.network, name) for name in _HEAD), self.rank_digest],
             "rows": [self.training.labelled_digest, self.validation.labelled_digest, self.n_types],
         }
         checkpoint = checkpoints / digest({**facts, "depth": depth, "training": asdict(params)})
@@ -211,7 +230,7 @@ class FineTuner:
         if checkpoint.is_dir():
             shutil.rmtree(checkpoint)
         n_parameters = sum(np.prod(variable.shape) for variable in division.tail.trainable_variables)
-        return FineTuned(self.front, division, model, fit, int(n_parameters))
+        return FineTuned(self.front, division, model, self.ranks, fit, int(n_parameters))
 
     def _divide(self, depth: int) -> Division:
         """Divide the backbone as it was at first, and note the weights of what will train."""
@@ -243,10 +262,26 @@ class FineTuner:
         return Rows(parts, rows.types)
 
     def _rows(self, cut: Cut, images: ImageSet, advance: Callable[[int], object]) -> Rows:
-        """Put together what tail and head take: the images themselves come first, for a linear path."""
+        """Put together what tail and head take: first the images themselves, for a linear path, and ranks."""
         genes = [images.images] if self.network.genes else []
         activations = self._frozen.take(cut, images.images, images.digest, self._facts(cut), advance)
-        return Rows([*genes, *activations], images.types)
+        return Rows([*genes, *self._rank(images), *activations], images.types)
+
+    def _rank(self, images: ImageSet) -> list[np.ndarray]:
+        """Rank the genes within every sample, once."""
+        if self.ranks is None:
+            return []
+        if images.digest not in self._ranks:
+            given = keras.Input(images.images.shape[1:])
+            self._ranks[images.digest] = compute_prefix(
+                keras.Model(given, [self.ranks(given)]),
+                [images.images],
+                self.cache,
+                {"ranks": self.rank_digest, "images": images.digest, "code": digest_code()},
+                dtype=self.network.precision,
+                most_bytes=self.cache_bytes,
+            )
+        return self._ranks[images.digest]
 
     def _facts(self, cut: Cut) -> dict[str, Any]:
         """Name what the frozen activations depend on, but for the rows."""
@@ -324,6 +359,7 @@ def open_tuner(
         backbone, weights.source, Path(weights.folder), required=weights.required, seed=weights.seed
     )
     sets, tumour_types = read_image_sets(images, split)
+    laid, scale, *_ = read_layout(layout)
     tuner = FineTuner(
         backbone,
         found,
@@ -331,7 +367,8 @@ def open_tuner(
         sets["train"],
         sets["validation"],
         n_types=len(tumour_types),
-        painted=read_layout(layout)[0].crowding > 0,
+        layout=laid,
+        scale=scale,
         network=network,
         weights_seed=weights.seed,
         cache=cache,

@@ -12,6 +12,8 @@ _LEAST_SPREAD = 0.2
 # Without it the view of a sample would jump where the sample begins to differ from one value for all genes,
 # as the path of Integrated Gradients does when it leaves the zero baseline.
 _LEAST_CONTRAST = 0.05
+# Of the curve by which a gene counts as expressed less: as a normal distribution's whose spread is one step.
+_STEEPNESS = 1.702
 _N_ROWS = 256
 
 
@@ -130,6 +132,68 @@ class Views(keras.layers.Layer):
         self.mean.assign(np.where(mask, mean, 0.0))
         self.spread.assign(np.where(spread > 0, spread, 1.0))
         self.mask.assign(mask)
+
+
+@keras.saving.register_keras_serializable("expressionist")
+class Ranks(keras.layers.Layer):
+    """Where every gene stands among all of its sample: the share of genes that are expressed less, smoothly.
+
+    Ranks within a sample do not change with its depth of sequencing, its unit, or anything else that moves
+    all genes along one curve. Proper ranks are steps, whose gradient is 0, and Integrated Gradients through
+    them would not be complete. Here a gene counts as less by a logistic curve, as wide as the knots lie
+    apart, and shares are taken at the knots and read off between them on straight lines: that costs n_genes
+    times n_knots instead of n_genes squared.
+
+    Parameters
+    ----------
+    n_knots : int
+        Values, evenly spaced over all that training samples have, at which shares are taken.
+    """
+
+    def __init__(self, n_knots: int = 24, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n_knots = n_knots
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Create the weights; until they are fitted, every pixel holds a gene whose values are 0 to 1."""
+        self.low = self.add_weight(shape=shape[1:], initializer="zeros", trainable=False, name="low")
+        self.span = self.add_weight(shape=shape[1:], initializer="ones", trainable=False, name="span")
+        self.mask = self.add_weight(shape=shape[1:], initializer="ones", trainable=False, name="mask")
+
+    def call(self, images: Any) -> Any:
+        """Return ranks in [0, 1], of the shape of the images; pixels without a gene have 0."""
+        mask, low = ops.ravel(self.mask), ops.min(self.low)
+        reach = ops.max(self.low + self.span) - low
+        step = reach / (self.n_knots - 1)
+        # In steps from the first knot: the knots are 0, 1, 2, ...
+        values = ops.reshape((images * self.span + self.low - low) / step, (-1, mask.shape[0]))
+        knots = ops.arange(self.n_knots, dtype="float32")
+        away = knots - ops.expand_dims(values, -1)
+        less = ops.sum(ops.sigmoid(_STEEPNESS * away) * mask[:, None], axis=1) / ops.sum(mask)
+        inside = ops.clip(values, 0.0, self.n_knots - 1.0)
+        near = ops.relu(1.0 - ops.abs(knots - ops.expand_dims(inside, -1)))
+        ranks = ops.einsum("npk,nk->np", near, less) * mask
+        return ops.reshape(ranks, ops.shape(images))
+
+    def fit(self, low: np.ndarray, span: np.ndarray, painted: np.ndarray) -> None:
+        """Take the line that took each pixel's genes to [0, 1].
+
+        Parameters
+        ----------
+        low, span : numpy.ndarray of shape (height, width, 1)
+            As `expressionist.expression.Scale` has them, painted.
+        painted : numpy.ndarray of shape (height, width)
+            Whether a pixel holds a gene.
+        """
+        mask = painted[..., np.newaxis]
+        # What has no gene lies between those that have one, and so does not widen the knots.
+        self.low.assign(np.where(mask, low, low[mask].min()))
+        self.span.assign(np.where(mask, span, 0.0))
+        self.mask.assign(mask)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        return {**super().get_config(), "n_knots": self.n_knots}
 
 
 def _normal_cdf(standardised: Any) -> Any:

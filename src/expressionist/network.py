@@ -10,8 +10,13 @@ from expressionist.backbones import Backbone
 from expressionist.cohort import LINEAR_UNITS
 from expressionist.cut import listed, rebuild_after
 from expressionist.expression import Scale
-from expressionist.layers import Centre, Log2, Paint, PixelScaling, Rescale, Temperature, Views
+from expressionist.layers import Centre, Log2, Paint, PixelScaling, Ranks, Rescale, Temperature, Views
 from expressionist.layout import Layout
+
+
+# Names of the layers of the head that train.
+CLASSIFIER, RANK_LAYERS = "classifier", ("hidden", "rank_classifier")
+_HIDDEN_DROPOUT = 0.5
 
 
 def choose_magnification(shape: tuple[int, int], magnify: int, smallest_side: int, backbone: Backbone) -> int:
@@ -46,8 +51,10 @@ def attach_head(
     seed: int,
     genes: tuple[int, ...] | None = None,
     gene_dropout: float = 0.0,
+    ranks: tuple[int, ...] | None = None,
+    n_hidden: int = 0,
 ) -> keras.Model:
-    """Put the classifier on a tail.
+    """Put the classifier on a tail, and beside it, where ranks are given, one of its own for them.
 
     Parameters
     ----------
@@ -67,12 +74,18 @@ def attach_head(
         Shape of the painted images, if the classifier is also to see them as they are: a linear path beside
         the deep one (Cheng et al. 2016, arXiv:1606.07792).
     gene_dropout : float
-        Share of genes dropped on that path.
+        Share of genes dropped on that path, and of ranks.
+    ranks : tuple of int, optional
+        Shape of the genes' ranks within their sample, if a second classifier is to see them, through one
+        hidden layer. Each classifier is trained for itself; the network's logits are the mean of both.
+    n_hidden : int
+        Units of that layer.
 
     Returns
     -------
     keras.Model
-        Painted images if `genes` are given, and frozen activations → logits of shape (n_samples, n_types).
+        Painted images if `genes` are given, ranks if these are, and frozen activations → logits of shape
+        (n_samples, n_types), or a list of them where there are two classifiers.
     """
     inputs = [
         keras.Input(tensor.shape[1:], name=f"activation_{place}") for place, tensor in enumerate(tail.inputs)
@@ -87,8 +100,22 @@ def attach_head(
         wide = Centre(each=True, name="centre_genes")(keras.layers.Flatten()(inputs[0]))
         wide = keras.layers.Dropout(gene_dropout, seed=seed)(wide)
         features = keras.layers.Concatenate()([wide, features])
-    logits = keras.layers.Dense(n_types, kernel_initializer="zeros", name="classifier")(features)
-    return keras.Model(inputs, logits, name="tail_and_head")
+    logits = [keras.layers.Dense(n_types, kernel_initializer="zeros", name=CLASSIFIER)(features)]
+    if ranks is not None:
+        given = keras.Input(ranks, name="ranks")
+        inputs = [*inputs[: len(inputs) - len(tail.inputs)], given, *inputs[-len(tail.inputs) :]]
+        logits.append(_classify_ranks(given, n_types, n_hidden, gene_dropout, seed))
+    return keras.Model(inputs, logits if len(logits) > 1 else logits[0], name="tail_and_head")
+
+
+def _classify_ranks(ranks: Any, n_types: int, n_hidden: int, dropout: float, seed: int) -> Any:
+    standardised = Centre(each=True, name="centre_ranks")(keras.layers.Flatten()(ranks))
+    kept = keras.layers.Dropout(dropout, seed=seed)(standardised)
+    initial = keras.initializers.GlorotUniform(seed)
+    first, second = RANK_LAYERS
+    hidden = keras.layers.Dense(n_hidden, "relu", kernel_initializer=initial, name=first)(kept)
+    hidden = keras.layers.Dropout(_HIDDEN_DROPOUT, seed=seed)(hidden)
+    return keras.layers.Dense(n_types, kernel_initializer="zeros", name=second)(hidden)
 
 
 def _call_tail(tail: keras.Model, inputs: Sequence[Any]) -> list[Any]:
@@ -144,8 +171,13 @@ def split_head(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     pools = (keras.layers.Flatten, keras.layers.GlobalAveragePooling2D)
     flat = [place for place, layer in enumerate(model.layers) if isinstance(layer, pools)]
     features = keras.Model(model.inputs, [model.layers[place].output for place in flat])
-    head = rebuild_after(model, flat, [len(model.layers) - 1])
-    return features, keras.Model(head.inputs, listed(head.output)[0])
+    return features, _rebuild_head(model, flat)
+
+
+def _rebuild_head(model: keras.Model, known: Sequence[int]) -> keras.Model:
+    classifiers = [model.layers.index(tensor._keras_history.operation) for tensor in model.outputs]
+    head = rebuild_after(model, known, classifiers)
+    return head if len(classifiers) > 1 else keras.Model(head.inputs, listed(head.output)[0])
 
 
 def pool_once(model: keras.Model) -> tuple[list[int], keras.Model]:
@@ -176,8 +208,7 @@ def pool_once(model: keras.Model) -> tuple[list[int], keras.Model]:
         model.layers.index(pooling.get(place, tensor._keras_history.operation))
         for place, tensor in enumerate(model.inputs)
     ]
-    rest = rebuild_after(model, known, [len(model.layers) - 1])
-    return list(pooling), keras.Model(rest.inputs, listed(rest.output)[0])
+    return list(pooling), _rebuild_head(model, known)
 
 
 def image_front(shape: tuple[int, int], magnify: int, mode: str, views: Views | None = None) -> keras.Model:
@@ -207,7 +238,13 @@ def image_front(shape: tuple[int, int], magnify: int, mode: str, views: Views | 
 
 
 def assemble(
-    layout: Layout, scale: Scale, unit: str, front: keras.Model, prefix: keras.Model, trained: keras.Model
+    layout: Layout,
+    scale: Scale,
+    unit: str,
+    front: keras.Model,
+    prefix: keras.Model,
+    trained: keras.Model,
+    ranks: Ranks | None = None,
 ) -> keras.Model:
     """Stitch all parts into the network that is evaluated, explained and registered.
 
@@ -223,6 +260,8 @@ def assemble(
         Painted images → backbone's input → frozen activations.
     trained : keras.Model
         As `attach_head` gives it.
+    ranks : Ranks, optional
+        What gives the head its ranks, if it takes any.
 
     Returns
     -------
@@ -240,7 +279,7 @@ def assemble(
     trained = keras.Model(trained.inputs, trained.output, name=trained.name)
     expression = keras.Input((n_genes,), name="expression")
     log2 = Log2(name="log2")(expression) if unit in LINEAR_UNITS else expression
-    logits = Temperature(name="temperature")(_classify(paint(rescale(log2)), front, prefix, trained))
+    logits = Temperature(name="temperature")(_classify(paint(rescale(log2)), front, prefix, trained, ranks))
     return keras.Model(expression, keras.layers.Softmax(name="probabilities")(logits), name="expressionist")
 
 
@@ -259,13 +298,17 @@ def logits_of_scaled(network: keras.Model) -> keras.Model:
         gets them, divided by the temperature; all layers are shared.
     """
     scaled = keras.Input(network.input_shape[1:], name="scaled")
-    parts = (network.get_layer(name) for name in ("front", "prefix", "tail_and_head"))
-    logits = _classify(network.get_layer("paint")(scaled), *parts)
+    layers = {layer.name: layer for layer in network.layers}
+    parts = (layers.get(name) for name in ("front", "prefix", "tail_and_head", "ranks"))
+    logits = _classify(layers["paint"](scaled), *parts)
     return keras.Model(scaled, network.get_layer("temperature")(logits))
 
 
-def _classify(painted: Any, front: keras.Model, prefix: keras.Model, trained: keras.Model) -> Any:
-    """Go from painted images to logits; the head takes the images themselves first, if it asked for genes."""
-    activations = listed(prefix(front(painted)))
-    genes = [painted] * (len(trained.inputs) - len(activations))
-    return trained([*genes, *activations])
+def _classify(
+    painted: Any, front: keras.Model, prefix: keras.Model, trained: keras.Model, ranks: Ranks | None
+) -> Any:
+    """Go from painted images to logits; the head takes the images and their ranks first, if it asked for them."""
+    beside = [painted] * any(tensor.name == "genes" for tensor in trained.inputs)
+    beside += [ranks(painted)] if ranks is not None else []
+    logits = listed(trained([*beside, *listed(prefix(front(painted)))]))
+    return keras.layers.Average(name="logits")(logits) if len(logits) > 1 else logits[0]

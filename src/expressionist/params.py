@@ -80,6 +80,7 @@ class NetworkParams:
     dropout: float = field(metadata=_within(0, 0.95))
     genes: bool
     gene_dropout: float = field(metadata=_within(0, 0.95))
+    rank_units: int = field(metadata=_within(0))
     precision: str = field(metadata=_one_of("float16", "float32"))
 
 
@@ -91,6 +92,7 @@ class TrainingParams:
     batch_size: int = field(metadata=_within(1))
     learning_rate: float = field(metadata=_within(1e-8, 10))
     tail_learning_rate: float = field(metadata=_within(0, 10))
+    rank_learning_rate: float = field(metadata=_within(0, 10))
     weight_decay: float = field(metadata=_within(0, 1))
     class_weight: str = field(metadata=_one_of("none", "sqrt", "balanced"))
     seed: int

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from expressionist.cut import listed
 from expressionist.disk import reserve
 from expressionist.errors import ParamsError
 from expressionist.metrics import score
+from expressionist.network import CLASSIFIER, RANK_LAYERS
 from expressionist.params import TrainingParams
 
 Epoch = dict[str, float]
@@ -69,32 +70,45 @@ class Fit:
         return self.history[-1]
 
 
-class TwoRateAdamW(keras.optimizers.Adam):
-    """AdamW (Loshchilov and Hutter 2019) with a lower rate, and no decay, for pretrained kernels.
+@dataclass(frozen=True)
+class Group:
+    """Variables that learn alike.
 
     Parameters
     ----------
-    slow : list of keras.Variable
-        Variables that learn at the lower rate. Decaying them would pull them away from what they were
-        pretrained to.
+    variables : list of keras.Variable
+        Of one model.
     ratio : float
-        Their rate, as a share of the others'.
+        Their rate, as a share of the optimiser's.
     decay : float
-        Decoupled weight decay of the others, as a share of their learning rate.
+        Their decoupled weight decay, as a share of their rate.
+    """
+
+    variables: list[Any]
+    ratio: float
+    decay: float
+
+
+class GroupedAdamW(keras.optimizers.Adam):
+    """AdamW (Loshchilov and Hutter 2019) with a rate and a decay for every group of variables.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        Each variable that trains is in one of them.
     **kwargs : Any
         As for `keras.optimizers.Adam`.
     """
 
-    def __init__(self, slow: list[Any], ratio: float, decay: float, **kwargs: Any) -> None:
+    def __init__(self, groups: Sequence[Group], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.ratio, self.decay = ratio, decay
-        self.slow_paths = {variable.path for variable in slow}
-        self.slow_positions: set[int] = set()
+        self.rules = {each.path: (group.ratio, group.decay) for group in groups for each in group.variables}
+        self.rule_at: list[tuple[float, float]] = []
 
     def build(self, variables: list[Any]) -> None:
-        """Create the moments, and note which are slow: updates get TensorFlow's variables, without paths."""
+        """Create the moments, and note every rule: updates get TensorFlow's variables, without paths."""
         super().build(variables)
-        self.slow_positions = {place for place, each in enumerate(variables) if each.path in self.slow_paths}
+        self.rule_at = [self.rules[each.path] for each in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable, at its rate, by TensorFlow's fused kernel.
@@ -103,10 +117,10 @@ class TwoRateAdamW(keras.optimizers.Adam):
         operations, and with millions of weights behind one small batch that time is a good part of a step.
         """
         place = self._get_variable_index(variable)
-        if place in self.slow_positions:
-            learning_rate = learning_rate * self.ratio
-        else:
-            variable.assign_sub(variable * (learning_rate * self.decay))
+        ratio, decay = self.rule_at[place]
+        learning_rate = learning_rate * ratio
+        if decay:
+            variable.assign_sub(variable * (learning_rate * decay))
         step = tf.cast(self.iterations.value + 1, tf.float32)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
@@ -166,16 +180,25 @@ def weigh_samples(types: np.ndarray, n_types: int, rule: str) -> np.ndarray:
 
 
 def compile_tail(model: keras.Model, params: TrainingParams, n_samples: int) -> None:
-    """Give a tail its loss and optimiser: cosine decay over all epochs, a lower rate below the head."""
+    """Give a tail its loss and optimiser: cosine decay over all epochs, rates for pretrained and new layers."""
     n_steps = params.epochs * -(-n_samples // params.batch_size)
-    (classifier,) = (layer for layer in model._flatten_layers() if layer.name == "classifier")
-    head = {variable.path for variable in classifier.variables}
-    optimizer = TwoRateAdamW(
-        slow=[variable for variable in model.trainable_variables if variable.path not in head],
-        ratio=params.tail_learning_rate / params.learning_rate,
-        learning_rate=keras.optimizers.schedules.CosineDecay(params.learning_rate, n_steps),
-        decay=params.weight_decay,
-    )
+    layer_of = {
+        variable.path: layer.name for layer in model._flatten_layers() for variable in layer.trainable_variables
+    }
+
+    def group(rate: float, decay: float, belongs: Callable[[str], bool]) -> Group:
+        chosen = [each for each in model.trainable_variables if belongs(layer_of[each.path])]
+        return Group(chosen, rate / params.learning_rate, decay)
+
+    rate, decay = params.learning_rate, params.weight_decay
+    groups = [
+        group(rate, decay, lambda name: name == CLASSIFIER),
+        group(params.rank_learning_rate, decay, lambda name: name in RANK_LAYERS),
+        # Decay would pull pretrained kernels away from what they were pretrained to.
+        group(params.tail_learning_rate, 0.0, lambda name: name not in (CLASSIFIER, *RANK_LAYERS)),
+    ]
+    schedule = keras.optimizers.schedules.CosineDecay(rate, n_steps)
+    optimizer = GroupedAdamW(groups, learning_rate=schedule)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, jit_compile=False)
 
@@ -214,7 +237,7 @@ def fit_tail(
     Fit
         History of the epochs. The same seed gives the same fit, whether or not it was interrupted.
     """
-    n_types = model.output_shape[-1]
+    n_types = model.outputs[0].shape[-1]
     compile_tail(model, params, len(training.types))
     weights = weigh_samples(training.types, n_types, params.class_weight)
     batches = _Batches(training, weights, params.batch_size, params.seed)
@@ -258,7 +281,9 @@ def _trace_step(model: keras.Model) -> Callable[..., Any]:
 
     def step(activations: list[Any], types: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = model.loss(types, model(activations, training=True), sample_weight=weights)
+            # Each classifier for itself: where only their mean had to be right, one would lean on the other.
+            logits = listed(model(activations, training=True))
+            loss = sum(model.loss(types, each, sample_weight=weights) for each in logits)
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
@@ -284,7 +309,7 @@ def predict_types(model: keras.Model, rows: Rows) -> np.ndarray:
 
 
 def _soften(outputs: list[np.ndarray]) -> np.ndarray:
-    (logits,) = (part.astype(np.float64) for part in outputs)
+    logits = np.mean(outputs, axis=0, dtype=np.float64)
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     softened: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
     return softened

@@ -7,7 +7,7 @@ from expressionist.attribution import Attribution, IntegratedGradients, shap_val
 from expressionist.backbones import randomise
 from expressionist.cut import divide
 from expressionist.expression import Scale
-from expressionist.layers import Paint
+from expressionist.layers import Paint, Ranks
 from expressionist.layout import Layout
 from expressionist.network import assemble, attach_head, centre_head, image_front, logits_of_scaled
 from expressionist.training import Rows, fit_tail, predict_types
@@ -249,8 +249,8 @@ def test_shap_comes_close_on_a_curved_model(curved):
 # --- on a network that was trained
 
 
-@pytest.fixture(scope="module")
-def trained():
+@pytest.fixture(scope="module", params=[False, True], ids=["one classifier", "and one of ranks"])
+def trained(request):
     """The whole way in small: three types, three planted markers each, fine-tuned, stitched together."""
     cohort = toy.make_cohort(n_per_type=40, n_genes=40, n_types=N_TYPES, n_markers=N_MARKERS)
     # A pixel for every gene: on a shared one, a marker's neighbours get their share of what it says.
@@ -261,16 +261,22 @@ def trained():
     types = np.repeat(np.arange(N_TYPES), 40)
     front = image_front(laid.shape, 2, "tf")
     division = divide(toy.make_backbone((14, 14)), 1, (2, 4))
-    activations = [part.numpy() for part in division.prefix(front(laid.paint(scaled)))]
+    images, ranks = laid.paint(scaled), Ranks(name="ranks") if request.param else None
+    activations = [part.numpy() for part in division.prefix(front(images))]
+    if ranks:
+        ranks.build((None, *laid.shape, 1))
+        ranks.fit(*laid.paint(np.stack([scale.low, scale.span])), laid.crowding > 0)
+        activations = [ranks(images).numpy(), *activations]
     held_out = np.arange(120) % 4 == 0
     training, validation = (
         Rows([part[rows] for part in activations], types[rows]) for rows in (~held_out, held_out)
     )
-    model = attach_head(division.tail, N_TYPES, head="places", dropout=0.0, seed=1)
+    shape = images.shape[1:] if ranks else None
+    model = attach_head(division.tail, N_TYPES, head="places", dropout=0.0, seed=1, ranks=shape, n_hidden=16)
     centre_head(model, training.blocks())
     fit_tail(model, training, validation, toy.training_params(epochs=12, batch_size=32))
     assert (predict_types(model, validation).argmax(axis=1) == validation.types).mean() > 0.9
-    network = assemble(laid, scale, cohort.unit, front, division.prefix, model)
+    network = assemble(laid, scale, cohort.unit, front, division.prefix, model, ranks)
     return network, scaled[held_out], types[held_out], scaled[~held_out].mean(axis=0)
 
 

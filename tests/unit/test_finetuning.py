@@ -8,9 +8,11 @@ import pytest
 import toy
 from expressionist import finetuning, prefix
 from expressionist.backbones import BACKBONES, Backbone, Weights, build_backbone
+from expressionist.expression import Scale
 from expressionist.finetuning import FineTuner
 from expressionist.image_sets import ImageSet, read_image_sets
 from expressionist.layers import Views
+from expressionist.layout import Layout
 from expressionist.metrics import score
 from expressionist.network import image_front
 from expressionist.store import write_array, write_json, write_table
@@ -65,6 +67,8 @@ def make_tuner(
         make_images(n, shape, seed=seed) for seed, n in zip(seeds, n_samples, strict=True)
     )
     weights = Weights("random", "", f"random-{weights_seed}")
+    pixel = np.delete(np.arange(shape[0] * shape[1]), bare)
+    laid = Layout(pixel.astype(str), pixel, shape, "random")
     return FineTuner(
         backbone,
         weights,
@@ -72,7 +76,8 @@ def make_tuner(
         training,
         validation,
         n_types=N_TYPES,
-        painted=np.arange(shape[0] * shape[1]).reshape(shape) != bare,
+        layout=laid,
+        scale=Scale(np.zeros(len(pixel), np.float32), np.ones(len(pixel), np.float32)),
         network=toy.network_params(**network),
         weights_seed=weights_seed,
         cache=tmp_path / "prefix",

@@ -20,7 +20,7 @@ from expressionist.cut import (
 )
 from expressionist.errors import ParamsError
 from expressionist.expression import to_log2
-from expressionist.layers import Centre, Log2, Paint, Rescale, Views
+from expressionist.layers import Centre, Log2, Paint, Ranks, Rescale, Views
 from expressionist.layout import Layout
 from expressionist.network import (
     assemble,
@@ -70,13 +70,24 @@ def run(model, arrays):
     return [array.numpy() for array in (found if isinstance(found, list | tuple) else [found])]
 
 
-def make_parts(depth=2, head="places", strides=(2, 4), *, genes=True, views=None):
+def make_parts(depth=2, head="places", strides=(2, 4), *, genes=True, views=None, ranks=None):
     division = divide(toy.make_backbone((10, 8)), depth, strides)
     front = image_front(SHAPE, 2, "tf", views)
-    shape = (*SHAPE, 1) if genes else None
-    model = attach_head(division.tail, N_TYPES, head=head, dropout=0.5, seed=1, genes=shape, gene_dropout=0.2)
+    shape = (*SHAPE, 1)
+    model = attach_head(
+        division.tail,
+        N_TYPES,
+        head=head,
+        dropout=0.5,
+        seed=1,
+        genes=shape if genes else None,
+        gene_dropout=0.2,
+        ranks=shape if ranks else None,
+        n_hidden=7,
+    )
     images = np.random.default_rng(3).random((6, *SHAPE, 1)).astype(np.float32)
-    centre_head(model, [[images] * genes + run(division.prefix, front(images))])
+    beside = [images] * genes + ([ranks(images).numpy()] if ranks else [])
+    centre_head(model, [beside + run(division.prefix, front(images))])
     teach(model)
     return front, division, model
 
@@ -84,6 +95,13 @@ def make_parts(depth=2, head="places", strides=(2, 4), *, genes=True, views=None
 def make_views(layout):
     """Views fitted on painted noise; the layout has pixels without a gene, and crowded ones."""
     return fit_views(layout.paint(draw_scaled(40, seed=8)), layout.crowding > 0)
+
+
+def make_ranks(layout, scale):
+    ranks = Ranks(name="ranks")
+    ranks.build((None, *layout.shape, 1))
+    ranks.fit(*layout.paint(np.stack([scale.low, scale.span])), layout.crowding > 0)
+    return ranks
 
 
 def fit_views(images, painted):
@@ -102,8 +120,10 @@ def draw_scaled(n_samples, *, seed):
 
 def teach(model):
     """Give the classifier weights, as training would: it starts at zero."""
-    kernel = model.get_layer("classifier").kernel
-    kernel.assign(np.random.default_rng(7).normal(0, kernel.shape[0] ** -0.5, kernel.shape))
+    for layer in model.layers:
+        if layer.name in ("classifier", "rank_classifier"):
+            shape = layer.kernel.shape
+            layer.kernel.assign(np.random.default_rng(7).normal(0, shape[0] ** -0.5, shape))
 
 
 def make_bare_tail(*shapes):
@@ -132,7 +152,8 @@ def test_rescale_is_the_fitted_scale(scale):
     "make",
     [
         Log2,
-        Views,
+        Ranks,
+    Views,
         lambda: Rescale(4),
         lambda: Paint(4, (2, 3)),
         lambda: image_front((2, 3), 2, "caffe").layers[-1],
@@ -554,18 +575,55 @@ def test_genes_are_standardised_one_by_one_but_for_those_that_hardly_vary():
     np.testing.assert_allclose(centred, 2 / centre.spread[np.newaxis], rtol=1e-5)
 
 
+# --- ranks
+
+
+def rank_slowly(ranks, image, layout):
+    """Rank gene by gene: shares of curves at the knots, and straight lines between."""
+    low, span = ranks.low.numpy().ravel(), ranks.span.numpy().ravel()
+    painted = np.flatnonzero(layout.crowding.ravel() > 0)
+    values = (image.ravel() * span + low)[painted].astype(np.float64)
+    least, most = low.min(), (low + span).max()
+    knots = np.linspace(least, most, 24)
+    less = [(1 / (1 + np.exp(-1.702 * (knot - values) / (knots[1] - knots[0])))).mean() for knot in knots]
+    found = np.zeros(image.size)
+    found[painted] = np.interp(values, knots, less)
+    return found.reshape(image.shape)
+
+
+def test_ranks_are_those_of_their_slow_definition(layout, scale):
+    images = layout.paint(draw_scaled(5, seed=4) * 1.2 - 0.1)
+    ranks = make_ranks(layout, scale)
+    found = ranks(images).numpy()
+    for image, ours in zip(images, found, strict=True):
+        np.testing.assert_allclose(ours, rank_slowly(ranks, image, layout), atol=2e-6)
+    assert (layout.crowding == 0).any(), "a pixel without a gene belongs to the test"
+    assert (found[:, layout.crowding == 0] == 0).all()
+
+
+def test_ranks_say_the_order_of_expression_not_of_scaled_values(layout, scale):
+    images = layout.paint(draw_scaled(4, seed=6))
+    ranks, painted = make_ranks(layout, scale), layout.crowding.ravel() > 0
+    log2 = np.asarray(images * ranks.span + ranks.low).reshape(4, -1)[:, painted]
+    found = ranks(images).numpy().reshape(4, -1)[:, painted]
+    for one, other in zip(log2, found, strict=True):
+        assert (np.diff(other[np.argsort(one)]) > -1e-6).all()
+    assert 0 < found.min() < found.max() < 1
+
+
 # --- the whole
 
 
 @pytest.mark.parametrize("unit", ["RSEM", LOG2_UNIT, AS_IS_UNIT])
-@pytest.mark.parametrize("depth", [0, 3])
-def test_the_assembled_network_is_its_parts_one_after_the_other(layout, scale, unit, depth):
-    front, division, model = make_parts(depth)
-    network = assemble(layout, scale, unit, front, division.prefix, model)
+@pytest.mark.parametrize(("depth", "second"), [(0, False), (3, False), (3, True)])
+def test_the_assembled_network_is_its_parts_one_after_the_other(layout, scale, unit, depth, second):
+    ranks = make_ranks(layout, scale) if second else None
+    front, division, model = make_parts(depth, ranks=ranks)
+    network = assemble(layout, scale, unit, front, division.prefix, model, ranks)
     expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
     images = layout.paint(scale.apply(to_log2(expression, unit)))
-    activations = run(division.prefix, run(front, images)[0])
-    logits = run(model, [images, *activations])[0].astype(np.float64)
+    beside = [images, *run(ranks, images)] if second else [images]
+    logits = np.mean(run(model, [*beside, *run(division.prefix, run(front, images)[0])]), axis=0, dtype=float)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     found = network.predict_on_batch(expression)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
@@ -574,15 +632,22 @@ def test_the_assembled_network_is_its_parts_one_after_the_other(layout, scale, u
 
 
 @pytest.mark.parametrize(
-    ("strides", "genes", "channels"),
-    [((4,), False, "copies"), ((4,), True, "copies"), ((2, 4), True, "copies"), ((2, 4), True, "views")],
+    ("strides", "genes", "channels", "second"),
+    [
+        ((4,), False, "copies", False),
+        ((4,), True, "copies", False),
+        ((2, 4), True, "copies", True),
+        ((2, 4), False, "copies", True),
+        ((2, 4), True, "views", False),
+    ],
 )
 def test_a_saved_network_answers_the_same_and_can_be_explained(
-    layout, scale, tmp_path, strides, genes, channels
+    layout, scale, tmp_path, strides, genes, channels, second
 ):
     views = make_views(layout) if channels == "views" else None
-    front, division, model = make_parts(2, strides=strides, genes=genes, views=views)
-    network = assemble(layout, scale, "RSEM", front, division.prefix, model)
+    ranks = make_ranks(layout, scale) if second else None
+    front, division, model = make_parts(2, strides=strides, genes=genes, views=views, ranks=ranks)
+    network = assemble(layout, scale, "RSEM", front, division.prefix, model, ranks)
     expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
     network.get_layer("temperature").temperature.assign(1.7)
     network.save(tmp_path / "model.keras")

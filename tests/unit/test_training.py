@@ -11,8 +11,9 @@ from expressionist import training
 from expressionist.errors import ParamsError
 from expressionist.metrics import score
 from expressionist.training import (
+    Group,
+    GroupedAdamW,
     Rows,
-    TwoRateAdamW,
     compile_tail,
     fit_tail,
     predict_types,
@@ -85,8 +86,12 @@ def test_class_weights_reach_the_loss():
 def take_one_step(ratio, *, weight_decay=0.0, learning_rate=1e-2):
     model = make_model()
     before = {each.path: each.numpy() for each in model.trainable_variables}
-    slow = [each for each in model.trainable_variables if "unfrozen" in each.path]
-    optimizer = TwoRateAdamW(slow, ratio, decay=weight_decay, learning_rate=learning_rate)
+    slow, others = (
+        [each for each in model.trainable_variables if ("unfrozen" in each.path) == unfrozen]
+        for unfrozen in (True, False)
+    )
+    groups = [Group(slow, ratio, 0.0), Group(others, 1.0, weight_decay)]
+    optimizer = GroupedAdamW(groups, learning_rate=learning_rate)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
     rows = make_rows()
     model.train_on_batch(rows.activations[0], rows.types)
@@ -130,12 +135,21 @@ def test_with_one_rate_and_no_decay_it_is_adam():
         np.testing.assert_allclose(now.numpy() - before[path], step, atol=3e-7)
 
 
+def test_the_classifier_of_ranks_has_a_rate_of_its_own():
+    model, params = make_two_classifiers(), toy.training_params(rank_learning_rate=7e-2)
+    compile_tail(model, params, 20)
+    found = model.optimizer.rules[model.get_layer("rank_classifier").kernel.path]
+    assert found == pytest.approx((7e-2 / params.learning_rate, params.weight_decay))
+
+
 def test_compiling_takes_head_and_tail_apart_and_lets_the_rate_fall():
     model, params = make_model(), toy.training_params(epochs=3, batch_size=8)
     compile_tail(model, params, 20)
     optimizer = model.optimizer
-    assert optimizer.slow_paths == {each.path for each in model.get_layer("unfrozen").variables}
-    assert optimizer.ratio == pytest.approx(params.tail_learning_rate / params.learning_rate)
+    ratio = params.tail_learning_rate / params.learning_rate
+    for name, rule in (("unfrozen", (ratio, 0.0)), ("classifier", (1.0, params.weight_decay))):
+        for each in model.get_layer(name).variables:
+            assert optimizer.rules[each.path] == pytest.approx(rule)
     rates = [float(optimizer._learning_rate(step)) for step in (0, 4, 9)]
     np.testing.assert_allclose(
         rates, params.learning_rate * (1 + np.cos(np.pi * np.array([0, 4, 9]) / 9)) / 2, atol=1e-8
@@ -386,3 +400,30 @@ def test_a_loss_that_is_not_finite_is_refused():
     broken = Rows([np.full_like(rows.activations[0], np.nan)], rows.types)
     with pytest.raises(ParamsError, match=r"must stay finite, but got nan in epoch 1"):
         fit_tail(model, broken, rows, params)
+
+
+def make_two_classifiers():
+    model = make_model()
+    ranks = keras.Input((N_FEATURES,))
+    logits = keras.layers.Dense(N_TYPES, kernel_initializer="zeros", name="rank_classifier")(ranks)
+    return keras.Model([ranks, *model.inputs], [logits, model.output])
+
+
+def double(rows):
+    return Rows([rows.activations[0] ** 2, *rows.activations], rows.types)
+
+
+def test_two_classifiers_are_each_trained_for_itself_and_their_mean_logits_predict():
+    params, rows = toy.training_params(epochs=3), make_rows()
+    alone, both = make_model(), make_two_classifiers()
+    fit_tail(alone, rows, rows, params)
+    fitted = fit_tail(both, double(rows), double(rows), params)
+    weights = {layer.name: layer.get_weights() for layer in both._flatten_layers()}
+    for name in ("unfrozen", "classifier"):
+        for one, other in zip(alone.get_layer(name).get_weights(), weights[name], strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+    assert np.abs(weights["rank_classifier"][0]).max() > 1e-3
+    logits = np.mean([np.asarray(each) for each in both(double(rows).activations)], axis=0)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(predict_types(both, double(rows)), expected, atol=1e-6)
+    assert fitted.last["validation_accuracy"] == pytest.approx((expected.argmax(axis=1) == rows.types).mean())

@@ -82,7 +82,7 @@ def run(
             return False
 
         tuned = tuner.fit(best["depth"], dropout, params, checkpoints=cache / "checkpoints", report=show)
-    whole = assemble(laid, scale, about["unit"], tuned.front, tuned.division.prefix, tuned.model)
+    whole = assemble(laid, scale, about["unit"], tuned.front, tuned.division.prefix, tuned.model, tuned.ranks)
     with write_whole(out) as partial:
         partial.mkdir()
         whole.save(partial / "model.keras")

@@ -196,6 +196,8 @@ def _prepare(
 ) -> _Prepared:
     """Open what is trained on, and name the study by all that its trials depend on."""
     about = read_json(layout / "layout.json")
+    # The classifier of ranks is the same at every depth.
+    network = replace(network, rank_units=0)
     tuner, tumour_types = open_tuner(
         backbone,
         weights,
