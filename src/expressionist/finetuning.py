@@ -83,6 +83,8 @@ class FineTuner:
         Folder of the prefix cache.
     cache_gigabytes : float
         Room that it may take.
+    scheduler : str, optional
+        Of the Dask cluster that fills it.
     """
 
     def __init__(
@@ -99,13 +101,14 @@ class FineTuner:
         weights_seed: int,
         cache: Path,
         cache_gigabytes: float = math.inf,
+        scheduler: str | None = None,
     ) -> None:
         row = find_backbone(backbone)
         shape = training.images.shape[1:3]
         self.backbone, self.weights, self.weights_path = backbone, weights, weights_path
         self.training, self.validation, self.n_types = training, validation, n_types
         self.network, self.weights_seed = network, weights_seed
-        self.cache, self.cache_bytes = cache, cache_gigabytes * 1e9
+        self.cache, self.cache_bytes, self.scheduler = cache, cache_gigabytes * 1e9, scheduler
         self.magnify = choose_magnification(shape, network.magnify, network.smallest_side, row)
         # What channels depend on, beside the image that they show: part of all that is kept on disk.
         self.channels, views = [network.channels], None
@@ -233,6 +236,7 @@ class FineTuner:
             identity,
             dtype=self.network.precision,
             most_bytes=self.cache_bytes,
+            scheduler=self.scheduler,
             advance=advance,
         )
         known[division.cut] = found
@@ -282,6 +286,7 @@ def open_tuner(
     images: Path,
     cache: Path,
     cache_gigabytes: float,
+    scheduler: str | None = None,
 ) -> tuple[FineTuner, list[str]]:
     """Open everything that fine-tuning a backbone starts from.
 
@@ -297,6 +302,8 @@ def open_tuner(
         Folder of the prefix cache.
     cache_gigabytes : float
         Room that it may take.
+    scheduler : str, optional
+        Of the Dask cluster that fills it.
 
     Returns
     -------
@@ -326,5 +333,6 @@ def open_tuner(
         weights_seed=weights.seed,
         cache=cache,
         cache_gigabytes=cache_gigabytes,
+        scheduler=scheduler,
     )
     return tuner, tumour_types
