@@ -129,7 +129,7 @@ def run_shards(
         }
         while pending:
             for future in _wait(client, pending, scheduler):
-                _take_result(future, scheduler)
+                _raise_error(future, scheduler)
                 yield pending.pop(future)
 
 
@@ -168,7 +168,8 @@ def _wait(client: Any, pending: dict[Any, Span], scheduler: str) -> set[Any]:  #
     distributed = _import_distributed()
     while True:
         try:
-            done: set[Any] = distributed.wait(pending, _WORKER_PATIENCE, "FIRST_COMPLETED").done
+            with client.as_current():
+                done: set[Any] = distributed.wait(list(pending), _WORKER_PATIENCE, "FIRST_COMPLETED").done
             return done
         except TimeoutError:
             if not client.nthreads():
@@ -181,8 +182,10 @@ def _wait(client: Any, pending: dict[Any, Span], scheduler: str) -> set[Any]:  #
             raise _lost(scheduler) from error
 
 
-def _take_result(future: Any, scheduler: str) -> None:  # noqa: ANN401  comes untyped
+def _raise_error(future: Any, scheduler: str) -> None:  # noqa: ANN401  comes untyped
     """Raise what a worker raised."""
+    if future.status == "finished":
+        return  # its result is nothing, which would be computed once more if it was lost with its worker
     try:
         future.result()
     except _import_distributed().KilledWorker as error:
