@@ -14,10 +14,9 @@ import keras
 import numpy as np
 
 from expressionist import layers  # noqa: F401  registers the layers of a model that a worker loads
-from expressionist.disk import reserve
 from expressionist.files import digest_file, lock_file
 from expressionist.row_record import Span, cut_spans, find_gaps, read_record, write_record
-from expressionist.sharding import Compute, clear_shared, run_shards, share_folder
+from expressionist.sharding import Compute, allocate_rows, clear_shared, run_shards, share_folder
 
 # Rises when the same inputs would give other activations or another file layout.
 _VERSION = 2
@@ -190,8 +189,7 @@ def _prepare(partial: Path, shapes: Sequence[tuple[int, ...]], dtype: str) -> li
     partial.mkdir()
     try:
         for path, shape in zip(_paths(partial, len(shapes)), shapes, strict=True):
-            np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
-            reserve(path, path.stat().st_size)
+            allocate_rows(path, shape, dtype)
     except BaseException:
         shutil.rmtree(partial)
         raise

@@ -8,6 +8,7 @@ and see neither models nor arrays.
 import hashlib
 import importlib
 import logging
+import math
 import os
 import pickle
 import platform
@@ -28,7 +29,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from expressionist.disk import explain_full_disk
+from expressionist.disk import explain_full_disk, reserve
 from expressionist.errors import ClusterError
 from expressionist.row_record import Span
 
@@ -81,6 +82,22 @@ def clear_shared(parent: Path) -> None:
     """Remove what a killed client has shared in a folder."""
     for folder in parent.glob(f"{_FOLDER}*"):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def allocate_rows(path: Path, shape: Sequence[int], dtype: str) -> None:
+    """Write an `.npy` in full size, whose rows are yet to come.
+
+    Raises
+    ------
+    DiskError
+        If the disk has not so much room. The file is removed.
+    """
+    kind = np.dtype(dtype)
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": tuple(shape)}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        n_bytes = stream.tell() + kind.itemsize * math.prod(shape)
+    reserve(path, n_bytes)
 
 
 def run_shards(

@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import anndata
 import h5py
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from expressionist.cohort import Cohort
-from expressionist.disk import explain_full_disk, reserve
+from expressionist.disk import explain_full_disk
 from expressionist.errors import CohortError
 from expressionist.expression import Scale
 from expressionist.layout import Layout
@@ -263,8 +262,9 @@ def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]
     ValueError
         If the blocks do not add up to `shape`.
     """
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     with write_whole(path) as partial, partial.open("wb") as stream:
-        _write_header(stream, shape)
+        np.lib.format.write_array_header_1_0(stream, header)
         n_rows = 0
         for block in blocks:
             if block.shape[1:] != shape[1:]:
@@ -273,25 +273,6 @@ def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]
             n_rows += len(block)
         if n_rows != shape[0]:
             raise ValueError(f"{shape[0]} rows were announced, but got {n_rows}.")
-
-
-def allocate_array(path: Path, shape: tuple[int, ...]) -> None:
-    """Write a float32 `.npy` of full size, whose rows are yet to come; once they have, as by `write_array`.
-
-    Raises
-    ------
-    DiskError
-        If the disk has not so much room. The file is removed.
-    """
-    with path.open("wb") as stream:
-        _write_header(stream, shape)
-        n_bytes = stream.tell() + 4 * math.prod(shape)
-    reserve(path, n_bytes)
-
-
-def _write_header(stream: IO[bytes], shape: tuple[int, ...]) -> None:
-    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(stream, header)
 
 
 def read_array(path: Path) -> np.ndarray:

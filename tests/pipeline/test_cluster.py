@@ -91,8 +91,8 @@ def test_a_refused_painting_leaves_the_old(prepared, tmp_path, workers, monkeypa
         write_json(path, read_json(path) | {"shape": [1, 1]})
         return allocate(*args)
 
-    allocate = stage.allocate_array
-    monkeypatch.setattr(stage, "allocate_array", break_layout)
+    allocate = stage.allocate_rows
+    monkeypatch.setattr(stage, "allocate_rows", break_layout)
     with pytest.raises(CohortError, match="Pixels must lie"):
         stage.run(**prepared, scheduler=workers.scheduler_address, out=out)
     assert read_tree(out) == before

@@ -336,3 +336,19 @@ def test_read_image_sets_never_opens_the_test_images(tmp_path):
     assert sets["train"].digest == "md5 of train"
     assert isinstance(sets["train"].images, np.memmap)
     assert (sets["validation"].images == len("validation")).all()
+
+
+@pytest.mark.usefixtures("toy_backbone", "untrained")
+def test_the_scheduler_reaches_the_prefix_and_names_nothing(tmp_path, monkeypatch):
+    given = {}
+
+    def compute(model, inputs, folder, identity, *, scheduler, **kwargs):
+        given.setdefault(scheduler, []).append(identity)
+        return prefix.compute_prefix(model, inputs, folder, identity, **kwargs)
+
+    monkeypatch.setattr(finetuning, "compute_prefix", compute)
+    for address in (None, "tcp://head:8786"):
+        tuner = make_tuner(tmp_path)
+        tuner.scheduler = address
+        fit(tuner, tmp_path, depth=1)
+    assert given[None] == given["tcp://head:8786"]

@@ -15,9 +15,8 @@ from expressionist.figures.drawing import stamp
 from expressionist.figures.images import draw_differences, draw_preview
 from expressionist.layout import Layout
 from expressionist.row_record import cut_spans
-from expressionist.sharding import Compute, run_shards, share_folder
+from expressionist.sharding import Compute, allocate_rows, run_shards, share_folder
 from expressionist.store import (
-    allocate_array,
     md5,
     read_cohort,
     read_layout,
@@ -97,7 +96,7 @@ def _share(
     work: Callable[[], Compute], path: Path, shape: tuple[int, ...], side: str, scheduler: str
 ) -> None:
     """Have a cluster paint. Painting is quick, so a killed run begins anew, with or without one."""
-    allocate_array(path, shape)
+    allocate_rows(path, shape, "float32")
     shards = list(cut_spans([(0, shape[0])], _N_ROWS))
     with share_folder(path.parent) as shared:
         painted = run_shards(work, [path], shards, scheduler=scheduler, shared=shared)
