@@ -139,12 +139,13 @@ def test_a_worker_of_other_code_is_refused(two_workers, paths, monkeypatch):
 
 def test_code_imported_after_an_edit_is_refused(paths, monkeypatch):
     """Digested before the edit, imported after it: the digest says nothing about what was imported."""
+    code = sharding._read_code()
     monkeypatch.setattr(sharding, "_read_code", lambda: "edited since")
     monkeypatch.delitem(sys.modules, "cluster")
     with share_folder(paths[0].parent) as shared:
         packed = pickle.dumps(sharding._Job(_open_late, tuple(paths), shared))
         with pytest.raises(ClusterError, match="must run the code"):
-            sharding._open_job(sharding._digest_code(), packed)
+            sharding._open_job(code, packed)
 
 
 def _open_late():
