@@ -29,6 +29,7 @@ _ENVIRONMENT = {
     "root": ("DVC_ROOT", Path()),
     "tracking_uri": ("MLFLOW_TRACKING_URI", None),
     "cache_gigabytes": ("EXPRESSIONIST_CACHE_GIGABYTES", 50.0),
+    "scheduler": ("EXPRESSIONIST_SCHEDULER", None),
 }
 
 
@@ -167,6 +168,7 @@ def worker(
     images: Path = Path("data/images"),
     cache: Path = Path("data/cache"),
     cache_gigabytes: Annotated[float, typer.Option(envvar="EXPRESSIONIST_CACHE_GIGABYTES")] = 50.0,
+    scheduler: Annotated[str | None, typer.Option(envvar="EXPRESSIONIST_SCHEDULER")] = None,
 ) -> None:
     """Run trials of a search that `dvc repro` has begun, on this machine or another."""
     with _hush():
@@ -177,6 +179,7 @@ def worker(
             *(params.weights, params.network, params.training, params.search),
             **{"backbone": backbone, "split": split, "layout": layout, "images": images, "cache": cache},
             cache_gigabytes=cache_gigabytes,
+            scheduler=scheduler,
             patience=60 * patience,
         )
         typer.echo(f"{backbone}: no trial is left to begin; {n_trials} were run here.")

@@ -38,6 +38,10 @@ class DiskError(Refusal):
     """A disk has no room for what must be written."""
 
 
+class ClusterError(Refusal):
+    """The machines that are to share the work cannot be reached, or cannot do it."""
+
+
 def name_some(names: Iterable[object]) -> str:
     """Join at most five names for a message, and count the rest.
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,8 @@ class FineTuner:
         Folder of the prefix cache.
     cache_gigabytes : float
         Room that it may take.
+    scheduler : str, optional
+        Of the Dask cluster that fills it.
     """
 
     def __init__(
@@ -110,13 +112,20 @@ class FineTuner:
         weights_seed: int,
         cache: Path,
         cache_gigabytes: float = math.inf,
+        scheduler: str | None = None,
     ) -> None:
         row = find_backbone(backbone)
         shape = training.images.shape[1:3]
         self.backbone, self.weights, self.weights_path = backbone, weights, weights_path
         self.training, self.validation, self.n_types = training, validation, n_types
         self.network, self.weights_seed = network, weights_seed
-        self.cache, self.cache_bytes = cache, cache_gigabytes * 1e9
+        self._keep = partial(
+            compute_prefix,
+            folder=cache,
+            dtype=network.precision,
+            most_bytes=cache_gigabytes * 1e9,
+            scheduler=scheduler,
+        )
         self.magnify = choose_magnification(shape, network.magnify, network.smallest_side, row)
         # What channels depend on, beside the image that they show: part of all that is kept on disk.
         self.channels, views, painted = [network.channels], None, layout.crowding > 0
@@ -129,7 +138,8 @@ class FineTuner:
         if network.rank_units:
             self.ranks = Ranks(name="ranks")
             self.ranks.build((None, *shape, 1))
-            self.ranks.fit(*layout.paint(np.stack([scale.low, scale.span])), painted)
+            low, span = layout.paint(np.stack([scale.low, scale.span]))
+            self.ranks.fit(low, span, painted)
             bounds = b"".join(each.numpy().tobytes() for each in self.ranks.weights)
             self.rank_digest = hashlib.sha256(bounds).hexdigest()
         self.front = image_front(shape, self.magnify, row.mode, views)
@@ -152,9 +162,7 @@ class FineTuner:
 
     @cached_property
     def _frozen(self) -> FrozenActivations:
-        return FrozenActivations(
-            self.front, self._built, self.cache, self.cache_bytes, self.network.precision
-        )
+        return FrozenActivations(self.front, self._built, self._keep)
 
     def last_block_depth(self) -> int:
         """Return the greatest depth that stays inside the last block."""
@@ -273,13 +281,10 @@ class FineTuner:
             return []
         if images.digest not in self._ranks:
             given = keras.Input(images.images.shape[1:])
-            self._ranks[images.digest] = compute_prefix(
+            self._ranks[images.digest] = self._keep(
                 keras.Model(given, [self.ranks(given)]),
                 [images.images],
-                self.cache,
-                {"ranks": self.rank_digest, "images": images.digest, "code": digest_code()},
-                dtype=self.network.precision,
-                most_bytes=self.cache_bytes,
+                identity={"ranks": self.rank_digest, "images": images.digest, "code": digest_code()},
             )
         return self._ranks[images.digest]
 
@@ -327,6 +332,7 @@ def open_tuner(
     images: Path,
     cache: Path,
     cache_gigabytes: float,
+    scheduler: str | None = None,
 ) -> tuple[FineTuner, list[str]]:
     """Open everything that fine-tuning a backbone starts from.
 
@@ -342,6 +348,8 @@ def open_tuner(
         Folder of the prefix cache.
     cache_gigabytes : float
         Room that it may take.
+    scheduler : str, optional
+        Of the Dask cluster that fills it.
 
     Returns
     -------
@@ -373,5 +381,6 @@ def open_tuner(
         weights_seed=weights.seed,
         cache=cache,
         cache_gigabytes=cache_gigabytes,
+        scheduler=scheduler,
     )
     return tuner, tumour_types

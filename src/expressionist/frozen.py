@@ -1,14 +1,12 @@
 """What stays frozen of a backbone: its activations, each computed once from the nearest ones there are."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from expressionist.cut import Cut, rebuild_after
-from expressionist.prefix import compute_prefix
 
 
 class FrozenActivations:
@@ -20,19 +18,15 @@ class FrozenActivations:
         Painted images → the backbone's input.
     backbone : keras.Model
         With its initial weights whenever activations are asked for.
-    folder : pathlib.Path
-        The prefix cache.
-    most_bytes : float
-        Room that it may take.
-    dtype : str
-        What activations are kept as.
+    keep : callable
+        `compute_prefix`, told where to keep what it computes, and how: takes a model, its inputs,
+        ``identity`` and ``advance``.
     """
 
     def __init__(
-        self, front: keras.Model, backbone: keras.Model, folder: Path, most_bytes: float, dtype: str
+        self, front: keras.Model, backbone: keras.Model, keep: Callable[..., list[np.ndarray]]
     ) -> None:
-        self.front, self.backbone = front, backbone
-        self.folder, self.most_bytes, self.dtype = folder, most_bytes, dtype
+        self.front, self.backbone, self.keep = front, backbone, keep
         # By images and layers: whose bytes were checked once are not read again for every trial.
         self._known: dict[str, dict[tuple[int, ...], list[np.ndarray]]] = {}
 
@@ -69,15 +63,7 @@ class FrozenActivations:
         def compute(places: tuple[int, ...], advance: Callable[[int], object]) -> list[np.ndarray]:
             model, inputs = self._continue(known, cut, places, images)
             identity = {**facts, "layers": places, "images": images_digest}
-            return compute_prefix(
-                model,
-                inputs,
-                self.folder,
-                identity,
-                dtype=self.dtype,
-                most_bytes=self.most_bytes,
-                advance=advance,
-            )
+            return self.keep(model, inputs, identity=identity, advance=advance)
 
         if cut.kept in known:
             advance(len(images))

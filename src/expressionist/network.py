@@ -13,7 +13,6 @@ from expressionist.expression import Scale
 from expressionist.layers import Centre, Log2, Paint, PixelScaling, Ranks, Rescale, Temperature, Views
 from expressionist.layout import Layout
 
-
 # Names of the layers of the head that train.
 CLASSIFIER, RANK_LAYERS = "classifier", ("hidden", "rank_classifier")
 _HIDDEN_DROPOUT = 0.5
@@ -307,7 +306,7 @@ def logits_of_scaled(network: keras.Model) -> keras.Model:
 def _classify(
     painted: Any, front: keras.Model, prefix: keras.Model, trained: keras.Model, ranks: Ranks | None
 ) -> Any:
-    """Go from painted images to logits; the head takes the images and their ranks first, if it asked for them."""
+    """Go from painted images to logits; the head takes images and ranks first, if it asked for them."""
     beside = [painted] * any(tensor.name == "genes" for tensor in trained.inputs)
     beside += [ranks(painted)] if ranks is not None else []
     logits = listed(trained([*beside, *listed(prefix(front(painted)))]))

@@ -1,10 +1,11 @@
 """The frozen-prefix cache: activations that no epoch of any trial changes, computed once, memory-mapped."""
 
+import functools
 import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from expressionist.disk import reserve
+from expressionist import layers  # noqa: F401  registers the layers of a model that a worker loads
 from expressionist.files import digest_file, lock_file
+from expressionist.row_record import Span, cut_spans, find_gaps, read_record, write_record
+from expressionist.sharding import Compute, allocate_rows, clear_shared, run_shards, share_folder
 
 # Rises when the same inputs would give other activations or another file layout.
 _VERSION = 2
 _ROWS_PER_RECORD = 512
-_ABOUT = "identity.json"
+# What a kill can cost a worker of a cluster; small enough for the last shards to keep all of them at work.
+_ROWS_PER_SHARD = 256
+_ABOUT, _ROWS = "identity.json", "rows"
 
 
 def digest(facts: Mapping[str, Any]) -> str:
@@ -48,6 +53,7 @@ def compute_prefix(
     dtype: str = "float32",
     most_bytes: float = math.inf,
     batch_size: int = 64,
+    scheduler: str | None = None,
     advance: Callable[[int], object] = lambda _: None,
 ) -> list[np.ndarray]:
     """Return a frozen model's outputs for all samples, from the cache where they are there already.
@@ -72,8 +78,10 @@ def compute_prefix(
         Room that the cache may take; entries used longest ago are deleted first, but never this one.
     batch_size : int
         Samples computed at once.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers compute what is missing; without it, this process does.
     advance : callable
-        Told how many samples are done, batch by batch.
+        Told how many samples are done, batch by batch or shard by shard.
 
     Returns
     -------
@@ -91,10 +99,10 @@ def compute_prefix(
             advance(len(inputs[0]))
         else:
             try:
-                _compute(model, inputs, partial, dtype, batch_size, advance)
+                _compute(model, inputs, partial, dtype, batch_size, scheduler, advance)
             except OverflowError:
                 shutil.rmtree(partial)
-                _compute(model, inputs, partial, "float32", batch_size, lambda _: None)
+                _compute(model, inputs, partial, "float32", batch_size, scheduler, lambda _: None)
             paths = _paths(partial, len(model.outputs))
             checked = {**identity, "sha256": {path.name: digest_file(path) for path in paths}}
             (partial / _ABOUT).write_text(json.dumps(checked, indent=2) + "\n", encoding="utf-8")
@@ -145,61 +153,106 @@ def _compute(
     partial: Path,
     dtype: str,
     batch_size: int,
+    scheduler: str | None,
     advance: Callable[[int], object],
 ) -> None:
-    shapes = [(len(inputs[0]), *output.shape[1:]) for output in model.outputs]
-    start = _prepare(partial, shapes, dtype)
-    advance(start)
-    _fill(model, inputs, partial, start, batch_size, advance)
+    n_samples, paths = len(inputs[0]), _paths(partial, len(model.outputs))
+    done = _prepare(partial, [(n_samples, *output.shape[1:]) for output in model.outputs], dtype)
+    advance(sum(last - first for first, last in done))
+    # What was broken off may have found before that the dtype asked for is too narrow.
+    dtype, gaps = np.load(paths[0], mmap_mode="r").dtype.name, find_gaps(done, n_samples)
+
+    def record(span: Span) -> None:
+        done.append(span)
+        write_record(partial / _ROWS, done)
+
+    if scheduler is None:
+        _fill(_predict(model, inputs, dtype, batch_size), paths, gaps, record, advance)
+        return
+    with share_folder(partial) as shared:
+        model.save(shared / "model.keras")
+        places = [_place(array, shared / f"input_{number}.npy") for number, array in enumerate(inputs)]
+        work = functools.partial(_open_work, shared / "model.keras", places, dtype, batch_size)
+        shards = list(cut_spans(gaps, _ROWS_PER_SHARD))
+        for first, last in run_shards(work, paths, shards, scheduler=scheduler, shared=shared):
+            record((first, last))
+            advance(last - first)
 
 
-def _prepare(partial: Path, shapes: Sequence[tuple[int, ...]], dtype: str) -> int:
-    """Create the files of a new entry, or find how many rows of a broken-off one are done."""
-    rows = partial / "rows"
+def _prepare(partial: Path, shapes: Sequence[tuple[int, ...]], dtype: str) -> list[Span]:
+    """Create the files of a new entry, or find which rows of a broken-off one are done."""
+    rows = partial / _ROWS
     if rows.is_file():
-        return int(rows.read_text(encoding="utf-8"))
+        clear_shared(partial)
+        return read_record(rows)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
         for path, shape in zip(_paths(partial, len(shapes)), shapes, strict=True):
-            np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
-            reserve(path, path.stat().st_size)
+            allocate_rows(path, shape, dtype)
     except BaseException:
         shutil.rmtree(partial)
         raise
-    _record(rows, 0)
-    return 0
+    write_record(rows, [])
+    return []
 
 
-def _record(rows: Path, done: int) -> None:
-    fresh = rows.with_name("rows.new")
-    fresh.write_text(str(done), encoding="utf-8")
-    fresh.replace(rows)
+def _predict(model: keras.Model, inputs: Sequence[np.ndarray], dtype: str, batch_size: int) -> Compute:
+    """Make the function that computes rows of the activations batch by batch."""
+
+    def compute(first: int, last: int) -> Iterator[tuple[int, list[np.ndarray]]]:
+        for start in range(first, last, batch_size):
+            stop = min(start + batch_size, last)
+            parts = [np.asarray(part[start:stop], np.float32) for part in inputs]
+            outputs = model.predict_on_batch(parts if len(parts) > 1 else parts[0])
+            outputs = outputs if isinstance(outputs, list) else [outputs]
+            if any(np.abs(output).max() > np.finfo(dtype).max for output in outputs):
+                raise OverflowError
+            yield start, outputs
+
+    return compute
 
 
 def _fill(
-    model: keras.Model,
-    inputs: Sequence[np.ndarray],
-    partial: Path,
-    start: int,
-    batch_size: int,
+    compute: Compute,
+    paths: Sequence[Path],
+    gaps: Sequence[Span],
+    record: Callable[[Span], None],
     advance: Callable[[int], object],
 ) -> None:
-    arrays = [np.load(path, mmap_mode="r+") for path in _paths(partial, len(model.outputs))]
-    recorded, n_samples = start, len(inputs[0])
-    for first in range(start, n_samples, batch_size):
-        last = min(first + batch_size, n_samples)
-        parts = [np.asarray(part[first:last], np.float32) for part in inputs]
-        outputs = model.predict_on_batch(parts if len(parts) > 1 else parts[0])
-        outputs = outputs if isinstance(outputs, list) else [outputs]
-        for array, output in zip(arrays, outputs, strict=True):
-            if np.abs(output).max() > np.finfo(array.dtype).max:
-                raise OverflowError
-            array[first:last] = output
-        if last - recorded >= _ROWS_PER_RECORD or last == n_samples:
-            # Rows are recorded only once they are on disk, so a kill can lose work but never keep a torn row.
-            for array in arrays:
-                array.flush()
-            _record(partial / "rows", last)
-            recorded = last
-        advance(last - first)
+    arrays = [np.load(path, mmap_mode="r+") for path in paths]
+    for first, last in gaps:
+        recorded = first
+        for start, outputs in compute(first, last):
+            stop = start + len(outputs[0])
+            for array, output in zip(arrays, outputs, strict=True):
+                array[start:stop] = output
+            if stop - recorded >= _ROWS_PER_RECORD or stop == last:
+                # Rows are recorded only once they are on disk, so a kill can lose work but never keep a
+                # torn row.
+                for array in arrays:
+                    array.flush()
+                record((recorded, stop))
+                recorded = stop
+            advance(stop - start)
+
+
+def _place(array: np.ndarray, copy: Path) -> Path:
+    """Say from which `.npy` a worker can map an array; write one where there is none that holds just that."""
+    with suppress(AttributeError, TypeError, OSError, ValueError):
+        path = Path(array.filename)  # type: ignore[attr-defined]  # only a mapped array has one
+        whole = np.load(path, mmap_mode="r")
+        # A part of a map names the same file; as large as all of it, and in its order, it is no part. And the
+        # file of that name may be another one by now: that of images painted anew, say.
+        alike = (whole.shape, whole.dtype) == (array.shape, array.dtype) and array.flags.c_contiguous
+        some = [0, len(array) // 2, len(array) - 1]
+        if alike and np.array_equal(whole[some], array[some]):
+            return path
+    np.save(copy, array)
+    return copy.absolute()
+
+
+def _open_work(path: Path, places: Sequence[Path], dtype: str, batch_size: int) -> Compute:
+    """Open model and inputs: called once in every worker."""
+    model = keras.saving.load_model(path, compile=False)
+    return _predict(model, [np.load(place, mmap_mode="r") for place in places], dtype, batch_size)

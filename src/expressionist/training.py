@@ -180,10 +180,12 @@ def weigh_samples(types: np.ndarray, n_types: int, rule: str) -> np.ndarray:
 
 
 def compile_tail(model: keras.Model, params: TrainingParams, n_samples: int) -> None:
-    """Give a tail its loss and optimiser: cosine decay over all epochs, rates for pretrained and new layers."""
+    """Give a tail its loss and optimiser: cosine decay over all epochs, a rate for each kind of layer."""
     n_steps = params.epochs * -(-n_samples // params.batch_size)
     layer_of = {
-        variable.path: layer.name for layer in model._flatten_layers() for variable in layer.trainable_variables
+        variable.path: layer.name
+        for layer in model._flatten_layers()
+        for variable in layer.trainable_variables
     }
 
     def group(rate: float, decay: float, belongs: Callable[[str], bool]) -> Group:

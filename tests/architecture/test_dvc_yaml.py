@@ -30,7 +30,7 @@ from expressionist.layouts import layout_names
 
 CODE = "src/expressionist"
 # What a stage asks for by these names comes from the environment, and a cache is neither input nor result.
-FROM_ENVIRONMENT = {"root", "tracking_uri", "cache_gigabytes"}
+FROM_ENVIRONMENT = {"root", "tracking_uri", "cache_gigabytes", "scheduler"}
 CACHE = "data/cache"
 # Options of a source stand below its name, so that a value of another source re-runs nothing.
 PARAMS_OF = {"cohort": ["cohort.source", "cohort.folder", "cohort.${cohort.source}"]}

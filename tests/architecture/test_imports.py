@@ -29,6 +29,8 @@ KNOWN_TO = {
     "shap": ["attribution"],
     "mlflow": ["mlruns", "runs", "registry", "served_model"],
     "optuna": ["search", "studies"],
+    "distributed": ["sharding"],
+    "dask": [],
     "dvc": [],
     "typer": ["__main__"],
     "rich": ["stages."],
@@ -142,7 +144,7 @@ def test_nothing_light_loads_tensorflow(tmp_path):
     missing = {f"expressionist.{name}".rstrip(".") for name in QUICK} - set(light)
     assert not missing, f"{sorted(missing)} have come to import keras"
     found = import_elsewhere(light, tmp_path)
-    assert not {"tensorflow", "keras", "mlflow", "optuna", "dvc"} & set(found["tools"])
+    assert not {"tensorflow", "keras", "mlflow", "optuna", "dvc", "distributed"} & set(found["tools"])
 
 
 def test_importing_does_nothing(tmp_path):

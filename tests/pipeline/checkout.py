@@ -68,7 +68,7 @@ def run_stages(folder, *stages):
             name: value if name == "backbone" else folder / value
             for name, value in read_options(stage).items()
         }
-        environment = {"root": folder, "tracking_uri": None, "cache_gigabytes": 1.0}
+        environment = {"root": folder, "tracking_uri": None, "cache_gigabytes": 1.0, "scheduler": None}
         options |= {item.name: environment[item.name] for item in declared if item.name in environment}
         run(*sections, **options)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from expressionist.errors import (
+    ClusterError,
     CohortError,
     ParamsError,
     Refusal,
@@ -12,7 +13,7 @@ from expressionist.errors import (
 )
 
 
-@pytest.mark.parametrize("kind", [ParamsError, CohortError, WeightsError, RegistryError])
+@pytest.mark.parametrize("kind", [ParamsError, CohortError, WeightsError, RegistryError, ClusterError])
 def test_every_refusal_is_caught_as_one(kind):
     with pytest.raises(Refusal, match="^why$"):
         raise kind("why")

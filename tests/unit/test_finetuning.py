@@ -60,6 +60,7 @@ def make_tuner(
     seeds=(0, 1),
     bare=0,
     weights_seed=0,
+    scheduler=None,
     **network,
 ):
     """The pixel `bare` holds no gene."""
@@ -81,6 +82,7 @@ def make_tuner(
         network=toy.network_params(**network),
         weights_seed=weights_seed,
         cache=tmp_path / "prefix",
+        scheduler=scheduler,
     )
 
 
@@ -363,3 +365,36 @@ def test_read_image_sets_never_opens_the_test_images(tmp_path):
     assert sets["train"].digest == "md5 of train"
     assert isinstance(sets["train"].images, np.memmap)
     assert (sets["validation"].images == len("validation")).all()
+
+
+@pytest.mark.usefixtures("toy_backbone")
+def test_ranks_are_computed_once_and_teach_a_classifier_of_their_own(tmp_path, monkeypatch):
+    plain = fit(make_tuner(tmp_path), tmp_path, depth=0)
+    tuner, computed = make_tuner(tmp_path, rank_units=6), []
+    whole = tuner._keep
+
+    def keep(model, inputs, *, identity, **kwargs):
+        computed.append("ranks" in identity)
+        return whole(model, inputs, identity=identity, **kwargs)
+
+    monkeypatch.setattr(tuner, "_keep", keep)
+    tuned = [fit(tuner, tmp_path, depth=0) for _ in range(2)][-1]
+    assert sum(computed) == 2, "once for the training and once for the validation samples"
+    assert plain.ranks is None
+    kernels = [each.model.get_layer("classifier").kernel for each in (plain, tuned)]
+    np.testing.assert_allclose(*kernels, atol=1e-6, err_msg="the first classifier must not know of the second")
+    assert np.abs(tuned.model.get_layer("rank_classifier").kernel).max() > 1e-3
+
+
+@pytest.mark.usefixtures("toy_backbone", "untrained")
+def test_the_scheduler_reaches_the_prefix_and_names_nothing(tmp_path, monkeypatch):
+    given = {}
+
+    def compute(model, inputs, *, identity, scheduler, **kwargs):
+        given.setdefault(scheduler, []).append(identity)
+        return prefix.compute_prefix(model, inputs, identity=identity, **kwargs)
+
+    monkeypatch.setattr(finetuning, "compute_prefix", compute)
+    for address in (None, "tcp://head:8786"):
+        fit(make_tuner(tmp_path, scheduler=address), tmp_path, depth=1)
+    assert given[None] == given["tcp://head:8786"]

@@ -68,6 +68,22 @@ def test_a_stage_takes_its_sections_from_params_and_its_paths_as_options(call, m
     assert seen["split"].seed == 1
 
 
+@pytest.mark.parametrize(("address", "given"), [("tcp://head:8786", "tcp://head:8786"), ("", None)])
+def test_the_scheduler_is_a_matter_of_the_environment(call, monkeypatch, address, given) -> None:
+    from expressionist.stages import images
+
+    seen = {}
+
+    def run(*, cohort: Path, scheduler: str | None, out: Path) -> None:
+        seen.update(scheduler=scheduler)
+
+    monkeypatch.setattr(images, "run", run)
+    for words in ((), ("--scheduler", "tcp://other:1")):
+        monkeypatch.setenv("EXPRESSIONIST_SCHEDULER", address)
+        assert call("images", "--cohort", "here", "--out", "there", *words)[0] == 0
+        assert seen["scheduler"] == (words[1] if words else given)
+
+
 def test_a_refusal_is_one_line_and_exit_code_2(call) -> None:
     code, printed, said = call("split", "--cohort", "here", "--out", "there.tsv")
     assert (code, printed) == (2, "")

@@ -153,7 +153,7 @@ def test_rescale_is_the_fitted_scale(scale):
     [
         Log2,
         Ranks,
-    Views,
+        Views,
         lambda: Rescale(4),
         lambda: Paint(4, (2, 3)),
         lambda: image_front((2, 3), 2, "caffe").layers[-1],

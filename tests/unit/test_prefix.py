@@ -161,7 +161,7 @@ def test_killed_before_its_files_were_complete_it_begins_anew(images, tmp_path, 
         toy.kill_me()
 
     def interrupted():
-        monkeypatch.setattr(prefix, "_record", die)
+        monkeypatch.setattr(prefix, "write_record", die)
         compute(NumpyModel(), images, tmp_path)
 
     assert toy.fork(interrupted) == -9

@@ -104,7 +104,7 @@ def write_inputs(folder: Path) -> dict[str, Path]:
         incoming=folder,
         out=paths["layout"],
     )
-    images.run(**at, layout=paths["layout"], out=paths["images"])
+    images.run(**at, layout=paths["layout"], scheduler=None, out=paths["images"])
     opponents = BaselinesParams(("k_nearest_neighbours",), 1)
     baselines.run(opponents, **at, layout=paths["layout"], out=paths["baselines"])
     store.write_json(paths["search"] / "mobilenet.json", SEARCH)

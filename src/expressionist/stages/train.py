@@ -27,6 +27,7 @@ def run(
     search: Path,
     cache: Path,
     cache_gigabytes: float,
+    scheduler: str | None,
     out: Path,
 ) -> None:
     """Write `model.keras`, which takes expression, and `training.json`, which says how it came about.
@@ -45,6 +46,8 @@ def run(
         Folder of the prefix cache and the checkpoints; may be deleted at any time.
     cache_gigabytes : float
         Room that the prefix cache may take.
+    scheduler : str or None
+        Of the Dask cluster that fills the prefix cache.
     out : pathlib.Path
         Folder to write.
 
@@ -65,6 +68,7 @@ def run(
         images=images,
         cache=cache / "prefix",
         cache_gigabytes=cache_gigabytes,
+        scheduler=scheduler,
     )
     if tuner.weights.digest != found["weights"]["digest"]:
         raise WeightsError(

@@ -39,6 +39,7 @@ def run(
     images: Path,
     cache: Path,
     cache_gigabytes: float,
+    scheduler: str | None,
     out: Path,
     root: Path,
     tracking_uri: str | None,
@@ -57,6 +58,8 @@ def run(
         Folder of the prefix cache, the study and the checkpoints; may be deleted at any time.
     cache_gigabytes : float
         Room that the prefix cache may take.
+    scheduler : str or None
+        Of the Dask cluster that fills the prefix cache.
     out : pathlib.Path
         JSON to write.
     root, tracking_uri : pathlib.Path, str or None
@@ -73,6 +76,7 @@ def run(
         images=images,
         cache=cache,
         cache_gigabytes=cache_gigabytes,
+        scheduler=scheduler,
     )
     tuner, about = found.tuner, found.about
     about_search = {
@@ -127,14 +131,16 @@ def join(
     images: Path,
     cache: Path,
     cache_gigabytes: float,
+    scheduler: str | None = None,
     patience: float,
 ) -> int:
     """Run trials of a search that `run` has begun in another process, here or on another machine.
 
     Parameters
     ----------
-    weights, network, training, search, backbone, split, layout, images, cache, cache_gigabytes
-        As in `run`; all but the cache must be the same there, since a search is named by a digest of them.
+    weights, network, training, search, backbone, split, layout, images, cache, cache_gigabytes, scheduler
+        As in `run`; all but the last three must be the same there, since a search is named by a digest
+        of them.
     patience : float
         Seconds to wait for the search to begin.
 
@@ -164,6 +170,7 @@ def join(
         images=images,
         cache=cache,
         cache_gigabytes=cache_gigabytes,
+        scheduler=scheduler,
     )
     _announce(backbone, found)
     storage = search.storage or _local_storage(cache)
@@ -193,6 +200,7 @@ def _prepare(
     images: Path,
     cache: Path,
     cache_gigabytes: float,
+    scheduler: str | None,
 ) -> _Prepared:
     """Open what is trained on, and name the study by all that its trials depend on."""
     about = read_json(layout / "layout.json")
@@ -207,6 +215,7 @@ def _prepare(
         images=images,
         cache=cache / "prefix",
         cache_gigabytes=cache_gigabytes,
+        scheduler=scheduler,
     )
     depths = search.depths if search.depths is not None else tuple(range(tuner.last_block_depth() + 1))
     space = Space(depths, search.learning_rate, search.dropout)

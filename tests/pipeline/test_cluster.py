@@ -1,0 +1,260 @@
+"""Painting and the frozen prefix on two worker processes: as by one, also where some are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import cluster
+import toy
+from expressionist import prefix
+from expressionist.backbones import build_backbone, find_backbone
+from expressionist.cut import bridge, divide
+from expressionist.errors import CohortError
+from expressionist.network import image_front
+from expressionist.prefix import compute_prefix
+from expressionist.stages import images as stage
+from expressionist.store import read_json, write_array, write_cohort, write_json, write_layout, write_split
+from pipeline.checkout import read_tree
+
+N_SAMPLES, BATCH = 50, 4
+# Of activations: another process, with another number of threads, may round a last bit differently.
+CLOSE = {"rtol": 1e-5, "atol": 1e-6}
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with cluster.start_cluster(2) as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(prefix, "_ROWS_PER_SHARD", 2 * BATCH)
+    monkeypatch.setattr(stage, "_N_ROWS", 16)
+
+
+# --- painting
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Write outputs of `prepare`, `split` and `layout`; the sides are spread over the cohort."""
+    cohort = toy.make_cohort(60, 40)
+    sides = np.array(["train", "train", "validation", "test", "train"])[np.arange(180) % 5]
+    layout, scale = toy.make_layout(30, (6, 5)), toy.make_scale(30)
+    write_cohort(tmp_path / "cohort" / "cohort.h5ad", cohort)
+    write_split(tmp_path / "split.tsv", cohort, pd.Series(sides, index=cohort.samples.index))
+    about = {"unit": cohort.unit, "synthetic": True}
+    write_layout(tmp_path / "layout", layout, scale, cohort.genes.loc[layout.genes], about)
+    return {"cohort": tmp_path / "cohort", "split": tmp_path / "split.tsv", "layout": tmp_path / "layout"}
+
+
+def test_painted_images_are_the_same_bytes(prepared, tmp_path, workers):
+    stage.run(**prepared, scheduler=None, out=tmp_path / "here")
+    stage.run(**prepared, scheduler=workers.scheduler_address, out=tmp_path / "there")
+    here, there = read_tree(tmp_path / "here"), read_tree(tmp_path / "there")
+    assert set(here) == {*(f"{side}.npy" for side in ("train", "validation", "test")), "images.json"} | {
+        "preview.png",
+        "differences.png",
+    }
+    assert there == here
+
+
+def test_painting_outlives_a_worker(prepared, tmp_path, workers, monkeypatch):
+    def kill_one(*args, **kwargs):
+        for number, shard in enumerate(run_shards(*args, **kwargs)):
+            if number == 0:
+                os.kill(cluster.list_workers(workers)[0], signal.SIGKILL)
+            yield shard
+
+    run_shards = stage.run_shards
+    stage.run(**prepared, scheduler=None, out=tmp_path / "here")
+    monkeypatch.setattr(stage, "run_shards", kill_one)
+    stage.run(**prepared, scheduler=workers.scheduler_address, out=tmp_path / "there")
+    assert read_tree(tmp_path / "there") == read_tree(tmp_path / "here")
+
+
+def test_a_refused_painting_leaves_the_old(prepared, tmp_path, workers, monkeypatch):
+    """When the workers open the layout, its image is too small for its pixels."""
+    out = tmp_path / "images"
+    stage.run(**prepared, scheduler=None, out=out)
+    before = read_tree(out)
+
+    def break_layout(*args):
+        path = tmp_path / "layout" / "layout.json"
+        write_json(path, read_json(path) | {"shape": [1, 1]})
+        return allocate(*args)
+
+    allocate = stage.allocate_rows
+    monkeypatch.setattr(stage, "allocate_rows", break_layout)
+    with pytest.raises(CohortError, match="Pixels must lie"):
+        stage.run(**prepared, scheduler=workers.scheduler_address, out=out)
+    assert read_tree(out) == before
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+# --- the frozen prefix
+
+
+@pytest.fixture
+def images(tmp_path):
+    painted = np.random.default_rng(0).random((N_SAMPLES, 8, 8, 1)).astype(np.float32)
+    write_array(tmp_path / "images.npy", iter([painted]), painted.shape)
+    return np.load(tmp_path / "images.npy", mmap_mode="r")
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """Images → activations of an early cut; those → activations of a later one."""
+    backbone = build_backbone("mobilenet", (32, 32), None, seed=0)
+    front = image_front((8, 8), 4, find_backbone("mobilenet").mode)
+    later = divide(backbone, 0, (8, 32)).cut
+    division = divide(backbone, 2, (8, 32))
+    early = keras.Model(front.input, division.prefix(front.output))
+    return early, bridge(backbone, division.cut, later)
+
+
+@pytest.fixture
+def doubling():
+    pixels = keras.Input((8, 8, 1))
+    return keras.Model(pixels, keras.layers.Rescaling(2.0)(pixels))
+
+
+def compute(model, inputs, folder, *, identity=None, **kwargs):
+    return compute_prefix(model, inputs, folder, identity or {"images": "a"}, batch_size=BATCH, **kwargs)
+
+
+def list_entries(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if ".lock" not in path.name)
+
+
+def test_activations_are_those_of_one_process(images, networks, tmp_path, workers):
+    inputs = {"here": [images], "there": [images]}
+    for number, model in enumerate(networks):
+        told, about = [], {"identity": {"cut": number}, "dtype": "float16"}
+        here = compute(model, inputs["here"], tmp_path / "here", **about)
+        about |= {"scheduler": workers.scheduler_address, "advance": told.append}
+        there = compute(model, inputs["there"], tmp_path / "there", **about)
+        assert sum(told) == N_SAMPLES
+        assert len(told) > 2
+        assert len(here) == len(there) == 2
+        for expected, found in zip(here, there, strict=True):
+            assert found.dtype == np.float16
+            np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-3)
+        inputs = {"here": here, "there": there}
+    # Who computed them does not show in their names, nor in what else lies there.
+    assert list_entries(tmp_path / "there") == list_entries(tmp_path / "here")
+
+
+def test_what_lies_in_no_file_of_its_own_is_the_same(images, doubling, tmp_path, workers):
+    for name, given in (("memory", np.array(images)[:9]), ("part", images[3:12]), ("turned", images[::-1])):
+        (found,) = compute(doubling, [given], tmp_path / name, scheduler=workers.scheduler_address)
+        np.testing.assert_array_equal(found, 2 * given)
+
+
+def test_images_painted_anew_under_the_same_name_are_not_taken(images, tmp_path):
+    """The file has been replaced, as `dvc repro` does; the map still shows the old one."""
+    before = np.array(images)
+    write_array(tmp_path / "images.npy", iter([1 - before]), images.shape)
+    assert prefix._place(images, tmp_path / "copy.npy") == tmp_path / "copy.npy"
+    np.testing.assert_array_equal(np.load(tmp_path / "copy.npy"), before)
+    fresh = np.load(tmp_path / "images.npy", mmap_mode="r")
+    assert prefix._place(fresh, tmp_path / "none.npy") == tmp_path / "images.npy"
+
+
+def test_the_prefix_outlives_a_worker(images, networks, tmp_path, workers):
+    def kill_one(n_done):
+        told.append(n_done)
+        if len(told) == 2:  # the first says what was there before
+            os.kill(cluster.list_workers(workers)[-1], signal.SIGKILL)
+
+    told, (early, _) = [], networks
+    there = compute(
+        early, [images], tmp_path / "there", scheduler=workers.scheduler_address, advance=kill_one
+    )
+    assert sum(told) == N_SAMPLES
+    for expected, found in zip(compute(early, [images], tmp_path / "here"), there, strict=True):
+        np.testing.assert_allclose(found, expected, **CLOSE)
+
+
+def test_what_half_precision_cannot_hold_is_kept_whole(images, tmp_path, workers):
+    pixels = keras.Input((8, 8, 1))
+    model = keras.Model(pixels, keras.layers.Rescaling(1e6)(pixels))
+    (found,) = compute(model, [images], tmp_path, dtype="float16", scheduler=workers.scheduler_address)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, images * np.float32(1e6), rtol=1e-6)
+
+
+KILLED = """
+import sys, keras, numpy as np, os
+from pathlib import Path
+from expressionist import prefix
+folder, address = Path(sys.argv[1]), sys.argv[2]
+prefix._ROWS_PER_SHARD = 8
+pixels = keras.Input((8, 8, 1))
+model = keras.Model(pixels, keras.layers.Rescaling(2.0)(pixels))
+told = []
+def die(n_done):
+    told.append(n_done)
+    if len(told) == 3:
+        os.kill(os.getpid(), 9)
+prefix.compute_prefix(
+    model, [np.load(folder / "images.npy", mmap_mode="r")], folder / "cache", {"images": "a"},
+    batch_size=4, scheduler=address, advance=die,
+)
+"""
+
+
+class Counting:
+    """A model that counts its images."""
+
+    def __init__(self, model):
+        self.model, self.outputs, self.n_seen = model, model.outputs, 0
+
+    def predict_on_batch(self, images):
+        self.n_seen += len(images)
+        return self.model.predict_on_batch(images)
+
+
+def test_after_a_kill_of_the_command_one_process_goes_on(images, doubling, tmp_path, workers):
+    """Shards that were done, in whatever order, are not computed again, and nothing is left behind."""
+    words = [sys.executable, "-c", KILLED, str(tmp_path), workers.scheduler_address]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr[-3000:]
+    (partial,) = (tmp_path / "cache").glob(".partial-*")
+    done = prefix.read_record(partial / "rows")
+    n_done = sum(last - first for first, last in done)
+    assert n_done == 16
+    assert list(partial.glob("shared-*"))
+    for first, last in done:
+        rows = np.load(partial / "activation_0.npy")[first:last]
+        np.testing.assert_array_equal(rows, 2 * images[first:last])
+    model, told = Counting(doubling), []
+    (found,) = compute(model, [images], tmp_path / "cache", advance=told.append)
+    np.testing.assert_array_equal(found, 2 * images)
+    assert model.n_seen == N_SAMPLES - n_done
+    assert sum(told) == N_SAMPLES
+    assert not list((tmp_path / "cache").rglob("shared-*"))
+
+
+def test_what_one_process_has_begun_a_cluster_finishes(images, doubling, tmp_path, workers, monkeypatch):
+    def stop(n_done):
+        told.append(n_done)
+        if sum(told) > 16:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(prefix, "_ROWS_PER_RECORD", 2 * BATCH)
+    told = []
+    with pytest.raises(KeyboardInterrupt):
+        compute(doubling, [images], tmp_path, advance=stop)
+    told.clear()
+    (found,) = compute(doubling, [images], tmp_path, scheduler=workers.scheduler_address, advance=told.append)
+    assert told[0] == 16
+    assert sum(told) == N_SAMPLES
+    np.testing.assert_array_equal(found, 2 * images)
