@@ -50,6 +50,8 @@ LEVERS: dict[str, dict[str, dict[str, Any]]] = {
         "pooled, no genes": {"network.head": "pooled", "network.genes": False},
     },
     "precision": {each: {"network.precision": each} for each in ("float16", "float32")},
+    "ranks": {f"{each} units": {"network.rank_units": each} for each in (0, 512, 2048)},
+    "rank rate": {f"{each:g}": {"training.rank_learning_rate": each} for each in (3e-4, 1e-3, 3e-3)},
     "genes": {str(each): {"network.genes": each} for each in (True, False)},
     "dropout": {str(each): {"network.dropout": each} for each in (0.0, 0.5, 0.8, 0.9)},
     "learning rate": {f"{each:g}": {"training.learning_rate": each} for each in (1e-4, 3e-4, 1e-3)},
