@@ -26,8 +26,9 @@ from expressionist.image_sets import ImageSet
 from expressionist.layers import Centre
 from expressionist.layout import Layout
 from expressionist.network import attach_head
+from expressionist.optimiser import compile_tail
 from expressionist.params import NetworkParams, TrainingParams, read_params
-from expressionist.training import Epoch, Fit, compile_tail, weigh_samples
+from expressionist.training import Epoch, Fit, weigh_samples
 
 N_TYPES, SIDE = 33, 102
 

@@ -3,18 +3,17 @@
 import hashlib
 import math
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from expressionist import backbones, convolution, cut, frozen, layers, metrics, network, prefix, training
 from expressionist.backbones import Weights, build_backbone, find_backbone, find_weights
+from expressionist.code_digest import digest_code
 from expressionist.cut import Cut, Division, choose_strides, divide, last_block_depth
 from expressionist.expression import Scale
 from expressionist.frozen import FrozenActivations
@@ -25,6 +24,7 @@ from expressionist.network import (
     attach_head,
     centre_head,
     choose_magnification,
+    fit_ranks,
     image_front,
     pool_once,
 )
@@ -33,9 +33,8 @@ from expressionist.prefix import compute_prefix, digest
 from expressionist.store import read_layout
 from expressionist.training import Epoch, Fit, Rows, fit_tail
 
-# What activations and trainings depend on, beside this module.
+# What the head is like, beside its dropout.
 _HEAD = ("head", "genes", "gene_dropout", "rank_units")
-_CODE = (backbones, convolution, cut, frozen, layers, network, metrics, prefix, training)
 
 
 @dataclass(frozen=True)
@@ -134,17 +133,9 @@ class FineTuner:
             views = Views(name="views")
             views.build((None, *shape, 1))
             views.fit(training.images, painted)
-        self.ranks, self.rank_digest = None, ""
-        if network.rank_units:
-            self.ranks = Ranks(name="ranks")
-            self.ranks.build((None, *shape, 1))
-            low, span = layout.paint(np.stack([scale.low, scale.span]))
-            self.ranks.fit(low, span, painted)
-            bounds = b"".join(each.numpy().tobytes() for each in self.ranks.weights)
-            self.rank_digest = hashlib.sha256(bounds).hexdigest()
+        self.ranks = fit_ranks(layout, scale) if network.rank_units else None
         self.front = image_front(shape, self.magnify, row.mode, views)
         # What no trial changes.
-        self._ranks: dict[str, list[np.ndarray]] = {}
         self._pooled: dict[tuple[str, int], np.ndarray] = {}
         self._centres: dict[tuple[int, ...], list[list[np.ndarray]]] = {}
         # What trials have changed: the weights that such layers had at first.
@@ -225,7 +216,8 @@ class FineTuner:
         facts = {
             **self._facts(division.cut),
             "dropout": dropout,
-            "head": [*(getattr(self.network, name) for name in _HEAD), self.rank_digest],
+            "head": [getattr(self.network, name) for name in _HEAD],
+            "ranks": self.ranks.digest() if self.ranks is not None else None,
             "rows": [self.training.labelled_digest, self.validation.labelled_digest, self.n_types],
         }
         checkpoint = checkpoints / digest({**facts, "depth": depth, "training": asdict(params)})
@@ -271,22 +263,11 @@ class FineTuner:
 
     def _rows(self, cut: Cut, images: ImageSet, advance: Callable[[int], object]) -> Rows:
         """Put together what tail and head take: first the images themselves, for a linear path, and ranks."""
-        genes = [images.images] if self.network.genes else []
+        beside = [images.images] if self.network.genes else []
+        if self.ranks is not None:
+            beside.append(self._frozen.rank(self.ranks, images.images, images.digest))
         activations = self._frozen.take(cut, images.images, images.digest, self._facts(cut), advance)
-        return Rows([*genes, *self._rank(images), *activations], images.types)
-
-    def _rank(self, images: ImageSet) -> list[np.ndarray]:
-        """Rank the genes within every sample, once."""
-        if self.ranks is None:
-            return []
-        if images.digest not in self._ranks:
-            given = keras.Input(images.images.shape[1:])
-            self._ranks[images.digest] = self._keep(
-                keras.Model(given, [self.ranks(given)]),
-                [images.images],
-                identity={"ranks": self.rank_digest, "images": images.digest, "code": digest_code()},
-            )
-        return self._ranks[images.digest]
+        return Rows([*beside, *activations], images.types)
 
     def _facts(self, cut: Cut) -> dict[str, Any]:
         """Name what the frozen activations depend on, but for the rows."""
@@ -302,24 +283,6 @@ class FineTuner:
             "cut": cut.position,
             "code": digest_code(),
         }
-
-
-@cache
-def digest_code() -> str:
-    """Digest the source of what activations and trainings depend on.
-
-    What is kept on disk (activations, checkpoints, trials) carries it, so that nothing outlives a change of
-    the code that made it.
-
-    Returns
-    -------
-    str
-        32 hexadecimal digits.
-    """
-    code = hashlib.md5(usedforsecurity=False)
-    for module in (*_CODE, sys.modules[__name__]):
-        code.update(Path(str(module.__file__)).read_bytes())
-    return code.hexdigest()
 
 
 def open_tuner(

@@ -6,7 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from expressionist.code_digest import digest_code
 from expressionist.cut import Cut, rebuild_after
+from expressionist.layers import Ranks
 
 
 class FrozenActivations:
@@ -28,6 +30,7 @@ class FrozenActivations:
     ) -> None:
         self.front, self.backbone, self.keep = front, backbone, keep
         # By images and layers: whose bytes were checked once are not read again for every trial.
+        self._ranked: dict[tuple[str, str], np.ndarray] = {}
         self._known: dict[str, dict[tuple[int, ...], list[np.ndarray]]] = {}
 
     def take(
@@ -75,6 +78,25 @@ class FrozenActivations:
             found |= zip(later, compute(later, lambda _: None), strict=True)
             known[cut.frozen] = [found[place] for place in cut.frozen]
         return known[cut.frozen]
+
+    def rank(self, ranks: Ranks, images: np.ndarray, images_digest: str) -> np.ndarray:
+        """Return the genes' ranks within every sample, memory-mapped, in the shape of the images.
+
+        Parameters
+        ----------
+        ranks : Ranks
+            The fitted layer.
+        images, images_digest
+            As in `take`.
+        """
+        facts = (ranks.digest(), images_digest)
+        if facts not in self._ranked:
+            given = keras.Input(images.shape[1:])
+            identity = {"ranks": facts, "code": digest_code()}
+            (self._ranked[facts],) = self.keep(
+                keras.Model(given, [ranks(given)]), [images], identity=identity
+            )
+        return self._ranked[facts]
 
     def _continue(
         self,

@@ -1,5 +1,6 @@
 """The layers of ours that a network is made of, registered so that a saved model loads."""
 
+import hashlib
 from typing import Any
 
 import keras
@@ -176,20 +177,26 @@ class Ranks(keras.layers.Layer):
         return ops.reshape(ranks, ops.shape(images))
 
     def fit(self, low: np.ndarray, span: np.ndarray, painted: np.ndarray) -> None:
-        """Take the line that took each pixel's genes to [0, 1].
+        """Take the line that took every pixel's genes to [0, 1].
 
         Parameters
         ----------
         low, span : numpy.ndarray of shape (height, width, 1)
-            As `expressionist.expression.Scale` has them, painted.
+            Bounds of the scale, as painted.
         painted : numpy.ndarray of shape (height, width)
             Whether a pixel holds a gene.
         """
+        if not self.built:
+            self.build((None, *low.shape))
         mask = painted[..., np.newaxis]
-        # What has no gene lies between those that have one, and so does not widen the knots.
+        # What has no gene lies among those that have one, and so does not widen the range of the knots.
         self.low.assign(np.where(mask, low, low[mask].min()))
         self.span.assign(np.where(mask, span, 0.0))
         self.mask.assign(mask)
+
+    def digest(self) -> str:
+        """Digest what was fitted, as 64 hexadecimal digits."""
+        return hashlib.sha256(b"".join(each.numpy().tobytes() for each in self.weights)).hexdigest()
 
     def get_config(self) -> dict[str, Any]:
         """Return what the constructor takes."""

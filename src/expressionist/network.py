@@ -236,6 +236,22 @@ def image_front(shape: tuple[int, int], magnify: int, mode: str, views: Views | 
     return keras.Model(images, PixelScaling(mode)(magnified), name="front")
 
 
+def fit_ranks(layout: Layout, scale: Scale) -> Ranks:
+    """Make the layer that ranks the genes of painted images.
+
+    Parameters
+    ----------
+    layout : Layout
+        How images are painted.
+    scale : Scale
+        Fitted on training rows.
+    """
+    ranks = Ranks(name="ranks")
+    low, span = layout.paint(np.stack([scale.low, scale.span]))
+    ranks.fit(low, span, layout.crowding > 0)
+    return ranks
+
+
 def assemble(
     layout: Layout,
     scale: Scale,

@@ -7,9 +7,9 @@ from expressionist.attribution import Attribution, IntegratedGradients, shap_val
 from expressionist.backbones import randomise
 from expressionist.cut import divide
 from expressionist.expression import Scale
-from expressionist.layers import Paint, Ranks
+from expressionist.layers import Paint
 from expressionist.layout import Layout
-from expressionist.network import assemble, attach_head, centre_head, image_front, logits_of_scaled
+from expressionist.network import assemble, attach_head, centre_head, fit_ranks, image_front, logits_of_scaled
 from expressionist.training import Rows, fit_tail, predict_types
 
 N_GENES, SHAPE, N_TYPES, N_MARKERS = 12, (2, 3), 3, 3
@@ -261,11 +261,9 @@ def trained(request):
     types = np.repeat(np.arange(N_TYPES), 40)
     front = image_front(laid.shape, 2, "tf")
     division = divide(toy.make_backbone((14, 14)), 1, (2, 4))
-    images, ranks = laid.paint(scaled), Ranks(name="ranks") if request.param else None
+    images, ranks = laid.paint(scaled), fit_ranks(laid, scale) if request.param else None
     activations = [part.numpy() for part in division.prefix(front(images))]
     if ranks:
-        ranks.build((None, *laid.shape, 1))
-        ranks.fit(*laid.paint(np.stack([scale.low, scale.span])), laid.crowding > 0)
         activations = [ranks(images).numpy(), *activations]
     held_out = np.arange(120) % 4 == 0
     training, validation = (

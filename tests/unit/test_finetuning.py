@@ -15,8 +15,9 @@ from expressionist.layers import Views
 from expressionist.layout import Layout
 from expressionist.metrics import score
 from expressionist.network import image_front
+from expressionist.optimiser import compile_tail
 from expressionist.store import write_array, write_json, write_table
-from expressionist.training import Fit, compile_tail, weigh_samples
+from expressionist.training import Fit, weigh_samples
 
 N_TYPES, SHAPE = 3, (5, 4)
 MAPS = {2: "early_add", 4: "out"}
@@ -382,7 +383,9 @@ def test_ranks_are_computed_once_and_teach_a_classifier_of_their_own(tmp_path, m
     assert sum(computed) == 2, "once for the training and once for the validation samples"
     assert plain.ranks is None
     kernels = [each.model.get_layer("classifier").kernel for each in (plain, tuned)]
-    np.testing.assert_allclose(*kernels, atol=1e-6, err_msg="the first classifier must not know of the second")
+    np.testing.assert_allclose(
+        *kernels, atol=1e-6, err_msg="the first classifier must not know of the second"
+    )
     assert np.abs(tuned.model.get_layer("rank_classifier").kernel).max() > 1e-3
 
 

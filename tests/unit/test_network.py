@@ -27,6 +27,7 @@ from expressionist.network import (
     attach_head,
     centre_head,
     choose_magnification,
+    fit_ranks,
     image_front,
     logits_of_scaled,
     split_head,
@@ -95,13 +96,6 @@ def make_parts(depth=2, head="places", strides=(2, 4), *, genes=True, views=None
 def make_views(layout):
     """Views fitted on painted noise; the layout has pixels without a gene, and crowded ones."""
     return fit_views(layout.paint(draw_scaled(40, seed=8)), layout.crowding > 0)
-
-
-def make_ranks(layout, scale):
-    ranks = Ranks(name="ranks")
-    ranks.build((None, *layout.shape, 1))
-    ranks.fit(*layout.paint(np.stack([scale.low, scale.span])), layout.crowding > 0)
-    return ranks
 
 
 def fit_views(images, painted):
@@ -593,7 +587,7 @@ def rank_slowly(ranks, image, layout):
 
 def test_ranks_are_those_of_their_slow_definition(layout, scale):
     images = layout.paint(draw_scaled(5, seed=4) * 1.2 - 0.1)
-    ranks = make_ranks(layout, scale)
+    ranks = fit_ranks(layout, scale)
     found = ranks(images).numpy()
     for image, ours in zip(images, found, strict=True):
         np.testing.assert_allclose(ours, rank_slowly(ranks, image, layout), atol=2e-6)
@@ -603,7 +597,7 @@ def test_ranks_are_those_of_their_slow_definition(layout, scale):
 
 def test_ranks_say_the_order_of_expression_not_of_scaled_values(layout, scale):
     images = layout.paint(draw_scaled(4, seed=6))
-    ranks, painted = make_ranks(layout, scale), layout.crowding.ravel() > 0
+    ranks, painted = fit_ranks(layout, scale), layout.crowding.ravel() > 0
     log2 = np.asarray(images * ranks.span + ranks.low).reshape(4, -1)[:, painted]
     found = ranks(images).numpy().reshape(4, -1)[:, painted]
     for one, other in zip(log2, found, strict=True):
@@ -617,7 +611,7 @@ def test_ranks_say_the_order_of_expression_not_of_scaled_values(layout, scale):
 @pytest.mark.parametrize("unit", ["RSEM", LOG2_UNIT, AS_IS_UNIT])
 @pytest.mark.parametrize(("depth", "second"), [(0, False), (3, False), (3, True)])
 def test_the_assembled_network_is_its_parts_one_after_the_other(layout, scale, unit, depth, second):
-    ranks = make_ranks(layout, scale) if second else None
+    ranks = fit_ranks(layout, scale) if second else None
     front, division, model = make_parts(depth, ranks=ranks)
     network = assemble(layout, scale, unit, front, division.prefix, model, ranks)
     expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
@@ -645,7 +639,7 @@ def test_a_saved_network_answers_the_same_and_can_be_explained(
     layout, scale, tmp_path, strides, genes, channels, second
 ):
     views = make_views(layout) if channels == "views" else None
-    ranks = make_ranks(layout, scale) if second else None
+    ranks = fit_ranks(layout, scale) if second else None
     front, division, model = make_parts(2, strides=strides, genes=genes, views=views, ranks=ranks)
     network = assemble(layout, scale, "RSEM", front, division.prefix, model, ranks)
     expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)

@@ -10,11 +10,9 @@ import toy
 from expressionist import training
 from expressionist.errors import ParamsError
 from expressionist.metrics import score
+from expressionist.optimiser import Group, GroupedAdamW, compile_tail
 from expressionist.training import (
-    Group,
-    GroupedAdamW,
     Rows,
-    compile_tail,
     fit_tail,
     predict_types,
     weigh_samples,

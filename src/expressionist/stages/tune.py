@@ -9,8 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from expressionist.code_digest import digest_code
 from expressionist.errors import ParamsError, name_some
-from expressionist.finetuning import FineTuner, digest_code, open_tuner
+from expressionist.finetuning import FineTuner, open_tuner
 from expressionist.mlruns import open_experiment, open_store
 from expressionist.params import NetworkParams, SearchParams, TrainingParams, WeightsParams
 from expressionist.search import (
