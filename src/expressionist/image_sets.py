@@ -1,13 +1,19 @@
-"""Painted samples with their tumour types, as a network trains on them."""
+"""Painted samples with their tumour types: written side by side, and as a network trains on them."""
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from expressionist.store import read_array, read_json, read_split
+from expressionist.cohort import Cohort
+from expressionist.expression import Scale, to_log2
+from expressionist.layout import Layout
+from expressionist.store import md5, read_array, read_json, read_split, write_array, write_json
+
+_N_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,49 @@ class ImageSet:
         """Digest of images and types together: labels can change where the images do not."""
         types = np.ascontiguousarray(self.types, np.int64).tobytes()
         return hashlib.sha256(self.digest.encode() + types).hexdigest()
+
+
+def write_images(
+    folder: Path,
+    cohort: Cohort,
+    rows: pd.DataFrame,
+    layout: Layout,
+    scale: Scale,
+    *,
+    sides: Sequence[str],
+    watch: Callable[[range, str], Iterable[int]] = lambda starts, _: starts,
+) -> None:
+    """Paint the samples of some sides of a split, a block at a time: memory does not grow with their number.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Is there; gets `<side>.npy` of shape (n_samples, height, width, 1) and `images.json`.
+    cohort : Cohort
+        Holds these samples and all genes of the layout, in any order.
+    rows : pandas.DataFrame
+        The split table, indexed by sample.
+    layout, scale : Layout, Scale
+        Fitted on training samples.
+    sides : sequence of str
+        The sides to paint.
+    watch : callable
+        Given the first rows of the blocks and the side, passes them on; where progress is shown.
+    """
+    genes = cohort.genes.index.get_indexer(pd.Index(layout.genes))
+    about = {}
+    for side in sides:
+        samples = cohort.samples.index.get_indexer(rows.index[rows["split"] == side])
+        starts = watch(range(0, len(samples), _N_ROWS), side)
+        blocks = (cohort.expression[samples[start : start + _N_ROWS]][:, genes] for start in starts)
+        path = folder / f"{side}.npy"
+        write_array(path, _paint(blocks, cohort.unit, layout, scale), (len(samples), *layout.shape, 1))
+        about[side] = {"n_samples": len(samples), "md5": md5(path)}
+    write_json(folder / "images.json", {"shape": [*layout.shape, 1], **about})
+
+
+def _paint(blocks: Iterable[np.ndarray], unit: str, layout: Layout, scale: Scale) -> Iterator[np.ndarray]:
+    return (layout.paint(scale.apply(to_log2(block, unit))) for block in blocks)
 
 
 def read_image_sets(images: Path, split: Path) -> tuple[dict[str, ImageSet], list[str]]:

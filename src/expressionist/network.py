@@ -1,6 +1,6 @@
 """The network: expression → picture → backbone → tumour type as one Keras graph."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -12,6 +12,8 @@ from expressionist.cut import listed, rebuild_after
 from expressionist.expression import Scale
 from expressionist.layers import Centre, Log2, Paint, PixelScaling, Rescale, Temperature, Views
 from expressionist.layout import Layout
+
+_N_ROWS = 64
 
 
 def choose_magnification(shape: tuple[int, int], magnify: int, smallest_side: int, backbone: Backbone) -> int:
@@ -220,6 +222,39 @@ def logits_of_scaled(network: keras.Model) -> keras.Model:
     parts = (network.get_layer(name) for name in ("front", "prefix", "tail_and_head"))
     logits = _classify(network.get_layer("paint")(scaled), *parts)
     return keras.Model(scaled, network.get_layer("temperature")(logits))
+
+
+def predict_logits(
+    network: keras.Model,
+    expression: np.ndarray,
+    samples: np.ndarray,
+    *,
+    watch: Callable[[range], Iterable[int]] = iter,
+) -> np.ndarray:
+    """Give an assembled network expression, and return its logits at the temperature that it holds.
+
+    Parameters
+    ----------
+    network : keras.Model
+        As `assemble` gives it: temperature 1.
+    expression : numpy.ndarray of shape (n_samples_given, n_genes)
+        In the unit and with the genes of the network; may be memory-mapped.
+    samples : numpy.ndarray of shape (n_samples,)
+        Positions of the rows to predict.
+    watch : callable
+        Passes on the first positions of the blocks; where progress is shown.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_samples, n_types)
+        float64.
+    """
+    tempered = keras.Model(network.inputs, network.get_layer("temperature").output)
+    logits = [
+        tempered.predict_on_batch(expression[samples[start : start + _N_ROWS]])
+        for start in watch(range(0, len(samples), _N_ROWS))
+    ]
+    return np.concatenate(logits).astype(np.float64)
 
 
 def _classify(painted: Any, front: keras.Model, prefix: keras.Model, trained: keras.Model) -> Any:

@@ -1,6 +1,5 @@
 """Paint every sample."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,21 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from rich.progress import track
 
-from expressionist.cohort import Cohort
-from expressionist.expression import Scale, to_log2
 from expressionist.figures.drawing import stamp
 from expressionist.figures.images import draw_differences, draw_preview
-from expressionist.layout import Layout
-from expressionist.store import (
-    md5,
-    read_cohort,
-    read_layout,
-    read_split,
-    write_array,
-    write_figure,
-    write_json,
-    write_whole,
-)
+from expressionist.image_sets import write_images
+from expressionist.split import SIDES
+from expressionist.store import read_cohort, read_layout, read_split, write_figure, write_whole
 
 _N_ROWS = 256
 _N_PAIRS = 6
@@ -41,31 +30,22 @@ def run(*, cohort: Path, split: Path, layout: Path, out: Path) -> None:
     """
     found, rows = read_cohort(cohort / "cohort.h5ad"), read_split(split)
     laid, scale, _, about = read_layout(layout)
-    genes = found.genes.index.get_indexer(pd.Index(laid.genes))
-    about_images = {}
     with write_whole(out) as partial:
         partial.mkdir()
-        for side in ("train", "validation", "test"):
-            samples = found.samples.index.get_indexer(rows.index[rows["split"] == side])
-            path = partial / f"{side}.npy"
-            shape = (len(samples), *laid.shape, 1)
-            write_array(path, _paint_blocks(found, samples, genes, laid, scale, side), shape)
-            about_images[side] = {"n_samples": len(samples), "md5": md5(path)}
-        write_json(partial / "images.json", {"shape": [*laid.shape, 1], **about_images})
+        write_images(
+            partial,
+            found,
+            rows,
+            laid,
+            scale,
+            sides=SIDES,
+            watch=lambda starts, side: track(starts, description=f"painting {side}"),
+        )
         means = _mean_images(np.load(partial / "train.npy", mmap_mode="r"), rows)
         figure = draw_preview(means, found.tumour_types, laid.crowding)
         write_figure(partial / "preview.png", stamp(figure, synthetic=about["synthetic"]))
         figure = _draw_differences(means, found.tumour_types, laid.crowding)
         write_figure(partial / "differences.png", stamp(figure, synthetic=about["synthetic"]))
-
-
-def _paint_blocks(
-    found: Cohort, samples: np.ndarray, genes: np.ndarray, laid: Layout, scale: Scale, side: str
-) -> Iterator[np.ndarray]:
-    starts = range(0, len(samples), _N_ROWS)
-    for start in track(starts, description=f"painting {side}"):
-        block = found.expression[samples[start : start + _N_ROWS]][:, genes]
-        yield laid.paint(scale.apply(to_log2(block, found.unit)))
 
 
 def _mean_images(images: np.ndarray, rows: pd.DataFrame) -> np.ndarray:

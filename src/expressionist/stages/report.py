@@ -100,7 +100,9 @@ def run(
             sorted(sides["tumour_type"].unique()),
             marks,
         ),
-        comparison=describe_comparison(table, found, opponents, evaluation.level, marks),
+        comparison=describe_comparison(
+            table, found, opponents, evaluation.level, marks, read_table(comparison / "splits.tsv")
+        ),
         search=describe_search(searches, marks),
         errors=_read_errors(evaluations / winner, found, marks),
         probabilities=describe_probabilities(
