@@ -9,6 +9,7 @@ from scipy.stats import t as student
 METRICS = ("accuracy", "f1_macro", "precision_macro", "recall_macro", "balanced_accuracy", "log_loss", "ece")
 # Those whose spread is told.
 SPREAD = ("accuracy", "f1_macro")
+_DIGITS = 8
 
 
 def choose_rivals(scores: pd.DataFrame, opponents: Sequence[str]) -> pd.DataFrame:
@@ -77,9 +78,11 @@ def summarise(scores: pd.DataFrame, opponents: Sequence[str]) -> pd.DataFrame:
         own = own.set_index("repeat")
         facts: dict[str, float] = {"n_splits": len(own)}
         for metric in SPREAD:
-            lead = own[metric] - rivals[metric]
+            # A table keeps nine digits; what is equal but for them must not pass for a lead.
+            lead = (own[metric] - rivals[metric]).round(_DIGITS)
             facts[f"{metric}_mean"], facts[f"{metric}_sd"] = own[metric].mean(), own[metric].std(ddof=1)
-            facts[f"{metric}_lead_mean"], facts[f"{metric}_lead_sd"] = lead.mean(), lead.std(ddof=1)
+            facts[f"{metric}_lead_mean"] = round(float(lead.mean()), _DIGITS) + 0.0  # no minus before a zero
+            facts[f"{metric}_lead_sd"] = lead.std(ddof=1)
             facts[f"{metric}_lead_p_value"] = correct_p_value(lead.to_numpy(), ratio)
         rows[model] = facts
     return pd.DataFrame.from_dict(rows, orient="index").astype({"n_splits": int})

@@ -167,8 +167,8 @@ def _state_spread(spread: Mapping[str, Any]) -> list[str]:
     )
     p_value, points = spread["accuracy"]["p_value"], f"{100 * lead:+.1f}".replace("-", "\u2212")
     return [
-        f"Over {spread['n_splits']} splits it has {ours:.1%} ± {100 * sd:.1f}, the best opponent of each "
-        f"{theirs:.1%} ± {100 * their_sd:.1f}: a lead of {points} ± {100 * lead_sd:.1f} points"
+        f"Over {spread['n_splits']} splits it has {ours:.1%} ± {100 * sd:.1f}, and the best opponent of each "
+        f"split {theirs:.1%} ± {100 * their_sd:.1f}: a lead of {points} ± {100 * lead_sd:.1f} points"
         + ("." if p_value is None else f" (corrected resampled t-test p = {p_value:.2g}).")
     ]
 
