@@ -191,11 +191,12 @@ def test_compare_shows_the_spread(repeated, tiny):
         assert table.loc[name, "f1_macro_mean"] == pytest.approx(both.mean(), abs=1e-8)
         assert table.loc[name, "f1_macro_sd"] == pytest.approx(both.std(ddof=1), abs=1e-8)
     facts = read_json(folder / "data/comparison/comparison.json")
-    assert facts["spread"]["n_splits"] == 2
-    assert "Over 2 splits" in facts["verdict"]
-    assert facts["verdict"].startswith(f"{BACKBONE} (")
-    # Winner and best opponent are still those of the first split.
-    assert facts["winner"] == read_json(tiny / "data/comparison/comparison.json")["winner"]
+    # What is said of the first split is said all the same: `explain` hangs on it.
+    alone = read_json(tiny / "data/comparison/comparison.json")
+    assert facts == alone | {"best_on_test": facts["best_on_test"]}
+    spread = read_json(folder / "data/comparison/spread.json")
+    assert spread["n_splits"] == 2
+    assert spread["said"].startswith(f"Over 2 splits {BACKBONE} has ")
     splits = read_table(folder / "data/comparison/splits.tsv")
     assert splits.groupby("repeat")["model"].nunique().to_dict() == {1: 3, 2: 3}
     assert "f1_macro_sd" in read_json(folder / "data/comparison/metrics.json")[BACKBONE]
@@ -204,6 +205,4 @@ def test_compare_shows_the_spread(repeated, tiny):
 def test_compare_says_nothing_of_spreads_without_repeats(tiny):
     table = read_table(tiny / "data/comparison/comparison.tsv")
     assert not [column for column in table if column.endswith(("_mean", "_sd")) or column == "n_splits"]
-    facts = read_json(tiny / "data/comparison/comparison.json")
-    assert facts["spread"] == {}
-    assert "splits" not in facts["verdict"]
+    assert read_json(tiny / "data/comparison/spread.json") == {}

@@ -246,7 +246,7 @@ def test_spreads_are_shown_where_the_patients_were_dealt_anew(page: str, tmp_pat
     spread = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "All models over 3 splits" in spread
     assert "understate how far scores would move on new cohorts" in spread
-    assert "Over 3 splits it has" in spread
+    assert "Over 3 splits mobilenet has" in spread
     table = store.read_table(paths["comparison"] / "comparison.tsv", index="model")
     for metric, form in (("accuracy", ".3f"), ("f1_macro", ".3f"), ("f1_macro_lead", "+.3f")):
         mean, sd = table.loc["mobilenet", [f"{metric}_mean", f"{metric}_sd"]]

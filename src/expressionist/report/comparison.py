@@ -20,7 +20,7 @@ def declare_verdict(table: pd.DataFrame, facts: Mapping[str, Any]) -> Verdict:
     table : pandas.DataFrame of length n_models
         The comparison, indexed by model.
     facts : mapping
-        Content of comparison.json.
+        Content of comparison.json; ``spread`` is that of spread.json.
 
     Returns
     -------
@@ -41,6 +41,8 @@ def declare_verdict(table: pd.DataFrame, facts: Mapping[str, Any]) -> Verdict:
         f"Network and opponent were chosen on validation samples; {count(facts['n_test'], 'test sample')} "
         "judged them once."
     ]
+    if facts["spread"]:
+        sentences.append(facts["spread"]["said"])
     if best not in (winner, opponent):
         sentences.append(
             f"Of all models, {name(best)} has the highest macro-F1 on the test samples "
@@ -64,7 +66,7 @@ def describe_comparison(
     table : pandas.DataFrame of length n_models
         The comparison, indexed by model.
     facts : mapping
-        Content of comparison.json.
+        Content of comparison.json; ``spread`` is that of spread.json.
     opponents : mapping
         Content of baselines.json: opponent → what was chosen for it on validation samples, and seconds.
     level : float

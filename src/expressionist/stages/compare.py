@@ -51,7 +51,8 @@ def run(
         Outputs of the stages `layout`, `train`, `evaluate`, `baselines` and `repeats`.
     out : pathlib.Path
         Folder to write: `comparison.tsv`, `comparison.json`, `comparison.png`; `splits.tsv`, the scores of
-        every split; `metrics.json` and `confusion.tsv` for `dvc metrics` and `dvc plots`.
+        every split, and `spread.json`, empty where there is one; `metrics.json` and `confusion.tsv` for
+        `dvc metrics` and `dvc plots`.
     """
     about = read_json(layout / "layout.json")
     opponents = list(read_json(baselines / "baselines.json"))
@@ -70,7 +71,7 @@ def run(
     table["only_opponent_right"] = [tests[name].only_b for name in table.index]
     table["p_value"] = [np.nan if name == best_opponent else tests[name].p_value for name in table.index]
     splits = _list_splits(table, read_table(repeats))
-    spread = {}
+    spread: dict[str, Any] = {}
     if splits["repeat"].nunique() > 1:
         table = table.join(summarise(splits, opponents))
         spread = _describe_spread(table, winner, choose_rivals(splits, opponents))
@@ -79,8 +80,7 @@ def run(
         "winner": winner,
         "best_opponent": best_opponent,
         "best_on_test": str(table.index[0]),
-        "verdict": " ".join([state_verdict(table, winner, best_opponent), *_state_spread(spread)]),
-        "spread": spread,
+        "verdict": state_verdict(table, winner, best_opponent),
         "p_value": tests[winner].p_value,
         "n_test": len(correct[winner]),
         "random_weights": sorted(table.index[table["weights"] == "RANDOM"]),
@@ -92,6 +92,8 @@ def run(
         partial.mkdir()
         write_table(partial / "comparison.tsv", table, index=False)
         write_json(partial / "comparison.json", facts)
+        # Apart: repeats must move nothing that hangs on the first split, such as what is explained.
+        write_json(partial / "spread.json", spread)
         write_table(partial / "splits.tsv", splits, index=False)
         moved = [column for column in table if str(column).endswith(("_mean", "_sd"))]
         shown = table[[*METRICS, *moved]].to_dict(orient="index")
@@ -104,7 +106,9 @@ def run(
             random_weights=bool(facts["random_weights"]),
         )
         write_figure(partial / "comparison.png", figure)
-    Console().print(facts["verdict"])
+    for sentence in (facts["verdict"], spread.get("said")):
+        if sentence:
+            Console().print(sentence)
 
 
 def _describe_network(model: Path) -> dict[str, Any]:
@@ -155,22 +159,21 @@ def _describe_spread(table: pd.DataFrame, winner: str, rivals: pd.DataFrame) -> 
             "lead": [ours[f"{metric}_lead_mean"], ours[f"{metric}_lead_sd"]],
             "p_value": None if np.isnan(p_value) else p_value,
         }
-    return facts
+    return facts | {"said": _state_spread(winner, facts)}
 
 
-def _state_spread(spread: Mapping[str, Any]) -> list[str]:
-    """Say in one plain sentence how far that holds on other splits."""
-    if not spread:
-        return []
+def _state_spread(winner: str, spread: Mapping[str, Any]) -> str:
+    """Say in one plain sentence how the chosen network fares on all splits."""
     (ours, sd), (theirs, their_sd), (lead, lead_sd) = (
         spread["accuracy"][key] for key in ("winner", "opponent", "lead")
     )
     p_value, points = spread["accuracy"]["p_value"], f"{100 * lead:+.1f}".replace("-", "\u2212")
-    return [
-        f"Over {spread['n_splits']} splits it has {ours:.1%} ± {100 * sd:.1f}, and the best opponent of each "
-        f"split {theirs:.1%} ± {100 * their_sd:.1f}: a lead of {points} ± {100 * lead_sd:.1f} points"
+    return (
+        f"Over {spread['n_splits']} splits {winner} has {ours:.1%} ± {100 * sd:.1f} accuracy, and the best "
+        f"opponent of each split {theirs:.1%} ± {100 * their_sd:.1f}: a lead of {points} ± "
+        f"{100 * lead_sd:.1f} points"
         + ("." if p_value is None else f" (corrected resampled t-test p = {p_value:.2g}).")
-    ]
+    )
 
 
 def state_verdict(table: pd.DataFrame, winner: str, opponent: str) -> str:

@@ -81,12 +81,12 @@ def run(
     runs |= _publish_opponents(
         experiment, baselines, table, dataset, provenance, synthetic=found["synthetic"]
     )
-    if found["spread"]:
+    if spread := read_json(comparison / "spread.json"):
         for name, run_id in runs.items():
             numbers = _read_numbers(table, name)
-            spread = {key: value for key, value in numbers.items() if _is_spread(key)}
+            moved = {key: value for key, value in numbers.items() if _is_spread(key)}
             # The step is the number of splits: of several values, MLflow shows that of the most.
-            add_metrics(experiment, run_id, spread, found["spread"]["n_splits"])
+            add_metrics(experiment, run_id, moved, spread["n_splits"])
     winner = found["winner"]
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
@@ -110,6 +110,8 @@ def run(
         )
     console = Console(width=_WIDTH)
     _show_comparison(console, table, found)
+    if spread:
+        console.print(spread["said"])
     console.print(f"{registry.name} version {version} is the challenger ({winner}).")
     console.print(f"Report: {report}")
     console.print("MLflow: make ui, then http://127.0.0.1:5000")
