@@ -117,7 +117,7 @@ class Deal:
         self.recipe, self.folder, self.cache_gigabytes = recipe, folder, cache_gigabytes
         if not (folder / "layout").exists():
             self._lay_out(incoming)
-        self.layout, self.scale, _, self.about = read_layout(folder / "layout")
+        self.layout, self.scale, *_ = read_layout(folder / "layout")
         self.genes = self.known.genes.index.get_indexer(pd.Index(self.layout.genes))
 
     @property

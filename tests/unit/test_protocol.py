@@ -25,9 +25,9 @@ RECIPE = Recipe(
     network_params(magnify=0, smallest_side=32, strides=(8, 32), dropout=0.2, gene_dropout=0.2),
     training_params(epochs=2),
     SearchParams(
-        n_trials=2,
+        n_trials=1,
         epochs=1,
-        depths=(0, 1),
+        depths=(0,),
         learning_rate=None,
         dropout=None,
         objective="f1_macro",
@@ -100,7 +100,7 @@ def test_other_test_rows_change_neither_choice_nor_fit(deals, sides, kind):
     ]
     assert scores[0]["log_loss"] != scores[1]["log_loss"]
     if kind == "network":
-        assert [words.split(":")[0] for words in told[:2]] == ["trial at depth 1", "trial at depth 0"]
+        assert [words.split(":")[0] for words in told] == 2 * ["trial at depth 0"]
         assert fitted[0].choice["temperature"] != 1
 
 
