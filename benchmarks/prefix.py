@@ -22,10 +22,10 @@ from expressionist.backbones import Weights
 from expressionist.cut import divide, listed
 from expressionist.expression import Scale
 from expressionist.finetuning import FineTuned, FineTuner
+from expressionist.head import attach_head
 from expressionist.image_sets import ImageSet
 from expressionist.layers import Centre
 from expressionist.layout import Layout
-from expressionist.network import attach_head
 from expressionist.optimiser import compile_tail
 from expressionist.params import NetworkParams, TrainingParams, read_params
 from expressionist.training import Epoch, Fit, weigh_samples

@@ -10,6 +10,7 @@ _MODULES = (
     "cut",
     "finetuning",
     "frozen",
+    "head",
     "layers",
     "metrics",
     "network",

@@ -17,17 +17,11 @@ from expressionist.code_digest import digest_code
 from expressionist.cut import Cut, Division, choose_strides, divide, last_block_depth
 from expressionist.expression import Scale
 from expressionist.frozen import FrozenActivations
+from expressionist.head import attach_head, centre_head, pool_once
 from expressionist.image_sets import ImageSet, read_image_sets
 from expressionist.layers import Centre, Ranks, Views
 from expressionist.layout import Layout
-from expressionist.network import (
-    attach_head,
-    centre_head,
-    choose_magnification,
-    fit_ranks,
-    image_front,
-    pool_once,
-)
+from expressionist.network import choose_magnification, fit_ranks, image_front
 from expressionist.params import NetworkParams, TrainingParams, WeightsParams
 from expressionist.prefix import compute_prefix, digest
 from expressionist.store import read_layout
@@ -136,8 +130,7 @@ class FineTuner:
         self.ranks = fit_ranks(layout, scale) if network.rank_units else None
         self.front = image_front(shape, self.magnify, row.mode, views)
         # What no trial changes.
-        self._pooled: dict[tuple[str, int], np.ndarray] = {}
-        self._centres: dict[tuple[int, ...], list[list[np.ndarray]]] = {}
+        self._centres: dict[tuple[tuple[int, ...], int], list[list[np.ndarray]]] = {}
         # What trials have changed: the weights that such layers had at first.
         self._initial: dict[str, list[np.ndarray]] = {}
 
@@ -172,6 +165,7 @@ class FineTuner:
         params: TrainingParams,
         *,
         checkpoints: Path,
+        ranks: bool = True,
         report: Callable[[Epoch], bool] = lambda _: False,
         advance: Callable[[int], object] = lambda _: None,
     ) -> FineTuned:
@@ -187,6 +181,8 @@ class FineTuner:
             Epochs, rates, batch size, class weights, seed.
         checkpoints : pathlib.Path
             Folder in which a broken-off training of exactly these facts finds where it was.
+        ranks : bool
+            Whether to train the classifier of ranks too, if the network has one.
         report : callable
             Called with every epoch's row; returns True to break off.
         advance : callable
@@ -197,19 +193,20 @@ class FineTuner:
         FineTuned
             The trained parts.
         """
-        division = self._divide(depth)
+        division, ranker = self._divide(depth), self.ranks if ranks else None
         training, validation = (
-            self._rows(division.cut, images, advance) for images in (self.training, self.validation)
+            self._rows(division.cut, ranker, images, advance) for images in (self.training, self.validation)
         )
+        shape = self.training.images.shape[1:]
         model = attach_head(
             division.tail,
             self.n_types,
             head=self.network.head,
             dropout=dropout,
             seed=params.seed,
-            genes=self.training.images.shape[1:] if self.network.genes else None,
+            genes=shape if self.network.genes else None,
             gene_dropout=self.network.gene_dropout,
-            ranks=self.training.images.shape[1:] if self.ranks else None,
+            ranks=shape if ranker else None,
             n_hidden=self.network.rank_units,
         )
         self._centre(model, division.cut, training)
@@ -217,7 +214,7 @@ class FineTuner:
             **self._facts(division.cut),
             "dropout": dropout,
             "head": [getattr(self.network, name) for name in _HEAD],
-            "ranks": self.ranks.digest() if self.ranks is not None else None,
+            "ranks": ranker.digest() if ranker else None,
             "rows": [self.training.labelled_digest, self.validation.labelled_digest, self.n_types],
         }
         checkpoint = checkpoints / digest({**facts, "depth": depth, "training": asdict(params)})
@@ -230,7 +227,7 @@ class FineTuner:
         if checkpoint.is_dir():
             shutil.rmtree(checkpoint)
         n_parameters = sum(np.prod(variable.shape) for variable in division.tail.trainable_variables)
-        return FineTuned(self.front, division, model, self.ranks, fit, int(n_parameters))
+        return FineTuned(self.front, division, model, ranker, fit, int(n_parameters))
 
     def _divide(self, depth: int) -> Division:
         """Divide the backbone as it was at first, and note the weights of what will train."""
@@ -244,28 +241,26 @@ class FineTuner:
     def _centre(self, model: keras.Model, cut: Cut, training: Rows) -> None:
         """Fit the head's centring, or take it from an earlier trial with the same frozen activations."""
         layers = [layer for layer in model.layers if isinstance(layer, Centre)]
-        if cut.frozen not in self._centres:
+        if (known := (cut.frozen, len(layers))) not in self._centres:
             centre_head(model, training.blocks())
-            self._centres[cut.frozen] = [layer.get_weights() for layer in layers]
-        for layer, weights in zip(layers, self._centres[cut.frozen], strict=True):
+            self._centres[known] = [layer.get_weights() for layer in layers]
+        for layer, weights in zip(layers, self._centres[known], strict=True):
             layer.set_weights(weights)
 
     def _pool(self, pooled: list[int], rows: Rows, images: ImageSet, cut: Cut) -> Rows:
-        """Average maps over places, or take them averaged from an earlier trial."""
+        """Put averages in the place of maps that the head averages anyway."""
         parts, n_before = list(rows.activations), len(rows.activations) - len(cut.frozen)
         for place in pooled:
-            name = (images.digest, cut.frozen[place - n_before])
-            if name not in self._pooled:
-                blocks = Rows([parts[place]], rows.types).blocks()
-                self._pooled[name] = np.concatenate([part.mean(axis=(1, 2)) for (part,) in blocks])
-            parts[place] = self._pooled[name]
+            parts[place] = self._frozen.average(cut.frozen[place - n_before], parts[place], images.digest)
         return Rows(parts, rows.types)
 
-    def _rows(self, cut: Cut, images: ImageSet, advance: Callable[[int], object]) -> Rows:
+    def _rows(
+        self, cut: Cut, ranks: Ranks | None, images: ImageSet, advance: Callable[[int], object]
+    ) -> Rows:
         """Put together what tail and head take: first the images themselves, for a linear path, and ranks."""
         beside = [images.images] if self.network.genes else []
-        if self.ranks is not None:
-            beside.append(self._frozen.rank(self.ranks, images.images, images.digest))
+        if ranks is not None:
+            beside.append(self._frozen.rank(ranks, images.images, images.digest))
         activations = self._frozen.take(cut, images.images, images.digest, self._facts(cut), advance)
         return Rows([*beside, *activations], images.types)
 

@@ -10,6 +10,8 @@ from expressionist.code_digest import digest_code
 from expressionist.cut import Cut, rebuild_after
 from expressionist.layers import Ranks
 
+_N_ROWS = 256
+
 
 class FrozenActivations:
     """The frozen activations of one backbone, for any images and cut.
@@ -30,6 +32,7 @@ class FrozenActivations:
     ) -> None:
         self.front, self.backbone, self.keep = front, backbone, keep
         # By images and layers: whose bytes were checked once are not read again for every trial.
+        self._averages: dict[tuple[str, int], np.ndarray] = {}
         self._ranked: dict[tuple[str, str], np.ndarray] = {}
         self._known: dict[str, dict[tuple[int, ...], list[np.ndarray]]] = {}
 
@@ -97,6 +100,24 @@ class FrozenActivations:
                 keras.Model(given, [ranks(given)]), [images], identity=identity
             )
         return self._ranked[facts]
+
+    def average(self, place: int, maps: np.ndarray, images_digest: str) -> np.ndarray:
+        """Average maps over places, once: of shape (n_samples, n_channels), in memory.
+
+        Parameters
+        ----------
+        place : int
+            Position of the layer whose output they are.
+        maps : numpy.ndarray of shape (n_samples, height, width, n_channels)
+            As `take` gives them.
+        images_digest : str
+            As there.
+        """
+        if (known := (images_digest, place)) not in self._averages:
+            starts = range(0, len(maps), _N_ROWS)
+            blocks = (np.asarray(maps[start : start + _N_ROWS], np.float32) for start in starts)
+            self._averages[known] = np.concatenate([block.mean(axis=(1, 2)) for block in blocks])
+        return self._averages[known]
 
     def _continue(
         self,

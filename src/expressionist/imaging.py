@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pandas as pd
 
 from expressionist.errors import ParamsError
 from expressionist.expression import Scale, choose_genes
+from expressionist.gene_sets import read_gene_sets
 from expressionist.layout import Layout, square_shape
 from expressionist.layouts import place_genes
+from expressionist.params import LayoutParams
 
 
 def fit_imaging(
@@ -76,6 +79,27 @@ def fit_imaging(
     scale = Scale.fit(expression)
     pixel = place_genes(method, scale.apply(expression), genes, sides, rng, **options)
     return Layout(genes.index.to_numpy(dtype=str), pixel, sides, method), scale, chosen
+
+
+def read_options(layout: LayoutParams, incoming: Path) -> dict[str, Any]:
+    """Put gene sets in the place of their file's name.
+
+    Parameters
+    ----------
+    layout : LayoutParams
+        Section of params.yaml.
+    incoming : pathlib.Path
+        Folder in which the file of gene sets lies.
+
+    Returns
+    -------
+    dict
+        The method's own options, as `fit_imaging` takes them; without ``crowding``.
+    """
+    options = dict(layout.options)
+    if isinstance(options.get("gene_sets"), str):
+        options["gene_sets"] = read_gene_sets(incoming / options["gene_sets"])
+    return options
 
 
 def _check_count(key: str, value: object) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from expressionist.network import CLASSIFIER, RANK_LAYERS
+from expressionist.head import CLASSIFIER, RANK_LAYERS
 from expressionist.params import TrainingParams
 
 

@@ -34,11 +34,12 @@ class CohortParams:
 
 @dataclass(frozen=True)
 class SplitParams:
-    """Shares of patients held out, and the seed that chooses them."""
+    """Shares of patients held out, the seed that chooses them, and how often all is done anew."""
 
     validation: float = field(metadata=_within(0.01, 0.5))
     test: float = field(metadata=_within(0.01, 0.5))
     seed: int
+    repeats: int = field(default=1, metadata=_within(1))
 
 
 @dataclass(frozen=True)
@@ -240,10 +241,10 @@ def parse(kind: type[T], content: object, where: str) -> T:
     Examples
     --------
     >>> parse(SplitParams, {"validation": 0.1, "test": 0.2, "seed": 3}, "split")
-    SplitParams(validation=0.1, test=0.2, seed=3)
+    SplitParams(validation=0.1, test=0.2, seed=3, repeats=1)
     >>> parse(SplitParams, {"validation": 0.1, "tset": 0.2}, "split")
     Traceback (most recent call last):
-    expressionist.errors.ParamsError: split has no key 'tset'. Its keys are validation, test, seed.
+    expressionist.errors.ParamsError: split has no key 'tset'. Its keys are validation, test, seed, repeats.
     """
     if not isinstance(content, Mapping):
         raise ParamsError(

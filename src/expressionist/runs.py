@@ -78,9 +78,9 @@ class Run:
             ]
         self._log(points)
 
-    def log_metrics(self, metrics: Mapping[str, Any], moment: int) -> None:
+    def log_metrics(self, metrics: Mapping[str, Any], moment: int, step: int = 0) -> None:
         """Log scores that are one number for the whole run; what is not a number is left out."""
-        self._log([(name, value, moment, 0) for name, value in metrics.items()])
+        self._log([(name, value, moment, step) for name, value in metrics.items()])
 
     def _log(self, points: Sequence[tuple[str, Any, int, int]]) -> None:
         entities = import_mlflow().entities
@@ -145,6 +145,25 @@ def begin(experiment: Experiment, key: str, name: str, tags: Mapping[str, str], 
             experiment.id, start_time=started or None, tags={**tags, _KEY: key}, run_name=name
         ).info
     return Run(client, info.run_id, info.start_time, fresh=True, done=False)
+
+
+def add_metrics(experiment: Experiment, run_id: str, metrics: Mapping[str, Any], step: int) -> None:
+    """Log more scores of a run, which may have ended long before.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Where the run belongs.
+    run_id : str
+        The run.
+    metrics : mapping
+        Name → value.
+    step : int
+        MLflow shows the values of the greatest step.
+    """
+    info = experiment.client.get_run(run_id).info
+    run = Run(experiment.client, run_id, info.start_time, fresh=False, done=True)
+    run.log_metrics(metrics, info.end_time or info.start_time, step)
 
 
 def is_number(value: object) -> bool:

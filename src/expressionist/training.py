@@ -2,9 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,29 @@ class _Batches:
             rows = np.sort(order[start : start + self.batch_size])
             activations = [part[rows].astype(np.float32, copy=False) for part in self.rows.activations]
             yield activations, self.rows.types[rows], self.weights[rows]
+
+
+def settle(choice: Mapping[str, Any], params: TrainingParams, dropout: float) -> tuple[TrainingParams, float]:
+    """Put what a trial chose in the place of what params.yaml says.
+
+    Parameters
+    ----------
+    choice : mapping
+        May hold ``learning_rate`` and ``dropout``.
+    params : TrainingParams
+        Section of params.yaml.
+    dropout : float
+        Of `network` in params.yaml.
+
+    Returns
+    -------
+    params : TrainingParams
+        With the chosen rate.
+    dropout : float
+        The chosen one.
+    """
+    rate = choice.get("learning_rate", params.learning_rate)
+    return replace(params, learning_rate=rate), choice.get("dropout", dropout)
 
 
 def weigh_samples(types: np.ndarray, n_types: int, rule: str) -> np.ndarray:

@@ -35,12 +35,13 @@ CACHE = "data/cache"
 # Options of a source stand below its name, so that a value of another source re-runs nothing.
 PARAMS_OF = {"cohort": ["cohort.source", "cohort.folder", "cohort.${cohort.source}"]}
 # Folders that params.yaml names, and the stages that read them: fetch brings what prepare reads, layout
-# reads gene sets, which are no part of a source.
+# reads gene sets, which are no part of a source, and repeats does all that layout, tune and train do.
 FOLDERS = {
     "fetch": ["${cohort.folder}"],
     "layout": ["${cohort.folder}"],
     "tune": ["${weights.folder}"],
     "train": ["${weights.folder}"],
+    "repeats": ["${cohort.folder}", "${weights.folder}"],
 }
 # Packages that choose among their modules by a word of params.yaml. Which source it was does not matter to
 # what follows, which hangs on the cohort's bytes; so a source is not told from the others, but a layout is.
@@ -194,7 +195,7 @@ def test_a_layout_method_is_read_by_those_who_use_it_only():
     users = [
         stage for stage in STAGES if "expressionist.layouts" in close_over(f"expressionist.stages.{stage}")
     ]
-    assert users == ["layout"]
+    assert users == ["layout", "repeats"]
     for stage in WRITTEN:
         files = [dep for dep in read_code_deps(stage) if re.search(r"/layouts/[^_]", dep)]
         assert files == ([CHOSEN_FILE["expressionist.layouts"]] if stage in users else [])

@@ -16,6 +16,7 @@ KNOWN_TO = {
         "convolution",
         "cut",
         "frozen",
+        "head",
         "layers",
         "network",
         "optimiser",

@@ -26,7 +26,7 @@ def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     write_params(folder)
     run_stages(folder, "fetch", "prepare", "split", "layout", "images", "baselines", "tune", "train")
-    run_stages(folder, "evaluate", "compare")
+    run_stages(folder, "evaluate", "repeats", "compare")
     return folder
 
 

@@ -100,9 +100,21 @@ def test_then_it_is_up_to_date_and_a_second_run_does_nothing(checkout):
     } == written
 
 
+def list_running(said):
+    return {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")}
+
+
 def test_another_depth_runs_search_and_training_again_and_nothing_before_them(checkout):
     write_params(checkout, **{"search.depths": [0]})
     said = do(checkout, "dvc", "repro", "--dry", "compare")
-    running = {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")}
+    running = list_running(said)
     assert f"tune@{BACKBONE}" in running
     assert not running & {"fetch", "prepare", "split", "layout", "images", "baselines"}
+
+
+def test_another_number_of_repeats_moves_neither_the_first_split_nor_what_hangs_on_it(checkout):
+    split = (checkout / "data/split.tsv").read_bytes()
+    write_params(checkout, **{"split.repeats": 2})
+    assert list_running(do(checkout, "dvc", "repro", f"evaluate@{BACKBONE}", "baselines")) == {"split"}
+    assert (checkout / "data/split.tsv").read_bytes() == split
+    assert "repeats" in list_running(do(checkout, "dvc", "repro", "--dry", "compare"))

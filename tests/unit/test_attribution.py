@@ -7,9 +7,10 @@ from expressionist.attribution import Attribution, IntegratedGradients, shap_val
 from expressionist.backbones import randomise
 from expressionist.cut import divide
 from expressionist.expression import Scale
+from expressionist.head import attach_head, centre_head
 from expressionist.layers import Paint
 from expressionist.layout import Layout
-from expressionist.network import assemble, attach_head, centre_head, fit_ranks, image_front, logits_of_scaled
+from expressionist.network import assemble, fit_ranks, image_front, logits_of_scaled
 from expressionist.training import Rows, fit_tail, predict_types
 
 N_GENES, SHAPE, N_TYPES, N_MARKERS = 12, (2, 3), 3, 3

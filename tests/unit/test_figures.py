@@ -215,6 +215,24 @@ def test_the_forest_is_sorted_and_its_line_is_the_best_opponent(comparison: pd.D
     assert list(axes.lines[0].get_xdata()) == [0.8, 0.8]
 
 
+def test_the_forest_shows_other_splits_as_dots_and_its_own_once(comparison: pd.DataFrame) -> None:
+    splits = pd.DataFrame(
+        {
+            "repeat": [1, 2, 3, 2],
+            "model": ["vgg19", "vgg19", "vgg19", "linear_svm"],
+            "f1_macro": [0.9, 0.7, 0.95, 0.6],
+        }
+    )
+    axes = figures.draw_forest(comparison, splits=splits).axes[0]
+    (dots,) = (line for line in axes.lines if line.get_label() == "other splits")
+    assert sorted(dots.get_xdata()) == [0.6, 0.7, 0.95]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    rows = [names[round(height + 0.24)] for height in dots.get_ydata()]
+    assert rows == ["vgg19", "vgg19", "linear svm"]
+    alone = figures.draw_forest(comparison, splits=splits[:1]).axes[0]
+    assert "other splits" not in [line.get_label() for line in alone.lines]
+
+
 def test_the_forest_names_the_level_of_its_intervals(comparison: pd.DataFrame) -> None:
     assert "90% interval" in figures.draw_forest(comparison, level=0.9).axes[0].get_xlabel()
 

@@ -20,18 +20,10 @@ from expressionist.cut import (
 )
 from expressionist.errors import ParamsError
 from expressionist.expression import to_log2
+from expressionist.head import attach_head, centre_head, split_head
 from expressionist.layers import Centre, Log2, Paint, Ranks, Rescale, Views
 from expressionist.layout import Layout
-from expressionist.network import (
-    assemble,
-    attach_head,
-    centre_head,
-    choose_magnification,
-    fit_ranks,
-    image_front,
-    logits_of_scaled,
-    split_head,
-)
+from expressionist.network import assemble, choose_magnification, fit_ranks, image_front, logits_of_scaled
 
 N_GENES, N_TYPES, SHAPE = 30, 3, (5, 4)
 DEPTHS = range(7)

@@ -114,6 +114,8 @@ def test_section_that_is_no_mapping(section):
         ("test", float("nan"), "split: test must be between 0.01 and 0.5, but got nan."),
         ("seed", 1.5, "split: seed must be of type int, but got 1.5."),
         ("seed", True, "split: seed must be of type int, but got True."),
+        ("repeats", 0, "split: repeats must be at least 1, but got 0."),
+        ("repeats", 2.0, "split: repeats must be of type int, but got 2.0."),
     ],
 )
 def test_bad_numbers(key, value, message):

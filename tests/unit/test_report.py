@@ -165,6 +165,13 @@ def test_the_best_row_is_marked() -> None:
     assert re.findall(r'<tr class="best"><td>(\w)</td>', page) == ["b"]
 
 
+def test_standard_deviations_stand_with_their_value() -> None:
+    scores = pd.DataFrame({"accuracy_lead": [-0.25], "accuracy_lead_sd": [0.125]})
+    laid_out = lay_out_table(Table(scores, formats={"accuracy_lead": "+.2f"}))
+    assert laid_out.headings == [("Accuracy lead", True)]
+    assert [(cell.text, cell.aside) for cell in laid_out.rows[0][1]] == [("\u22120.25", "± 0.12")]
+
+
 def test_intervals_stand_with_their_value_and_missing_values_as_a_dash() -> None:
     scores = pd.DataFrame(
         {

@@ -19,6 +19,7 @@ from expressionist.mlruns import prepare
 from expressionist.novelty import Novelty
 from expressionist.params import GateParams
 from expressionist.registry import list_versions, predict_with, promote, register_version
+from expressionist.runs import add_metrics
 from expressionist.serving import NOVELTY_FILE, Served, write_served
 from expressionist.tracking import (
     Dataset,
@@ -251,6 +252,20 @@ def test_trainings_and_opponents_stand_side_by_side(experiment: Experiment, tmp_
     again = publish_training(experiment, TRAINING, METRICS, key="m", dataset=DATASET, provenance={})
     assert again == run
     assert publish_training(experiment, TRAINING, METRICS, key="n", dataset=DATASET, provenance={}) != run
+
+
+def test_a_run_that_has_ended_takes_more_scores_and_shows_those_of_the_most_splits(
+    experiment: Experiment,
+) -> None:
+    run = publish_training(experiment, TRAINING, METRICS, key="s", dataset=DATASET, provenance={})
+    before = experiment.client.get_run(run).info
+    for n_splits, mean in ((5, 0.9), (10, 0.8), (5, 0.9)):
+        add_metrics(experiment, run, {"accuracy_mean": mean, "depth": float("nan")}, n_splits)
+    found = experiment.client.get_run(run)
+    assert found.data.metrics["accuracy_mean"] == 0.8
+    assert "depth" not in found.data.metrics
+    assert (found.info.status, found.info.end_time) == (before.status, before.end_time)
+    assert len(experiment.client.get_metric_history(run, "accuracy_mean")) == 2
 
 
 def test_provenance_names_commit_and_changes(tmp_path: Path) -> None:

@@ -116,7 +116,12 @@ def _add_bar(figure: Figure, axes: Axes, drawn: AxesImage, label: str) -> None:
 
 
 def draw_forest(
-    comparison: pd.DataFrame, metric: str = "f1_macro", *, label: str = "", level: float = 0.95
+    comparison: pd.DataFrame,
+    metric: str = "f1_macro",
+    *,
+    label: str = "",
+    level: float = 0.95,
+    splits: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw one score of every model with its interval, networks and opponents told apart by colour.
 
@@ -130,6 +135,9 @@ def draw_forest(
         What to call the metric; its column's name by default.
     level : float
         Share that the intervals cover; named on the axis.
+    splits : pandas.DataFrame, optional
+        Columns ``repeat`` and ``model``, and the metric on every split of the patients. The scores on the
+        first are those of `comparison`; those on the others are drawn as small dots.
 
     Returns
     -------
@@ -151,12 +159,23 @@ def draw_forest(
                 chosen.index, chosen[f"{metric}_low"], chosen[f"{metric}_high"], color=colour, linewidth=2.2
             )
             axes.plot(chosen[metric], chosen.index, marker, color=colour, markersize=6.5, label=f"{kind}s")
+    if splits is not None:
+        _add_dots(axes, rows, splits.loc[splits["repeat"] > 1], metric)
     for place, value in zip(rows.index, rows[metric], strict=True):
         write_beside(axes, place, f"{value:.3f}")
     axes.set_yticks(rows.index, [str(name).replace("_", " ") for name in rows["model"]], parse_math=False)
     axes.set_ylim(-0.7, len(rows) - 0.3)
-    add_key(axes, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+    add_key(axes, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
     return figure
+
+
+def _add_dots(axes: Axes, rows: pd.DataFrame, others: pd.DataFrame, metric: str) -> None:
+    """Draw a dot per model and split, below the model's own score."""
+    places = {model: place for place, model in enumerate(rows["model"])}
+    dots = others.loc[others["model"].isin(list(places))]
+    if len(dots):
+        heights = [places[model] - 0.24 for model in dots["model"]]
+        axes.plot(dots[metric], heights, ".", color=INK, alpha=0.55, markersize=4.5, label="other splits")
 
 
 def draw_recalls(per_type: pd.DataFrame) -> Figure:

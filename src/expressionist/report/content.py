@@ -28,7 +28,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """A table to show; a column with neighbours named `_low` and `_high` is shown with its interval.
+    """A table to show; a column with neighbours `_low` and `_high`, or `_sd`, is shown together with them.
 
     Parameters
     ----------

@@ -81,7 +81,8 @@ def lay_out_table(table: Table) -> LaidOutTable:
     Returns
     -------
     LaidOutTable
-        Headings and cells; missing values show as a dash, and intervals stand in the cell of their value.
+        Headings and cells; missing values show as a dash; intervals and standard deviations stand in the
+        cell of their value.
 
     Examples
     --------
@@ -93,6 +94,7 @@ def lay_out_table(table: Table) -> LaidOutTable:
     columns = [str(column) for column in frame.columns]
     frame = frame.set_axis(columns, axis=1)
     bounded = {column for column in columns if {f"{column}_low", f"{column}_high"} <= set(columns)}
+    bounded |= {column for column in columns if f"{column}_sd" in columns}
     shown = [column for column in columns if _strip_bound(column) not in bounded]
     headings = [
         (table.headings.get(column, _HEADINGS.get(column, spell(column))), _is_quantity(frame[column]))
@@ -109,7 +111,7 @@ def lay_out_table(table: Table) -> LaidOutTable:
 
 
 def _strip_bound(column: str) -> str:
-    for bound in ("_low", "_high"):
+    for bound in ("_low", "_high", "_sd"):
         if column.endswith(bound):
             return column.removesuffix(bound)
     return ""
@@ -137,6 +139,9 @@ def _lay_out_cell(column: str, record: Mapping[Hashable, Any], spec: str | None,
     key = repr(float(value)) if isinstance(value, Real) and not math.isnan(value) else ""
     if not bounded or _is_missing(value):
         return Cell(text, key)
+    if f"{column}_sd" in record:
+        # A sign in front is for the value.
+        return Cell(text, key, f"± {format_value(record[f'{column}_sd'], column, spec and spec.lstrip('+'))}")
     low, high = (format_value(record[f"{column}_{side}"], column, spec) for side in ("low", "high"))
     return Cell(text, key, f"{low}–{high}")
 

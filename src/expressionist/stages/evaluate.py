@@ -9,13 +9,13 @@ import pandas as pd
 from rich.progress import track
 from scipy.special import softmax
 
-from expressionist import layers as _layers  # noqa: F401  registers the layers that the model file names
 from expressionist.calibration import bin_reliability, choose_threshold, fit_temperature, trace_coverage
 from expressionist.cohort import AS_IS_UNIT, Cohort
 from expressionist.expression import to_log2
 from expressionist.figures.drawing import stamp
 from expressionist.figures.scores import draw_confusion
 from expressionist.metrics import bootstrap, confusion, per_type, score
+from expressionist.network import predict_logits
 from expressionist.novelty import Novelty
 from expressionist.params import EvaluationParams
 from expressionist.store import (
@@ -32,7 +32,6 @@ from expressionist.store import (
     write_whole,
 )
 
-_N_ROWS = 64
 _N_BINS = 15
 # A handful of normal samples says more about their patients than about normal tissue.
 _FEWEST_NORMALS = 10
@@ -66,7 +65,12 @@ def run(
     sides = rows["split"].to_numpy()
     held_out, validation = sides != "train", sides[sides != "train"] == "validation"
     whole = keras.saving.load_model(model / "model.keras", compile=False)
-    logits = _predict_logits(whole, found.expression, np.flatnonzero(held_out), about["backbone"])
+    logits = predict_logits(
+        whole,
+        found.expression,
+        np.flatnonzero(held_out),
+        watch=lambda starts: track(starts, description=f"{about['backbone']}: predicting"),
+    )
     temperature = fit_temperature(logits[validation], truth[held_out][validation])
     whole.get_layer("temperature").temperature.assign(temperature)
     probabilities = softmax(logits / temperature, axis=1)
@@ -85,17 +89,6 @@ def run(
         write_json(partial / "metrics.json", scores)
         test = ~validation
         _write_errors(partial, probabilities[test], truth[held_out][test], about)
-
-
-def _predict_logits(whole: keras.Model, expression: np.ndarray, places: np.ndarray, name: str) -> np.ndarray:
-    tempered = keras.Model(whole.inputs, whole.get_layer("temperature").output)
-    starts = range(0, len(places), _N_ROWS)
-    logits = [
-        tempered.predict_on_batch(expression[places[start : start + _N_ROWS]])
-        for start in track(starts, description=f"{name}: predicting")
-    ]
-    # The file that training wrote has temperature 1.
-    return np.concatenate(logits).astype(np.float64)
 
 
 def _score(

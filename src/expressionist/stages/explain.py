@@ -56,11 +56,12 @@ def run(
     attribution : AttributionParams
         How many samples, and how exactly.
     cohort, split, layout, models, evaluations, comparison : pathlib.Path
-        Outputs of the stages `prepare`, `split`, `layout`, `train`, `evaluate` and `compare`.
+        Outputs of the stages `prepare`, `split`, `layout`, `train`, `evaluate` and `compare`; of the last
+        `comparison.json` alone.
     out : pathlib.Path
         Folder to write.
     """
-    winner = read_json(comparison / "comparison.json")["winner"]
+    winner = read_json(comparison)["winner"]
     found, rows = read_cohort(cohort / "cohort.h5ad"), read_split(split)
     laid, scale, genes, _ = read_layout(layout)
     found = found.take(

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from expressionist.expression import to_log2
 from expressionist.gene_clusters import cluster_genes
-from expressionist.gene_sets import assign_sets, read_gene_sets
-from expressionist.imaging import fit_imaging
+from expressionist.gene_sets import assign_sets
+from expressionist.imaging import fit_imaging, read_options
 from expressionist.layout_score import score_layout
 from expressionist.params import ExpressionParams, LayoutParams
 from expressionist.store import read_cohort, read_split, write_layout
@@ -49,7 +49,7 @@ def run(
     training, validation = (
         to_log2(found.expression[(sides == side).to_numpy()], found.unit) for side in ("train", "validation")
     )
-    options = _read_options(layout, incoming)
+    options = read_options(layout, incoming)
     begun = time.perf_counter()
     laid, scale, chosen = fit_imaging(
         training,
@@ -89,14 +89,6 @@ def run(
             f"{len(genes) - about['n_genes_in_sets']:,} in none"
         )
     Console().print(_say_score(score, seconds))
-
-
-def _read_options(layout: LayoutParams, incoming: Path) -> dict[str, Any]:
-    """Put gene sets in the place of their file's name."""
-    options = dict(layout.options)
-    if isinstance(options.get("gene_sets"), str):
-        options["gene_sets"] = read_gene_sets(incoming / options["gene_sets"])
-    return options
 
 
 def _count_in_sets(genes: pd.DataFrame, options: Mapping[str, Any]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from expressionist.cohort import LINEAR_UNITS
 from expressionist.mlruns import Experiment, open_experiment, open_store
 from expressionist.params import RegistryParams
 from expressionist.registry import register_version
-from expressionist.runs import Dataset
+from expressionist.runs import Dataset, add_metrics
 from expressionist.serving import NOVELTY_FILE, Served, write_served
 from expressionist.store import md5, read_json, read_layout, read_table
 from expressionist.tracking import (
@@ -78,7 +78,15 @@ def run(
             provenance=provenance,
         )
     table = read_table(comparison / "comparison.tsv", index="model")
-    _publish_opponents(experiment, baselines, table, dataset, provenance, synthetic=found["synthetic"])
+    runs |= _publish_opponents(
+        experiment, baselines, table, dataset, provenance, synthetic=found["synthetic"]
+    )
+    if spread := read_json(comparison / "spread.json"):
+        for name, run_id in runs.items():
+            numbers = _read_numbers(table, name)
+            moved = {key: value for key, value in numbers.items() if _is_spread(key)}
+            # The step is the number of splits: of several values, MLflow shows that of the most.
+            add_metrics(experiment, run_id, moved, spread["n_splits"])
     winner = found["winner"]
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
@@ -102,6 +110,8 @@ def run(
         )
     console = Console(width=_WIDTH)
     _show_comparison(console, table, found)
+    if spread:
+        console.print(spread["said"])
     console.print(f"{registry.name} version {version} is the challenger ({winner}).")
     console.print(f"Report: {report}")
     console.print("MLflow: make ui, then http://127.0.0.1:5000")
@@ -115,14 +125,15 @@ def _publish_opponents(
     provenance: dict[str, str],
     *,
     synthetic: bool,
-) -> None:
-    about = read_json(baselines / "baselines.json")
+) -> dict[str, str]:
+    """Publish every opponent, and return their runs."""
+    about, runs = read_json(baselines / "baselines.json"), {}
     for name, facts in about.items():
-        numbers = pd.to_numeric(table.T[name], errors="coerce").dropna()
-        publish_opponent(
+        numbers = _read_numbers(table, name)
+        runs[name] = publish_opponent(
             experiment,
             name,
-            {str(key): float(value) for key, value in numbers.items()},
+            {key: value for key, value in numbers.items() if not _is_spread(key)},
             key=md5(baselines / f"{name}.tsv"),
             dataset=dataset,
             choice=facts["choice"],
@@ -130,6 +141,16 @@ def _publish_opponents(
             seconds=facts["seconds"],
             provenance=provenance,
         )
+    return runs
+
+
+def _read_numbers(table: pd.DataFrame, model: str) -> dict[str, float]:
+    numbers = pd.to_numeric(table.T[model], errors="coerce").dropna()
+    return {str(key): float(value) for key, value in numbers.items()}
+
+
+def _is_spread(column: str) -> bool:
+    return column == "n_splits" or column.endswith(("_mean", "_sd", "_lead_p_value"))
 
 
 def _write_model(

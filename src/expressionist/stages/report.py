@@ -67,6 +67,7 @@ def run(
         Folder to write.
     """
     found, sides = read_json(comparison / "comparison.json"), read_split(split)
+    found["spread"] = read_json(comparison / "spread.json")
     laid, _, genes, about = read_layout(layout)
     searches = {backbone: read_json(search / f"{backbone}.json") for backbone in backbones}
     trainings = {backbone: read_json(models / backbone / "training.json") for backbone in backbones}
@@ -100,7 +101,9 @@ def run(
             sorted(sides["tumour_type"].unique()),
             marks,
         ),
-        comparison=describe_comparison(table, found, opponents, evaluation.level, marks),
+        comparison=describe_comparison(
+            table, found, opponents, evaluation.level, marks, read_table(comparison / "splits.tsv")
+        ),
         search=describe_search(searches, marks),
         errors=_read_errors(evaluations / winner, found, marks),
         probabilities=describe_probabilities(

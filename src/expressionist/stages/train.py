@@ -1,7 +1,7 @@
 """Train one backbone at the depth that the search chose, and stitch the whole network together."""
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from expressionist.finetuning import open_tuner
 from expressionist.network import assemble
 from expressionist.params import NetworkParams, TrainingParams, WeightsParams
 from expressionist.store import read_json, read_layout, write_json, write_whole
-from expressionist.training import Epoch
+from expressionist.training import Epoch, settle
 
 
 def run(
@@ -76,8 +76,7 @@ def run(
             f"got {tuner.weights.digest[:12]}. Run `dvc repro --force tune@{backbone}`."
         )
     laid, scale, _, about = read_layout(layout)
-    params = replace(training, learning_rate=best["params"].get("learning_rate", training.learning_rate))
-    dropout = best["params"].get("dropout", network.dropout)
+    params, dropout = settle(best["params"], training, network.dropout)
     with Progress() as progress:
         epochs = progress.add_task(f"{backbone} at depth {best['depth']}: epochs", total=params.epochs)
 

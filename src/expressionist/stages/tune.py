@@ -2,27 +2,19 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
-from expressionist.code_digest import digest_code
+from expressionist.depth_search import DepthSearch, name_local_storage, plan_search
 from expressionist.errors import ParamsError, name_some
 from expressionist.finetuning import FineTuner, open_tuner
 from expressionist.mlruns import open_experiment, open_store
 from expressionist.params import NetworkParams, SearchParams, TrainingParams, WeightsParams
-from expressionist.search import (
-    Outcome,
-    Space,
-    Train,
-    find_best_trial,
-    join_search,
-    name_study,
-    run_search,
-)
+from expressionist.search import Outcome, Space, Train, find_best_trial, join_search, run_search
 from expressionist.store import read_json, write_json
 from expressionist.tracking import publish_search, publish_trial, read_provenance
 from expressionist.training import Epoch
@@ -107,7 +99,7 @@ def run(
         found.study,
         found.space,
         found.train,
-        storage=search.storage or _local_storage(cache),
+        storage=search.storage or name_local_storage(cache),
         objective=search.objective,
         n_trials=search.n_trials,
         prune=search.prune,
@@ -174,7 +166,7 @@ def join(
         scheduler=scheduler,
     )
     _announce(backbone, found)
-    storage = search.storage or _local_storage(cache)
+    storage = search.storage or name_local_storage(cache)
     return join_search(found.study, found.space, found.train, storage=storage, patience=patience)
 
 
@@ -205,8 +197,6 @@ def _prepare(
 ) -> _Prepared:
     """Open what is trained on, and name the study by all that its trials depend on."""
     about = read_json(layout / "layout.json")
-    # The classifier of ranks is the same at every depth.
-    network = replace(network, rank_units=0)
     tuner, tumour_types = open_tuner(
         backbone,
         weights,
@@ -218,27 +208,9 @@ def _prepare(
         cache_gigabytes=cache_gigabytes,
         scheduler=scheduler,
     )
-    depths = search.depths if search.depths is not None else tuple(range(tuner.last_block_depth() + 1))
-    space = Space(depths, search.learning_rate, search.dropout)
-    params = replace(training, epochs=search.epochs)
-    facts = {
-        "backbone": backbone,
-        "weights": asdict(tuner.weights),
-        "network": asdict(network),
-        "channels": tuner.channels,
-        "training": asdict(params),
-        "objective": search.objective,
-        "code": digest_code(),
-        "images": [tuner.training.labelled_digest, tuner.validation.labelled_digest],
-    }
-    study = name_study(f"{about['cohort']}-{backbone}", facts, space)
-    train = _trainer(tuner, params, network, search.objective, cache / "checkpoints")
-    return _Prepared(study, space, params, tuner, train, tumour_types, about)
-
-
-def _local_storage(cache: Path) -> str:
-    cache.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{cache.resolve() / 'studies.db'}"
+    planned = plan_search(tuner, network, training, search, about["cohort"])
+    train = _trainer(planned, cache / "checkpoints")
+    return _Prepared(planned.study, planned.space, planned.params, tuner, train, tumour_types, about)
 
 
 def _tell_once(line: str) -> Callable[[int], None]:
@@ -263,36 +235,25 @@ def _announce(backbone: str, found: _Prepared) -> None:
         )
 
 
-def _trainer(
-    tuner: FineTuner, params: TrainingParams, network: NetworkParams, objective: str, checkpoints: Path
-) -> Train:
+def _trainer(planned: DepthSearch, checkpoints: Path) -> Train:
     """Make the function that trains one trial, with a progress bar and a checkpoint of its own."""
 
     def train(choice: Mapping[str, Any], report: Callable[[Epoch], bool]) -> Outcome:
         name = ", ".join(f"{key} {value:.4g}" for key, value in choice.items())
-        rated = replace(params, learning_rate=choice.get("learning_rate", params.learning_rate))
         with Progress() as progress:
-            n_images = len(tuner.training.types) + len(tuner.validation.types)
+            n_images = len(planned.tuner.training.types) + len(planned.tuner.validation.types)
             frozen = progress.add_task(f"{name}: frozen prefix", total=n_images)
-            epochs = progress.add_task(f"{name}: epochs", total=params.epochs)
+            epochs = progress.add_task(f"{name}: epochs", total=planned.params.epochs)
 
             def show(epoch: Epoch) -> bool:
                 progress.update(epochs, completed=epoch["epoch"])
                 return report(epoch)
 
-            tuned = tuner.fit(
-                choice["depth"],
-                choice.get("dropout", network.dropout),
-                rated,
+            return planned.run_trial(
+                choice,
                 checkpoints=checkpoints,
                 report=show,
                 advance=lambda n: progress.advance(frozen, n),
             )
-        facts = {
-            "n_unfrozen_layers": len(tuned.division.unfrozen),
-            "n_unfrozen_parameters": tuned.n_unfrozen_parameters,
-            "cut": tuned.division.cut.layer,
-        }
-        return Outcome(tuned.fit.last[f"validation_{objective}"], tuned.fit.history, facts, tuned.fit.stopped)
 
     return train

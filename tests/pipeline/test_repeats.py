@@ -1,0 +1,208 @@
+"""The patients dealt anew: what a repeat does is what the stages do, it survives a kill, and `compare` shows
+it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from expressionist.params import SplitParams, read_params
+from expressionist.protocol import Deal, Recipe, judge
+from expressionist.spreads import METRICS
+from expressionist.stages import repeats as stage
+from expressionist.store import read_cohort, read_json, read_split, read_table
+from pipeline.checkout import (
+    BACKBONE,
+    copy_data,
+    kill_when,
+    run_command,
+    run_stages,
+    stage_command,
+    write_params,
+)
+
+OPPONENTS = ["k_nearest_neighbours", "linear_svm"]
+FEW = {"split.repeats": 2, "baselines.opponents": OPPONENTS, "search.depths": [0]}
+TABLE = "data/repeats.tsv"
+
+
+@pytest.fixture(scope="module")
+def repeated(tiny, tmp_path_factory):
+    """The tiny cohort dealt twice, undisturbed; not to be changed but for `compare`."""
+    folder = tmp_path_factory.mktemp("repeated")
+    copy_data(tiny, folder, "cohort", "layout", "models", "evaluation", "baselines")
+    write_params(folder, **FEW)
+    run_stages(folder, "repeats")
+    return folder
+
+
+def list_results(folder):
+    return sorted((folder / "data/cache/repeats").glob("results/*.json"))
+
+
+def test_a_deal_of_the_first_split_scores_as_the_stages_do(tiny, tmp_path):
+    """Else a repeat would measure something else than what is trained, evaluated and registered."""
+    params = read_params(tiny / "params.yaml")
+    sections = ("expression", "layout", "weights", "network", "training", "search", "baselines")
+    recipe = Recipe(*(getattr(params, name) for name in sections))
+    cohort = read_cohort(tiny / "data/cohort/cohort.h5ad")
+    sides = read_split(tiny / "data/split.tsv").loc[cohort.samples.index, "split"]
+    deal = Deal(cohort, sides, recipe, incoming=tmp_path, folder=tmp_path / "deal", cache_gigabytes=1.0)
+    test = cohort.take((sides == "test").to_numpy())
+    expected = read_table(tiny / "data/comparison/comparison.tsv", index="model")
+    models = {name: deal.fit_opponent for name in params.baselines.opponents} | {BACKBONE: deal.fit_network}
+    assert sorted(models) == sorted(expected.index)
+    for name, fit in models.items():
+        fitted = fit(name)
+        scores = judge(fitted, test, deal.tumour_types)
+        assert [scores[metric] for metric in METRICS] == pytest.approx(
+            expected.loc[name, list(METRICS)].tolist(), rel=1e-4
+        ), name
+        validation = deal.validate(fitted)["f1_macro"]
+        assert validation == pytest.approx(expected.loc[name, "validation_f1_macro"]), name
+    assert fitted.choice["depth"] == expected.loc[BACKBONE, "depth"]
+    assert fitted.choice["temperature"] == pytest.approx(
+        read_json(tiny / f"data/evaluation/{BACKBONE}/probabilities.json")["temperature"], rel=1e-4
+    )
+
+
+def test_no_patient_stands_on_two_sides_of_any_repeat(tiny):
+    samples = read_cohort(tiny / "data/cohort/cohort.h5ad").samples
+    # A patient with several samples is what could go wrong.
+    assert samples["patient"].duplicated().any()
+    split = SplitParams(validation=0.1, test=0.1, seed=1, repeats=9)
+    dealt = [stage.deal_anew(samples, split, repeat) for repeat in range(2, 10)]
+    for sides in dealt:
+        assert (sides.groupby(samples["patient"]).nunique() == 1).all()
+        assert sides.groupby(samples["tumour_type"]).nunique().eq(3).all()
+    first = read_split(tiny / "data/split.tsv").loc[samples.index, "split"]
+    different = {tuple(sides) for sides in [first, *dealt]}
+    assert len(different) == 9, "every repeat is a deal of its own"
+    assert dealt[0].equals(stage.deal_anew(samples, split, 2))
+
+
+def test_one_split_needs_no_cohort_and_writes_a_table_without_rows(tmp_path):
+    write_params(tmp_path)
+    run_stages(tmp_path, "repeats")
+    table = read_table(tmp_path / TABLE)
+    assert table.empty
+    assert {"repeat", "model", "kind", "depth", *METRICS} <= set(table)
+    assert not (tmp_path / "data/cache").exists()
+
+
+def test_every_model_has_a_row_per_repeat(repeated):
+    table = read_table(repeated / TABLE)
+    assert list(zip(table["repeat"], table["model"], strict=True)) == [
+        (2, name) for name in [*OPPONENTS, BACKBONE]
+    ]
+    assert table["kind"].tolist() == ["opponent", "opponent", "network"]
+    assert table["depth"].isna().tolist() == [True, True, False]
+    assert not table.drop(columns="depth").isna().any(axis=None)
+    # Nothing is left of it but the results: activations and images are large.
+    kept = [path.name for path in (repeated / "data/cache/repeats").iterdir()]
+    assert kept == ["results"]
+    assert len(list_results(repeated)) == 3
+
+
+def test_a_second_run_computes_only_what_is_missing(repeated, monkeypatch):
+    before, fitted = (repeated / TABLE).read_bytes(), []
+
+    def note(kind):
+        fit = getattr(Deal, kind)
+
+        def noted(self, name, *rest):
+            fitted.append(name)
+            return fit(self, name, *rest)
+
+        return noted
+
+    for kind in ("fit_opponent", "fit_network"):
+        monkeypatch.setattr(Deal, kind, note(kind))
+    run_stages(repeated, "repeats")
+    assert fitted == []
+    (one,) = (path for path in list_results(repeated) if "n_neighbours" in read_json(path)["choice"])
+    one.unlink()
+    run_stages(repeated, "repeats")
+    assert fitted == ["k_nearest_neighbours"]
+    assert one.exists()
+    assert (repeated / TABLE).read_bytes() == before
+
+
+def test_what_a_result_hangs_on_is_in_its_name(repeated, tmp_path, monkeypatch):
+    copy_data(repeated, tmp_path, "cohort", "cache/repeats")
+    asked = []
+
+    def refuse(self, name, *_):
+        asked.append(name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Deal, "fit_opponent", refuse)
+    monkeypatch.setattr(Deal, "fit_network", refuse)
+    for changed, first in [
+        ({"split.seed": 2}, OPPONENTS[0]),
+        ({"split.test": 0.2}, OPPONENTS[0]),
+        ({"expression.n_genes": 100}, OPPONENTS[0]),
+        ({"layout.seed": 2}, OPPONENTS[0]),
+        ({"baselines.seed": 2}, OPPONENTS[0]),
+        ({"training.epochs": 3}, BACKBONE),
+        ({"search.depths": [1]}, BACKBONE),
+        ({"weights.seed": 2}, BACKBONE),
+        ({"network.dropout": 0.1}, BACKBONE),
+    ]:
+        write_params(tmp_path, **FEW | changed)
+        with pytest.raises(KeyboardInterrupt):
+            run_stages(tmp_path, "repeats")
+        assert asked.pop() == first, changed
+    write_params(tmp_path, **FEW | {"search.storage": "postgresql://me@there/studies"})
+    run_stages(tmp_path, "repeats")
+    assert (tmp_path / TABLE).read_bytes() == (repeated / TABLE).read_bytes()
+
+
+def test_a_kill_costs_at_most_the_model_in_work(repeated, tmp_path):
+    copy_data(repeated, tmp_path, "cohort")
+    states = "data/cache/repeats/*/*/checkpoints/*/state.json"
+    kill_when(tmp_path, stage_command("repeats"), lambda: any(tmp_path.glob(states)))
+    assert not (tmp_path / TABLE).exists()
+    done = {path: path.stat().st_mtime_ns for path in list_results(tmp_path)}
+    assert len(done) == len(OPPONENTS)
+    ended = run_command(tmp_path, *stage_command("repeats"))
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert ended.stdout.count("(kept)") == len(OPPONENTS)
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    found, expected = (read_table(folder / TABLE) for folder in (tmp_path, repeated))
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-3)
+    assert [path.name for path in (tmp_path / "data/cache/repeats").iterdir()] == ["results"]
+
+
+def test_compare_shows_the_spread(repeated, tiny):
+    folder = repeated
+    about = read_json(tiny / "data/baselines/baselines.json")
+    others = [name for name in about if name not in OPPONENTS]
+    # As the stage `baselines` would have written it with these params.
+    (folder / "data/baselines/baselines.json").write_text(
+        pd.Series({name: about[name] for name in OPPONENTS}).to_json(), encoding="utf-8"
+    )
+    run_stages(folder, "compare")
+    table = read_table(folder / "data/comparison/comparison.tsv", index="model")
+    assert not set(others) & set(table.index)
+    repeats = read_table(folder / TABLE).set_index("model")
+    for name in table.index:
+        both = np.array([table.loc[name, "f1_macro"], repeats.loc[name, "f1_macro"]])
+        assert table.loc[name, "n_splits"] == 2
+        assert table.loc[name, "f1_macro_mean"] == pytest.approx(both.mean(), abs=1e-8)
+        assert table.loc[name, "f1_macro_sd"] == pytest.approx(both.std(ddof=1), abs=1e-8)
+    facts = read_json(folder / "data/comparison/comparison.json")
+    # What is said of the first split is said all the same: `explain` hangs on it.
+    alone = read_json(tiny / "data/comparison/comparison.json")
+    assert facts == alone | {"best_on_test": facts["best_on_test"]}
+    spread = read_json(folder / "data/comparison/spread.json")
+    assert spread["n_splits"] == 2
+    assert spread["said"].startswith(f"Over 2 splits {BACKBONE} has ")
+    splits = read_table(folder / "data/comparison/splits.tsv")
+    assert splits.groupby("repeat")["model"].nunique().to_dict() == {1: 3, 2: 3}
+    assert "f1_macro_sd" in read_json(folder / "data/comparison/metrics.json")[BACKBONE]
+
+
+def test_compare_says_nothing_of_spreads_without_repeats(tiny):
+    table = read_table(tiny / "data/comparison/comparison.tsv")
+    assert not [column for column in table if column.endswith(("_mean", "_sd")) or column == "n_splits"]
+    assert read_json(tiny / "data/comparison/spread.json") == {}
