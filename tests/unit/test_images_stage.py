@@ -15,7 +15,7 @@ def rows():
 
 @pytest.mark.parametrize("n_rows", [1, 3, 256])
 def test_means_are_those_of_the_training_images_of_every_type(rows, n_rows, monkeypatch):
-    monkeypatch.setattr(stage, "_N_ROWS", n_rows)
+    monkeypatch.setattr(stage, "N_ROWS", n_rows)
     images = np.random.default_rng(0).random((7, 2, 3, 1), np.float32)
     means = stage._mean_images(images, rows)
     expected = [images[[1, 4]], images[[0, 2, 5, 6]], images[[3]]]
