@@ -207,7 +207,12 @@ class FineTuner:
             self._pool(pooled, rows, images, division.cut)
             for rows, images in ((training, self.training), (validation, self.validation))
         )
-        fit = fit_tail(learner, training, validation, params, checkpoint=checkpoint, report=report)
+        # Whoever asks for full precision gets the whole network's losses, to which many steps of Adam carry
+        # the last bit of a convolution.
+        quick = self.network.precision != "float32"
+        fit = fit_tail(
+            learner, training, validation, params, checkpoint=checkpoint, report=report, quick=quick
+        )
         if checkpoint.is_dir():
             shutil.rmtree(checkpoint)
         n_parameters = sum(np.prod(variable.shape) for variable in division.tail.trainable_variables)
@@ -233,12 +238,14 @@ class FineTuner:
 
     def _pool(self, pooled: list[int], rows: Rows, images: ImageSet, cut: Cut) -> Rows:
         """Average maps over places, or take them averaged from an earlier trial."""
+        # Keras's own layer, which rounds as the whole network does.
+        pool = keras.layers.GlobalAveragePooling2D()
         parts, n_before = list(rows.activations), len(rows.activations) - len(cut.frozen)
         for place in pooled:
             name = (images.digest, cut.frozen[place - n_before])
             if name not in self._pooled:
                 blocks = Rows([parts[place]], rows.types).blocks()
-                self._pooled[name] = np.concatenate([part.mean(axis=(1, 2)) for (part,) in blocks])
+                self._pooled[name] = np.concatenate([pool(part) for (part,) in blocks])
             parts[place] = self._pooled[name]
         return Rows(parts, rows.types)
 
