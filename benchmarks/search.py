@@ -3,10 +3,11 @@
 Run ``python benchmarks/search.py [--backbones resnet50 xception densenet169 vgg19] [--samples 1024]
 [--trials 12] [--head pooled] [--once]``. Both ways run the same trials (depths from the whole last block to
 0, in turn with other dropouts) for three epochs each on the same batches from the same seeds: ours with
-frozen activations computed once, in full precision; plainly, with Keras's `fit`, the whole network with
-frozen layers, every trial from its own start. Printed are seconds of wall time and of processor time, what
-computing the frozen activations takes included, their ratios, and the largest difference of the losses on
-training and validation samples. What the first call into TensorFlow costs is paid before either way begins.
+frozen activations computed once, in full precision unless ``--precision float16`` is said; plainly, with
+Keras's `fit`, the whole network with frozen layers, every trial from its own start. Printed are seconds of
+wall time and of processor time, what computing the frozen activations takes included, their ratios, and the
+largest difference of the losses on training and validation samples. What the first call into TensorFlow costs
+is paid before either way begins.
 
 With ``--once`` the plain way runs the first trial of every depth, whose seconds count for those of the same
 depth: they differ in the share of dropout only.
@@ -45,7 +46,7 @@ def warm_up() -> None:
 
 def compare(backbone: str, arguments: argparse.Namespace) -> str:
     """Run the search both ways and return its row of the table."""
-    network = replace(PARAMS.network, head=arguments.head, precision="float32")
+    network = replace(PARAMS.network, head=arguments.head, precision=arguments.precision)
     with tempfile.TemporaryDirectory() as folder:
         begun, used = time.perf_counter(), time.process_time()
         tuner = make_tuner(backbone, network, arguments.samples, Path(folder))
@@ -86,6 +87,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--head", choices=("places", "pooled"), default=PARAMS.network.head)
+    parser.add_argument("--precision", choices=("float32", "float16"), default="float32")
     parser.add_argument("--once", action="store_true", help="run the plain way once for every depth")
     arguments = parser.parse_args()
     warm_up()

@@ -223,7 +223,12 @@ class FineTuner:
             self._pool(pooled, rows, images, division.cut)
             for rows, images in ((training, self.training), (validation, self.validation))
         )
-        fit = fit_tail(learner, training, validation, params, checkpoint=checkpoint, report=report)
+        # Whoever asks for full precision gets the whole network's losses, to which many steps of Adam carry
+        # the last bit of a convolution.
+        quick = self.network.precision != "float32"
+        fit = fit_tail(
+            learner, training, validation, params, checkpoint=checkpoint, report=report, quick=quick
+        )
         if checkpoint.is_dir():
             shutil.rmtree(checkpoint)
         n_parameters = sum(np.prod(variable.shape) for variable in division.tail.trainable_variables)

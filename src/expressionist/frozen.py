@@ -115,8 +115,10 @@ class FrozenActivations:
         """
         if (known := (images_digest, place)) not in self._averages:
             starts = range(0, len(maps), _N_ROWS)
+            # Keras's own layer, which rounds as the whole network does.
+            pool = keras.layers.GlobalAveragePooling2D()
             blocks = (np.asarray(maps[start : start + _N_ROWS], np.float32) for start in starts)
-            self._averages[known] = np.concatenate([block.mean(axis=(1, 2)) for block in blocks])
+            self._averages[known] = np.concatenate([pool(block) for block in blocks])
         return self._averages[known]
 
     def _continue(

@@ -144,6 +144,7 @@ def fit_tail(
     *,
     checkpoint: Path | None = None,
     report: Callable[[Epoch], bool] = lambda _: False,
+    quick: bool = False,
 ) -> Fit:
     """Train a tail for all its epochs and keep the last one: the rate has fallen to nothing by then.
 
@@ -159,6 +160,8 @@ def fit_tail(
         Folder from which a broken-off training goes on; removed by the caller.
     report : callable
         Called with every epoch's row; returns True to break off.
+    quick : bool
+        Whether convolutions may round otherwise than TensorFlow's where that takes less time.
 
     Raises
     ------
@@ -177,8 +180,8 @@ def fit_tail(
     history, stopped = _resume(model, checkpoint) if checkpoint else [], False
     step, predict = _trace_step(model), trace_prediction(model)
     # A GPU has kernels of its own that do the same.
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    with nullcontext() if on_gpu else quick_convolutions(model):
+    quick = quick and not tf.config.list_physical_devices("GPU")
+    with quick_convolutions(model) if quick else nullcontext():
         while not stopped and len(history) < params.epochs:
             started = time.perf_counter()
             loss = _train_epoch(step, batches.of_epoch(len(history))) / len(training.types)
@@ -204,9 +207,8 @@ def _check_finite(loss: float, epoch: int) -> None:
 def _trace_step(model: keras.Model) -> Callable[..., Any]:
     """Make the function that trains a compiled model on one batch and returns its loss.
 
-    What Keras's `train_on_batch` does, without its bookkeeping: that is traced twice and takes longer than
-    all epochs of a small head. The variables of the optimiser are made before, so that one trace is enough,
-    and it leaves the batch's size open, since the last batch may be smaller.
+    What Keras's `train_on_batch` does, without its bookkeeping: that takes longer than all epochs of a small
+    head. The optimiser's variables are made before, and the batch's size is open, so one trace is enough.
     """
     optimizer, variables = model.optimizer, model.trainable_variables
     optimizer.build(variables)
@@ -227,10 +229,7 @@ def _trace_step(model: keras.Model) -> Callable[..., Any]:
 def _train_epoch(
     step: Callable[..., Any], batches: Iterable[tuple[list[np.ndarray], np.ndarray, np.ndarray]]
 ) -> float:
-    """Train on every batch once and return the sum of losses.
-
-    Batch by batch: the set-up of Keras's `fit` costs as much as an epoch of a head on frozen activations.
-    """
+    """Train on every batch once and return the sum of losses."""
     return sum(
         len(types) * float(step(activations, types, weights)) for activations, types, weights in batches
     )

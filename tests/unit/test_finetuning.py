@@ -246,6 +246,20 @@ def test_trials_that_are_cut_alike_share_their_activations(tmp_path, monkeypatch
 
 
 @pytest.mark.usefixtures("toy_backbone")
+@pytest.mark.parametrize(("precision", "quick"), [("float32", False), ("float16", True)])
+def test_full_precision_rounds_as_the_whole_network_does(tmp_path, monkeypatch, precision, quick):
+    asked = []
+
+    def skip(model, training, validation, params, *, checkpoint, quick, **kwargs):
+        asked.append(quick)
+        return Fit([{"epoch": 1}], stopped=False)
+
+    monkeypatch.setattr(finetuning, "fit_tail", skip)
+    fit(make_tuner(tmp_path, precision=precision), tmp_path, 1)
+    assert asked == [quick]
+
+
+@pytest.mark.usefixtures("toy_backbone")
 @pytest.mark.parametrize("network", [{}, {"head": "pooled"}])
 def test_a_trial_starts_as_if_no_other_had_gone_before_it(tmp_path, network):
     """One backbone serves all trials of a tuner, so each must find its first weights, and its own depth."""

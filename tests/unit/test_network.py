@@ -20,7 +20,7 @@ from expressionist.cut import (
 )
 from expressionist.errors import ParamsError
 from expressionist.expression import to_log2
-from expressionist.head import attach_head, centre_head, split_head
+from expressionist.head import attach_head, centre_head, pool_once, split_head
 from expressionist.layers import Centre, Log2, Paint, Ranks, Rescale, Views
 from expressionist.layout import Layout
 from expressionist.network import assemble, choose_magnification, fit_ranks, image_front, logits_of_scaled
@@ -699,3 +699,41 @@ def test_a_tail_computes_no_frozen_kernel_that_nothing_unfrozen_precedes(backbon
             moved.add(layer.name)
     weighted = {layer.name for layer in division.tail.layers} & set(WEIGHTED)
     assert weighted == set(WEIGHTED) & moved
+
+
+# --- maps that are pooled once
+
+
+@pytest.mark.parametrize(("genes", "n_before"), [(True, 1), (False, 0)])
+@pytest.mark.parametrize(
+    ("depth", "pooled"),
+    [
+        (0, [0, 1]),  # both maps are frozen activations
+        (2, [0]),  # the later map is computed by the tail
+        (3, [0]),
+        (5, []),  # nothing that the head looks at lies before the cut
+    ],
+)
+def test_frozen_maps_are_averaged_before_the_first_epoch(depth, pooled, genes, n_before):
+    _, division, model = make_parts(depth, head="pooled", genes=genes)
+    rng = np.random.default_rng(4)
+    parts = [rng.normal(size=(3, *tensor.shape[1:])).astype(np.float32) for tensor in model.inputs]
+    found, rest = pool_once(model)
+    assert found == [place + n_before for place in pooled]
+    averaged = [part.mean(axis=(1, 2)) if place in found else part for place, part in enumerate(parts)]
+    for ours, theirs in zip(run(rest, averaged), run(model, parts), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    assert [id(each) for each in rest.trainable_variables] == [id(each) for each in model.trainable_variables]
+
+
+def test_a_map_that_the_tail_reads_too_is_not_averaged():
+    """At depth 4 the earlier map is the cut itself."""
+    _, _, model = make_parts(4, head="pooled", genes=False)
+    assert pool_once(model)[0] == []
+
+
+def test_a_head_that_keeps_places_has_nothing_to_average():
+    _, _, model = make_parts(0, head="places")
+    found, rest = pool_once(model)
+    assert found == []
+    assert [tensor.shape for tensor in rest.inputs] == [tensor.shape for tensor in model.inputs]

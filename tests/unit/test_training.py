@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
@@ -247,6 +248,14 @@ def test_probabilities_are_the_softmax_of_all_rows_in_order():
     found = predict_types(model, rows)
     logits = model(rows.activations).numpy().astype(np.float64)
     np.testing.assert_allclose(found, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-5)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_small_maps_are_convolved_the_quick_way_only_where_that_is_allowed(monkeypatch, quick):
+    asked = []
+    monkeypatch.setattr(training, "quick_convolutions", lambda model: asked.append(model) or nullcontext())
+    fit(make_model(), toy.training_params(epochs=1), quick=quick)
+    assert len(asked) == quick
 
 
 def test_huge_logits_do_not_overflow():
