@@ -14,7 +14,7 @@ import cluster
 import toy
 from expressionist import prefix
 from expressionist.backbones import build_backbone, find_backbone
-from expressionist.cut import bridge, divide
+from expressionist.cut import divide, rebuild_after
 from expressionist.errors import CohortError
 from expressionist.network import image_front
 from expressionist.prefix import compute_prefix
@@ -36,7 +36,7 @@ def workers():
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
     monkeypatch.setattr(prefix, "_ROWS_PER_SHARD", 2 * BATCH)
-    monkeypatch.setattr(stage, "_N_ROWS", 16)
+    monkeypatch.setattr(stage, "N_ROWS", 16)
 
 
 # --- painting
@@ -117,7 +117,7 @@ def networks():
     later = divide(backbone, 0, (8, 32)).cut
     division = divide(backbone, 2, (8, 32))
     early = keras.Model(front.input, division.prefix(front.output))
-    return early, bridge(backbone, division.cut, later)
+    return early, rebuild_after(backbone, division.cut.frozen, later.frozen)
 
 
 @pytest.fixture
