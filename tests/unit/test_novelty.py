@@ -3,6 +3,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from expressionist import novelty
 from expressionist.novelty import Novelty
 
 N_GENES, N_TYPES = 120, 4
@@ -83,3 +84,18 @@ def test_a_gene_that_is_constant_does_not_break_the_score():
     log2[:, 3] = 5.0
     novelty = Novelty.fit(log2, types, None, rng=np.random.default_rng(0)).calibrate(log2, false_alarms=0.05)
     assert np.isfinite(novelty.score(log2)).all()
+
+
+@pytest.mark.parametrize("n_samples", [30, 31])
+def test_ridge_regression_is_that_of_its_normal_equations_with_more_or_fewer_samples_than_features(n_samples):
+    rng = np.random.default_rng(2)
+    features, groups = rng.normal(size=(n_samples, 31)).astype(np.float32), np.arange(n_samples) % 3
+    wanted = np.eye(3)[groups]
+    found = novelty._regress(features, wanted, groups, power=0.5)
+    weights = np.bincount(groups)[groups] ** -0.5
+    weights *= n_samples / weights.sum()
+    exact = features.astype(np.float64)
+    normal = exact.T @ (weights[:, None] * exact) + novelty._PENALTY * n_samples / 31 * np.eye(31)
+    np.testing.assert_allclose(
+        found, np.linalg.solve(normal, exact.T @ (weights[:, None] * wanted)), atol=1e-4
+    )
