@@ -29,6 +29,7 @@ _LEAST_SPREAD = 0.1
 # Share of the false alarms that each measure may cause. What lies outside is strange by orders of magnitude
 # or not at all, so little is lost there.
 _SHARES = (0.1, 0.2, 0.7)
+_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +173,8 @@ class Novelty:
         highest = ((measures - middle) / reach).max(axis=1)
         # Of n samples the k-th largest is the limit if k - 1 may lie above it.
         limit = np.quantile(highest, 1 - false_alarms, method="higher")
-        return replace(self, middle=middle, reach=reach * max(float(limit), 1e-9))
+        # The sample at the limit must not pass it when it is scored among others, rounded differently.
+        return replace(self, middle=middle, reach=reach * max(float(limit), 1e-9) * (1 + _ROUNDING))
 
     def score(self, log2: np.ndarray) -> np.ndarray:
         """Score samples: 0 is as strange as the median validation sample, above 1 is flagged.

@@ -39,7 +39,7 @@ def test_no_more_validation_samples_are_flagged_than_allowed(false_alarms):
 
 def test_few_validation_samples_flag_none_of_themselves():
     novelty = fit(n_validation=20)
-    assert novelty.score(draw(20, 1)[0]).max() == pytest.approx(1)
+    assert 0.9998 < novelty.score(draw(20, 1)[0]).max() <= 1
 
 
 def test_broken_input_is_flagged():
