@@ -95,7 +95,13 @@ def _call_tail(tail: keras.Model, inputs: Sequence[Any]) -> list[Any]:
     given = {id(tensor): inputs[place] for place, tensor in enumerate(tail.inputs)}
     later = [tensor for tensor in tail.outputs if id(tensor) not in given]
     if later:
-        maps = keras.Model(tail.inputs, later, name=tail.name)(inputs)
+        read = [
+            place
+            for place, tensor in enumerate(tail.inputs)
+            if tensor._keras_history.operation._outbound_nodes
+        ]
+        called = keras.Model([tail.inputs[place] for place in read], later, name=tail.name)
+        maps = called([inputs[place] for place in read])
         given |= {id(tensor): found for tensor, found in zip(later, listed(maps), strict=True)}
     return [given[id(tensor)] for tensor in tail.outputs]
 
