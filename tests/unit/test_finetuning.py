@@ -219,7 +219,7 @@ def test_the_losses_are_those_of_a_whole_mobilenet(tmp_path):
 def test_trials_that_are_cut_alike_share_their_activations(tmp_path, monkeypatch):
     computed = []
     fill = prefix._fill
-    monkeypatch.setattr(prefix, "_fill", lambda *args: computed.append(args[2].name) or fill(*args))
+    monkeypatch.setattr(prefix, "_fill", lambda *args: computed.append(args[1][0].parent) or fill(*args))
     tuner, params = make_tuner(tmp_path), toy.training_params(epochs=1)
     for depth, dropout, n_expected in (
         (2, 0.3, 2),
