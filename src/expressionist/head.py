@@ -59,25 +59,26 @@ def attach_head(
         Painted images if `genes` are given, ranks if these are, and frozen activations → logits of shape
         (n_samples, n_types), or a list of them where there are two classifiers.
     """
-    inputs = [
+    activations = [
         keras.Input(tensor.shape[1:], name=f"activation_{place}") for place, tensor in enumerate(tail.inputs)
     ]
-    maps = _call_tail(tail, inputs)
+    beside = []
+    maps = _call_tail(tail, activations)
     flatten = keras.layers.Flatten if head == "places" else keras.layers.GlobalAveragePooling2D
     parts = [Centre(name=f"centre_{place}")(flatten()(each)) for place, each in enumerate(maps)]
     features = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     features = keras.layers.Dropout(dropout, seed=seed)(features)
     if genes is not None:
-        inputs = [keras.Input(genes, name="genes"), *inputs]
-        wide = Centre(each=True, name="centre_genes")(keras.layers.Flatten()(inputs[0]))
+        beside.append(keras.Input(genes, name="genes"))
+        wide = Centre(each=True, name="centre_genes")(keras.layers.Flatten()(beside[-1]))
         wide = keras.layers.Dropout(gene_dropout, seed=seed)(wide)
         features = keras.layers.Concatenate()([wide, features])
     logits = [keras.layers.Dense(n_types, kernel_initializer="zeros", name=CLASSIFIER)(features)]
     if ranks is not None:
-        given = keras.Input(ranks, name="ranks")
-        inputs = [*inputs[: len(inputs) - len(tail.inputs)], given, *inputs[-len(tail.inputs) :]]
-        logits.append(_classify_ranks(given, n_types, n_hidden, gene_dropout, seed))
-    return keras.Model(inputs, logits if len(logits) > 1 else logits[0], name="tail_and_head")
+        beside.append(keras.Input(ranks, name="ranks"))
+        logits.append(_classify_ranks(beside[-1], n_types, n_hidden, gene_dropout, seed))
+    outputs = logits if len(logits) > 1 else logits[0]
+    return keras.Model([*beside, *activations], outputs, name="tail_and_head")
 
 
 def _classify_ranks(ranks: Any, n_types: int, n_hidden: int, dropout: float, seed: int) -> Any:

@@ -151,7 +151,7 @@ def fit_tail(
     Parameters
     ----------
     model : keras.Model
-        Frozen activations → logits, as `network.attach_head` gives it, centred; compiled here.
+        Frozen activations → logits, as `head.attach_head` gives it, centred; compiled here.
     training, validation : Rows
         Training rows are fitted, validation rows only scored: they change nothing.
     params : TrainingParams
@@ -186,7 +186,7 @@ def fit_tail(
             started = time.perf_counter()
             loss = _train_epoch(step, batches.of_epoch(len(history))) / len(training.types)
             _check_finite(loss, len(history) + 1)
-            scores = score(_soften(predict_rows(predict, validation)), validation.types)
+            scores = score(predict_types(predict, validation), validation.types)
             epoch = {"epoch": len(history) + 1, "loss": loss, "seconds": time.perf_counter() - started}
             history.append({**epoch, **{f"validation_{name}": value for name, value in scores.items()}})
             stopped = report(history[-1])
@@ -235,13 +235,18 @@ def _train_epoch(
     )
 
 
-def predict_types(model: keras.Model, rows: Rows) -> np.ndarray:
-    """Return the probabilities of a tail, of shape (n_samples, n_types)."""
-    return _soften(predict_rows(trace_prediction(model), rows))
+def predict_types(predict: Predict, rows: Rows) -> np.ndarray:
+    """Return the probabilities that the classifiers' mean logits give, of shape (n_samples, n_types).
 
-
-def _soften(outputs: list[np.ndarray]) -> np.ndarray:
-    logits = np.mean(outputs, axis=0, dtype=np.float64)
+    Parameters
+    ----------
+    predict : callable
+        As `trace_prediction` makes it of a tail with its head.
+    rows : Rows
+        The samples.
+    """
+    blocks = [[part.numpy() for part in predict(block)] for block in rows.blocks()]
+    logits = np.mean([np.concatenate(parts) for parts in zip(*blocks, strict=True)], axis=0, dtype=np.float64)
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     softened: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
     return softened
@@ -255,12 +260,6 @@ def trace_prediction(model: keras.Model) -> Predict:
         return listed(model(parts, training=False))
 
     return tf.function(predict, input_signature=[shapes], autograph=False)
-
-
-def predict_rows(predict: Predict, rows: Rows) -> list[np.ndarray]:
-    """Return all rows' outputs, in memory: a list of arrays of shape (n_samples, ...)."""
-    blocks = [[part.numpy() for part in predict(block)] for block in rows.blocks()]
-    return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 
 
 def _record(model: keras.Model, checkpoint: Path, history: list[Epoch]) -> None:

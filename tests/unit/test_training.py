@@ -16,6 +16,7 @@ from expressionist.training import (
     Rows,
     fit_tail,
     predict_types,
+    trace_prediction,
     weigh_samples,
 )
 
@@ -75,7 +76,7 @@ def test_class_weights_reach_the_loss():
     for rule in ("none", "balanced"):
         model = make_model()
         fit_tail(model, rows, rows, toy.training_params(epochs=8, batch_size=32, class_weight=rule))
-        recalls[rule] = (predict_types(model, rows).argmax(axis=1)[types == 1] == 1).mean()
+        recalls[rule] = (predict_types(trace_prediction(model), rows).argmax(axis=1)[types == 1] == 1).mean()
     assert recalls["balanced"] > recalls["none"] + 0.2
 
 
@@ -172,7 +173,7 @@ def test_the_last_epochs_weights_are_kept_not_those_that_validation_likes_best()
     for now, last in zip(model.get_weights(), weights[-1], strict=True):
         np.testing.assert_array_equal(now, last)
     validation = make_rows(30, seed=1)
-    scores = score(predict_types(model, validation), validation.types)
+    scores = score(predict_types(trace_prediction(model), validation), validation.types)
     assert found.last == found.history[-1]
     assert {name: found.last[f"validation_{name}"] for name in scores} == pytest.approx(scores)
     assert not found.stopped
@@ -245,7 +246,7 @@ def test_validation_rows_change_nothing(rate):
 
 def test_probabilities_are_the_softmax_of_all_rows_in_order():
     model, rows = make_model(), make_rows(600)
-    found = predict_types(model, rows)
+    found = predict_types(trace_prediction(model), rows)
     logits = model(rows.activations).numpy().astype(np.float64)
     np.testing.assert_allclose(found, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-5)
 
@@ -261,7 +262,7 @@ def test_small_maps_are_convolved_the_quick_way_only_where_that_is_allowed(monke
 def test_huge_logits_do_not_overflow():
     model = make_model()
     model.get_layer("classifier").set_weights([np.full((5, N_TYPES), 1e30, np.float32), np.zeros(N_TYPES)])
-    assert np.isfinite(predict_types(model, make_rows(4))).all()
+    assert np.isfinite(predict_types(trace_prediction(model), make_rows(4))).all()
 
 
 # --- broken off and gone on
@@ -432,5 +433,5 @@ def test_two_classifiers_are_each_trained_for_itself_and_their_mean_logits_predi
     assert np.abs(weights["rank_classifier"][0]).max() > 1e-3
     logits = np.mean([np.asarray(each) for each in both(double(rows).activations)], axis=0)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(predict_types(both, double(rows)), expected, atol=1e-6)
+    np.testing.assert_allclose(predict_types(trace_prediction(both), double(rows)), expected, atol=1e-6)
     assert fitted.last["validation_accuracy"] == pytest.approx((expected.argmax(axis=1) == rows.types).mean())
