@@ -3,11 +3,11 @@
 Run ``python benchmarks/search.py [--backbones resnet50 xception densenet169 vgg19] [--samples 1024]
 [--trials 12] [--head pooled] [--once]``. Both ways run the same trials (depths from the whole last block to
 0, in turn with other dropouts) for three epochs each on the same batches from the same seeds: ours with
-frozen activations computed once, in full precision unless ``--precision float16`` is said; plainly, with
-Keras's `fit`, the whole network with frozen layers, every trial from its own start. Printed are seconds of
-wall time and of processor time, what computing the frozen activations takes included, their ratios, and the
-largest difference of the losses on training and validation samples. What the first call into TensorFlow costs
-is paid before either way begins.
+frozen activations computed once, and with quick convolutions unless ``--precision float32`` is said; plainly,
+with Keras's `fit`, the whole network with frozen layers, every trial from its own start. Printed are seconds
+of wall time and of processor time, what computing the frozen activations takes included, their ratios, and
+the largest difference of the losses on training and validation samples. What the first call into TensorFlow
+costs is paid before either way begins.
 
 With ``--once`` the plain way runs the first trial of every depth, whose seconds count for those of the same
 depth: they differ in the share of dropout only.
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--head", choices=("places", "pooled"), default=PARAMS.network.head)
-    parser.add_argument("--precision", choices=("float32", "float16"), default="float32")
+    parser.add_argument("--precision", choices=("float16", "float32"), default="float16")
     parser.add_argument("--once", action="store_true", help="run the plain way once for every depth")
     arguments = parser.parse_args()
     warm_up()

@@ -56,7 +56,8 @@ class Fit:
     Parameters
     ----------
     history : list of dict
-        Per epoch: ``epoch`` (from 1), ``loss`` on training rows, ``validation_<metric>``, ``seconds``.
+        Per epoch: ``epoch`` (from 1), ``loss`` on training rows (the mean of the classifiers'),
+        ``validation_<metric>``, ``seconds``.
     stopped : bool
         Whether the caller broke the training off.
     """
@@ -205,7 +206,7 @@ def _check_finite(loss: float, epoch: int) -> None:
 
 
 def _trace_step(model: keras.Model) -> Callable[..., Any]:
-    """Make the function that trains a compiled model on one batch and returns its loss.
+    """Make the function that trains a compiled model on one batch and returns its classifiers' mean loss.
 
     What Keras's `train_on_batch` does, without its bookkeeping: that takes longer than all epochs of a small
     head. The optimiser's variables are made before, and the batch's size is open, so one trace is enough.
@@ -220,7 +221,7 @@ def _trace_step(model: keras.Model) -> Callable[..., Any]:
             logits = listed(model(activations, training=True))
             loss = sum(model.loss(types, each, sample_weight=weights) for each in logits)
         optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss
+        return loss / len(logits)
 
     signature = [shapes, tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.float32)]
     return tf.function(step, input_signature=signature, autograph=False)

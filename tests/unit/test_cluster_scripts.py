@@ -30,7 +30,6 @@ def call(tmp_path):
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
         )
         called = tmp_path / "called"
         return ended, sorted(called.read_text(encoding="utf-8").splitlines()) if called.exists() else []

@@ -59,13 +59,12 @@ def run(storage, *, space=SPACE, train=train, **changes):
     return run_search("study", space, train, storage=storage, **(defaults | changes))
 
 
-def start(storage, folder, how="join", *, seconds=0.0, space=SPACE, until=None):
-    """Start a worker as a process of its own, whose trainings take a while and leave a file each."""
+def start(storage, folder, how="join", *, space=SPACE, until=None):
+    """Start a worker as a process of its own, whose trainings leave a file each, and wait for one if told so."""
     folder.mkdir(exist_ok=True)
 
     def train_slowly(choice, report):
         (folder / f"begun-{time.monotonic_ns()}").touch()
-        time.sleep(seconds)
         if until is not None:
             wait_until(until.exists)
         return train(choice, report)
@@ -89,7 +88,7 @@ def finish(processes):
 
 
 def wait_until(is_time):
-    for _ in range(1200):
+    for _ in range(6000):
         if is_time():
             return
         time.sleep(0.05)
@@ -168,14 +167,16 @@ def test_workers_that_begin_at_once_try_every_depth_once(storage, tmp_path):
 
 @pytest.mark.parametrize(("space", "n_trials"), [(SPACE, 8), (Space(SPACE.depths, dropout=(0.0, 0.5)), 12)])
 def test_of_three_workers_one_is_killed_and_nothing_is_lost_or_doubled(storage, tmp_path, space, n_trials):
-    begun = tmp_path / "begun"
-    leader = start(storage, begun, "run", seconds=0.3, space=space)
-    workers = [start(storage, begun, seconds=0.3, space=space) for _ in range(2)]
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    # Nobody ends a trial before the victim has one, however fast they are.
+    leader = start(storage, begun, "run", space=space, until=go)
+    workers = [start(storage, begun, space=space, until=go) for _ in range(2)]
     victim_folder = tmp_path / "victim"
-    victim = start(storage, victim_folder, seconds=60, space=space)
+    victim = start(storage, victim_folder, space=space, until=tmp_path / "never")
     wait_until(lambda: victim_folder.exists() and any(victim_folder.iterdir()))
     os.kill(victim, signal.SIGKILL)
     os.waitpid(victim, 0)
+    go.touch()
     finish([leader, *workers])
     states, choices = settle(storage)
     assert states == {"COMPLETE": n_trials, "FAIL": 1}

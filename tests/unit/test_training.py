@@ -424,8 +424,15 @@ def double(rows):
 def test_two_classifiers_are_each_trained_for_itself_and_their_mean_logits_predict():
     params, rows = toy.training_params(epochs=3), make_rows()
     alone, both = make_model(), make_two_classifiers()
-    fit_tail(alone, rows, rows, params)
+    ranks = keras.Input((N_FEATURES,))
+    other = keras.Model(
+        [ranks], keras.layers.Dense(N_TYPES, kernel_initializer="zeros", name="rank_classifier")(ranks)
+    )
+    squares = Rows(double(rows).activations[:1], rows.types)
+    apart = [fit_tail(alone, rows, rows, params), fit_tail(other, squares, squares, params)]
     fitted = fit_tail(both, double(rows), double(rows), params)
+    losses = np.mean([[row["loss"] for row in each.history] for each in apart], axis=0)
+    np.testing.assert_allclose([row["loss"] for row in fitted.history], losses, rtol=1e-5)
     weights = {layer.name: layer.get_weights() for layer in both._flatten_layers()}
     for name in ("unfrozen", "classifier"):
         for one, other in zip(alone.get_layer(name).get_weights(), weights[name], strict=True):
