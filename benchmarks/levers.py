@@ -33,6 +33,7 @@ from expressionist.layouts import layout_names
 from expressionist.params import Params, parse, read_params
 from expressionist.sources import tcga
 from expressionist.split import split_by_patient
+from expressionist.training import Fit
 
 SHIPPED = Path(__file__).parent.parent / "params.yaml"
 DATA, WEIGHTS = Path("../shared/data"), Path("../shared/weights")
@@ -160,6 +161,7 @@ def main() -> None:
     params = read_params(SHIPPED)
     sides = read_sides(params)
     print(f"{len(sides.types['train'])} training and {len(sides.types['validation'])} validation samples")
+    known: dict[str, list[Fit]] = {}
     with tempfile.TemporaryDirectory() as cache:
         for lever in arguments.levers or LEVERS:
             print(
@@ -170,7 +172,12 @@ def main() -> None:
                 changed = change(params, {key: value for key, value in changes.items() if "." in key})
                 if "layout.method" in changes:
                     changed = change(changed, {"layout.options": {}})
-                fits = [train(sides, changed, depth, seed, Path(cache))[0].fit for seed in arguments.seeds]
+                # What params.yaml says is one of the settings of every lever, and trained for the first only.
+                if (setting := f"{depth} {changed}") not in known:
+                    known[setting] = [
+                        train(sides, changed, depth, seed, Path(cache))[0].fit for seed in arguments.seeds
+                    ]
+                fits = known[setting]
                 told = [
                     f"{np.mean(values):.4f} ± {np.std(values):.4f}"
                     for key in ("accuracy", "f1_macro", "log_loss")
