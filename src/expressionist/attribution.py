@@ -95,17 +95,7 @@ class IntegratedGradients:
         """
         samples = np.asarray(samples, np.float32)
         baselines = np.broadcast_to(np.asarray(baselines, np.float32), samples.shape)
-        summed = np.zeros(samples.shape, np.float32)
-        pairs = np.arange(len(samples) * n_steps)
-        for start in range(0, len(pairs), self.batch_size):
-            batch = pairs[start : start + self.batch_size]
-            # The last batch is filled up, so that the graph is traced for one shape only.
-            rows, steps = np.divmod(np.resize(batch, self.batch_size), n_steps)
-            share = ((steps + 0.5) / n_steps).astype(np.float32)[:, None]
-            points = baselines[rows] + share * (samples[rows] - baselines[rows])
-            gradients = self._gradients(tf.constant(points), tf.constant(targets[rows])).numpy()
-            np.add.at(summed, rows[: len(batch)], gradients[: len(batch)])
-            advance(len(batch))
+        summed = self._sum_gradients(samples, baselines, targets, np.arange(n_steps), n_steps, advance)
         rise = self._logits(samples, targets) - self._logits(baselines, targets)
         return Attribution(summed / n_steps * (samples - baselines), rise, np.full(len(samples), n_steps))
 
@@ -121,7 +111,9 @@ class IntegratedGradients:
         p95_gap: float,
         advance: Callable[[int], object] = lambda _: None,
     ) -> Attribution:
-        """Double the steps of the samples that are not complete enough, until the whole is.
+        """Treble the steps of the samples that are not complete enough, until the whole is.
+
+        The midpoint of a step is that of its middle third too, so that no gradient is taken twice.
 
         Parameters
         ----------
@@ -130,25 +122,51 @@ class IntegratedGradients:
         n_steps, max_steps : int
             Steps to begin with, and never to exceed.
         median_gap, p95_gap : float
-            Median and 95th percentile of the gap that end the doubling.
+            Median and 95th percentile of the gap that end the trebling.
 
         Returns
         -------
         Attribution
             One row per sample, each with the number of steps it took.
         """
+        samples = np.asarray(samples, np.float32)
         baselines = np.broadcast_to(np.asarray(baselines, np.float32), samples.shape)
         found = self.explain(samples, baselines, targets, n_steps, advance=advance)
-        while 2 * n_steps <= max_steps:
+        while 3 * n_steps <= max_steps:
             gap = found.gap
             if np.median(gap) <= median_gap and np.percentile(gap, 95) <= p95_gap:
                 break
-            n_steps *= 2
+            n_steps *= 3
             rows = np.flatnonzero(gap > median_gap)
-            finer = self.explain(samples[rows], baselines[rows], targets[rows], n_steps, advance=advance)
-            found.values[rows] = finer.values
+            given = samples[rows], baselines[rows], targets[rows]
+            outer = np.flatnonzero(np.arange(n_steps) % 3 != 1)
+            summed = self._sum_gradients(*given, outer, n_steps, advance)
+            found.values[rows] = found.values[rows] / 3 + summed / n_steps * (given[0] - given[1])
             found.n_steps[rows] = n_steps
         return found
+
+    def _sum_gradients(
+        self,
+        samples: np.ndarray,
+        baselines: np.ndarray,
+        targets: np.ndarray,
+        steps: np.ndarray,
+        n_steps: int,
+        advance: Callable[[int], object],
+    ) -> np.ndarray:
+        """Add up the gradients at the midpoints of some of so many steps, of shape (n_samples, n_genes)."""
+        summed = np.zeros(samples.shape, np.float32)
+        pairs = np.arange(len(samples) * len(steps))
+        for start in range(0, len(pairs), self.batch_size):
+            batch = pairs[start : start + self.batch_size]
+            # The last batch is filled up, so that the graph is traced for one shape only.
+            rows, places = np.divmod(np.resize(batch, self.batch_size), len(steps))
+            share = ((steps[places] + 0.5) / n_steps).astype(np.float32)[:, None]
+            points = baselines[rows] + share * (samples[rows] - baselines[rows])
+            gradients = self._gradients(tf.constant(points), tf.constant(targets[rows])).numpy()
+            np.add.at(summed, rows[: len(batch)], gradients[: len(batch)])
+            advance(len(batch))
+        return summed
 
     def _logits(self, samples: np.ndarray, targets: np.ndarray) -> np.ndarray:
         blocks = range(0, len(samples), self.batch_size)

@@ -158,16 +158,16 @@ def test_what_is_given_is_not_changed(curved):
     samples, targets = make_samples()
     before = samples.copy(), targets.copy()
     IntegratedGradients(curved).converge(
-        samples, np.zeros(N_GENES), targets, n_steps=1, max_steps=4, median_gap=0, p95_gap=0
+        samples, np.zeros(N_GENES), targets, n_steps=1, max_steps=3, median_gap=0, p95_gap=0
     )
     np.testing.assert_array_equal(samples, before[0])
     np.testing.assert_array_equal(targets, before[1])
 
 
-# --- doubling
+# --- trebling
 
 
-def test_doubling_goes_on_only_for_samples_that_need_it(layout):
+def test_trebling_goes_on_only_for_samples_that_need_it(layout):
     """Halves of the samples lie where the model is linear, and half where it is not."""
     paint = keras.Input((2,))
     model = keras.Model(
@@ -187,13 +187,13 @@ def test_doubling_goes_on_only_for_samples_that_need_it(layout):
         p95_gap=0.001,
         advance=counted.append,
     )
-    # The midpoint rule on x³ misses 1 / (4 n²) of the rise: 0.001 takes 16 steps.
-    assert found.n_steps.tolist() == [2] * 4 + [16] * 4
-    np.testing.assert_allclose(found.gap[4:], 1 / (4 * 16**2), rtol=1e-2)
-    assert sum(counted) == 8 * 2 + 4 * (4 + 8 + 16)
+    # The midpoint rule on x³ misses 1 / (4 n²) of the rise: 0.001 takes 16 steps. None is taken twice.
+    assert found.n_steps.tolist() == [2] * 4 + [18] * 4
+    np.testing.assert_allclose(found.gap[4:], 1 / (4 * 18**2), rtol=1e-2)
+    assert sum(counted) == 4 * 2 + 4 * 18
 
 
-def test_doubling_ends_with_what_explain_gives_at_those_steps(curved):
+def test_trebling_ends_with_what_explain_gives_at_those_steps(curved):
     samples, targets = make_samples(12)
     explainer = IntegratedGradients(curved)
     baseline = np.zeros(N_GENES, np.float32)
@@ -207,9 +207,9 @@ def test_doubling_ends_with_what_explain_gives_at_those_steps(curved):
         np.testing.assert_allclose(found.values[rows], alone.values, rtol=1e-4, atol=1e-5)
 
 
-def test_doubling_never_exceeds_its_bound(curved):
+def test_trebling_never_exceeds_its_bound(curved):
     samples, targets = make_samples(4)
-    for max_steps, expected in ((3, 3), (23, 12), (24, 24)):
+    for max_steps, expected in ((3, 3), (26, 9), (27, 27)):
         found = IntegratedGradients(curved).converge(
             samples, np.zeros(N_GENES), targets, n_steps=3, max_steps=max_steps, median_gap=0, p95_gap=0
         )

@@ -88,9 +88,9 @@ def _state_method(explanation: Mapping[str, Any], params: AttributionParams) -> 
         f"{params.n_samples_per_type} of a type) and {count(explanation['n_genes'], 'gene')}, through the "
         "graph that paints the image, so every gene has its own share. The path runs from the mean of the "
         "training samples, and for comparison from zero expression; as a control the first is repeated "
-        "through the same network with random weights. The steps of the path are doubled from "
+        "through the same network with random weights. The steps of the path are trebled from "
         f"{params.steps} up to {params.max_steps} until attributions from the mean are complete enough; the "
-        "other two take the steps of its median sample."
+        f"other two, which rank genes only, take {params.steps}."
     )
 
 

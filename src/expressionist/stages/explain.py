@@ -169,7 +169,8 @@ def _explain(
 ) -> dict[str, Attribution]:
     """Explain the samples from the mean until complete, then from zero and through random weights.
 
-    The two controls rank genes only, so they take as many steps as the median sample did, complete or not.
+    The two controls rank genes only, and take the fewest steps: on a random VGG19 (whose attributions are the
+    least complete) 17 of the 20 first genes, and r = 0.99 over all, are those of three times as many.
     """
     network = keras.saving.load_model(model / "model.keras", compile=False)
     # Traced once for all three: random weights are assigned to the same variables.
@@ -190,14 +191,13 @@ def _explain(
             p95_gap=params.p95_delta,
             advance=count("mean baseline"),
         )
-        n_steps = int(np.median(found.n_steps))
-        n_points = len(samples) * n_steps
+        n_points = len(samples) * params.steps
         zero = method.explain(
-            samples, baselines["zero"], targets, n_steps, advance=count("zero baseline", n_points)
+            samples, baselines["zero"], targets, params.steps, advance=count("zero baseline", n_points)
         )
         randomise(network, params.seed)
         random = method.explain(
-            samples, baselines["mean"], targets, n_steps, advance=count("random weights", n_points)
+            samples, baselines["mean"], targets, params.steps, advance=count("random weights", n_points)
         )
     return {"mean": found, "zero": zero, "random": random}
 
