@@ -60,7 +60,7 @@ def run(storage, *, space=SPACE, train=train, **changes):
 
 
 def start(storage, folder, how="join", *, space=SPACE, until=None):
-    """Start a worker as a process of its own: its trainings leave a file each, and wait for one if told so."""
+    """Start a worker as a process of its own: each training leaves a file, and waits for one if told so."""
     folder.mkdir(exist_ok=True)
 
     def train_slowly(choice, report):
