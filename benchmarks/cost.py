@@ -3,18 +3,19 @@
 Run ``python benchmarks/cost.py [--backbones resnet50 ...] [--few 128] [--many 1024] [--head pooled]``. A
 search of T trials of E epochs on n training images costs, in seconds of processor time,
 
-    build + n * once + sum over trials of (trace + E * n * epoch[depth])
+    fixed + n * once + sum over trials of (trace + E * n * epoch[depth])
 
-where ``once`` is what an image costs once in a search (the frozen prefix, and centring the head) and
-``epoch[depth]`` what it costs in every epoch of that depth; both include an eighth as many validation
-images. The constants come from the few samples: every depth is trained again and again, and after the first
-time only its epochs and its trace are left to pay. The prediction is that for the search of `search.py`.
+where ``fixed`` is building the backbone and tracing what is frozen of it, ``once`` what an image costs once
+in a search (the frozen prefix, and centring the head) and ``epoch[depth]`` what it costs in every epoch of
+that depth; both include an eighth as many validation images. The constants come from few samples, and from
+twice as many: every depth is trained again and again, and after the first time only its epochs and its trace
+are left to pay. The prediction is that for the search of `search.py`.
 """
 
 import argparse
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -22,18 +23,28 @@ import numpy as np
 from prefix import PARAMS, make_tuner, train_cached
 from search import warm_up
 
+from expressionist.params import NetworkParams
+
 EPOCHS = 3
 
 
-def measure(backbone: str, n_samples: int, head: str) -> tuple[float, float, float, dict[int, float]]:
-    """Return the constants: build, once, trace, and epoch by depth."""
-    network = replace(PARAMS.network, head=head, precision="float32")
-    firsts, traces, epochs = [], [], {}
+@dataclass(frozen=True)
+class Costs:
+    """Seconds: before any epoch, for a trial's trace, and for an image's epoch by depth."""
+
+    before: float
+    trace: float
+    epoch: dict[int, float]
+
+
+def measure(backbone: str, n_samples: int, network: NetworkParams) -> Costs:
+    """Train every depth of a backbone on so many samples three times."""
+    traces, epochs = [], {}
     with tempfile.TemporaryDirectory() as folder:
         begun = time.process_time()
         tuner = make_tuner(backbone, network, n_samples, Path(folder))
         deepest = tuner.last_block_depth()
-        build = time.process_time() - begun
+        before = time.process_time() - begun
         for depth in range(deepest, -1, -1):
             took = []
             # Other epochs, not another dropout: their difference is what epochs take without the trace.
@@ -41,10 +52,10 @@ def measure(backbone: str, n_samples: int, head: str) -> tuple[float, float, flo
                 begun = time.process_time()
                 train_cached(tuner, depth, n_epochs, Path(folder), 0.5 + number / 100)
                 took.append(time.process_time() - begun)
-            firsts.append(took[0] - took[1])
+            before += took[0] - took[1]
             epochs[depth] = (took[2] - took[1]) / EPOCHS / n_samples
             traces.append(took[1] - epochs[depth] * n_samples)
-    return build, float(np.sum(firsts)) / n_samples, float(np.mean(traces)), epochs
+    return Costs(before, float(np.mean(traces)), epochs)
 
 
 def main() -> None:
@@ -54,18 +65,22 @@ def main() -> None:
     parser.add_argument("--many", type=int, nargs="+", default=[512, 1024, 8000])
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--head", choices=("places", "pooled"), default=PARAMS.network.head)
+    parser.add_argument("--precision", choices=("float16", "float32"), default=PARAMS.network.precision)
     arguments = parser.parse_args()
     warm_up()
-    names = ["build, s", "once, ms", "trace, s", "epoch by depth, ms", *(f"{n:,}, s" for n in arguments.many)]
+    network = replace(PARAMS.network, head=arguments.head, precision=arguments.precision)
+    names = ["fixed, s", "once, ms", "trace, s", "epoch by depth, ms", *(f"{n:,}, s" for n in arguments.many)]
     print(f"| backbone | {' | '.join(names)} |\n|---|{'---|' * len(names)}", flush=True)
     for backbone in arguments.backbones:
-        build, once, trace, epochs = measure(backbone, arguments.few, arguments.head)
-        depths = list(islice(cycle(sorted(epochs, reverse=True)), arguments.trials))
-        cells = [f"{build:.1f}", f"{once * 1e3:.0f}", f"{trace:.2f}"]
-        cells.append(", ".join(f"{epochs[depth] * 1e3:.2f}" for depth in sorted(epochs)))
+        few, more = (measure(backbone, factor * arguments.few, network) for factor in (1, 2))
+        once = (more.before - few.before) / arguments.few
+        fixed = few.before - arguments.few * once
+        depths = list(islice(cycle(sorted(more.epoch, reverse=True)), arguments.trials))
+        cells = [f"{fixed:.1f}", f"{once * 1e3:.0f}", f"{more.trace:.2f}"]
+        cells.append(", ".join(f"{more.epoch[depth] * 1e3:.2f}" for depth in sorted(more.epoch)))
         for n_samples in arguments.many:
-            epoch = EPOCHS * n_samples * sum(epochs[depth] for depth in depths)
-            cells.append(f"{build + n_samples * once + arguments.trials * trace + epoch:.0f}")
+            epoch = EPOCHS * n_samples * sum(more.epoch[depth] for depth in depths)
+            cells.append(f"{fixed + n_samples * once + arguments.trials * more.trace + epoch:.0f}")
         print(f"| {backbone} | {' | '.join(cells)} |", flush=True)
 
 

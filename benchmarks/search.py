@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--head", choices=("places", "pooled"), default=PARAMS.network.head)
-    parser.add_argument("--precision", choices=("float16", "float32"), default="float16")
+    parser.add_argument("--precision", choices=("float16", "float32"), default=PARAMS.network.precision)
     parser.add_argument("--once", action="store_true", help="run the plain way once for every depth")
     arguments = parser.parse_args()
     warm_up()
