@@ -130,7 +130,8 @@ def train(
         side: ImageSet(
             layout.paint(scale.apply(log2[:, chosen])),
             sides.types[side],
-            f"{side} {params.layout.method} {seed}",
+            # All that they are painted by: settings share one cache.
+            f"{side} {params.layout} {params.expression} {seed}",
         )
         for side, log2 in sides.log2.items()
     }

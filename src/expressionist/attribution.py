@@ -95,7 +95,7 @@ class IntegratedGradients:
         """
         samples = np.asarray(samples, np.float32)
         baselines = np.broadcast_to(np.asarray(baselines, np.float32), samples.shape)
-        summed = self._sum_gradients(samples, baselines, targets, np.arange(n_steps), n_steps, advance)
+        summed = self._sum_gradients(samples, baselines, targets, _midpoints(n_steps), advance)
         rise = self._logits(samples, targets) - self._logits(baselines, targets)
         return Attribution(summed / n_steps * (samples - baselines), rise, np.full(len(samples), n_steps))
 
@@ -139,8 +139,7 @@ class IntegratedGradients:
             n_steps *= 3
             rows = np.flatnonzero(gap > median_gap)
             given = samples[rows], baselines[rows], targets[rows]
-            outer = np.flatnonzero(np.arange(n_steps) % 3 != 1)
-            summed = self._sum_gradients(*given, outer, n_steps, advance)
+            summed = self._sum_gradients(*given, _midpoints(n_steps)[np.arange(n_steps) % 3 != 1], advance)
             found.values[rows] = found.values[rows] / 3 + summed / n_steps * (given[0] - given[1])
             found.n_steps[rows] = n_steps
         return found
@@ -150,18 +149,17 @@ class IntegratedGradients:
         samples: np.ndarray,
         baselines: np.ndarray,
         targets: np.ndarray,
-        steps: np.ndarray,
-        n_steps: int,
+        shares: np.ndarray,
         advance: Callable[[int], object],
     ) -> np.ndarray:
-        """Add up the gradients at the midpoints of some of so many steps, of shape (n_samples, n_genes)."""
+        """Add up the gradients at some shares of every sample's path, of shape (n_samples, n_genes)."""
         summed = np.zeros(samples.shape, np.float32)
-        pairs = np.arange(len(samples) * len(steps))
+        pairs = np.arange(len(samples) * len(shares))
         for start in range(0, len(pairs), self.batch_size):
             batch = pairs[start : start + self.batch_size]
             # The last batch is filled up, so that the graph is traced for one shape only.
-            rows, places = np.divmod(np.resize(batch, self.batch_size), len(steps))
-            share = ((steps[places] + 0.5) / n_steps).astype(np.float32)[:, None]
+            rows, places = np.divmod(np.resize(batch, self.batch_size), len(shares))
+            share = shares[places].astype(np.float32)[:, None]
             points = baselines[rows] + share * (samples[rows] - baselines[rows])
             gradients = self._gradients(tf.constant(points), tf.constant(targets[rows])).numpy()
             np.add.at(summed, rows[: len(batch)], gradients[: len(batch)])
@@ -173,6 +171,10 @@ class IntegratedGradients:
         logits = [self.model.predict_on_batch(samples[start : start + self.batch_size]) for start in blocks]
         chosen: np.ndarray = np.concatenate(logits).astype(np.float64)[np.arange(len(samples)), targets]
         return chosen
+
+
+def _midpoints(n_steps: int) -> np.ndarray:
+    return (np.arange(n_steps) + 0.5) / n_steps
 
 
 def shap_values(
