@@ -239,7 +239,8 @@ class _Terms:
     @property
     def pruner(self) -> optuna.pruners.BasePruner:
         if self.prune:
-            return optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=2)
+            # Not from fewer than five trials: of the depths of one block some would go for a hair's breadth.
+            return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
         return optuna.pruners.NopPruner()
 
     def make_sampler(self, n_settled: int) -> optuna.samplers.BaseSampler:

@@ -157,6 +157,12 @@ def test_pruned_trials_are_recorded_as_such_and_count_as_finished(storage):
     assert find_best_trial(trials, "f1_macro")["depth"] == 7
 
 
+def test_nothing_is_pruned_by_the_median_of_fewer_than_five_trials(storage):
+    pruned = []
+    run(storage, space=Space(tuple(range(5))), train=make_prunable(pruned), prune=True)
+    assert pruned == []
+
+
 def test_without_pruning_every_trial_runs_to_its_end(storage):
     pruned = []
     trials = run(storage, space=Space(tuple(range(8))), train=make_prunable(pruned), prune=False)
