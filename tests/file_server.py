@@ -99,12 +99,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _pour(self, files: FileServer, body: bytes) -> None:
         for at in range(0, len(body), files.chunk):
             block = body[at : at + files.chunk]
+            # Counted before it goes: whoever has got it may look at once.
+            with files.lock:
+                files.n_sent += len(block)
             try:
                 self.wfile.write(block)
             except OSError:
+                with files.lock:
+                    files.n_sent -= len(block)
                 return
-            with files.lock:
-                files.n_sent += len(block)
             if files.pause:
                 time.sleep(files.pause)
 
