@@ -8,6 +8,8 @@ DATABASE := mlruns/mlflow.db
 MADE := data/cache data/cohort data/quality data/split.tsv data/layout data/images data/baselines data/search data/models data/evaluation data/repeats.tsv data/comparison data/attributions data/report
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+# Where uv is neither on the path nor to be had, and where it cannot use what pip is set up for, pip installs the same.
+UV := $(or $(shell command -v uv),$(BIN)/uv)
 
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -23,9 +25,10 @@ setup: .venv/.done  ## Make .venv with exactly the packages of requirements.lock
 
 .venv/.done: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) must be installed, but is not there. Install it, or name another: make PYTHON=..." >&2; exit 2; }
-	@echo "Setting up .venv (once; some minutes)"
+	@echo "Setting up .venv (once; about a minute)"
 	@$(PYTHON) -m venv .venv
-	@$(PIP) install --require-hashes -r requirements.lock
+	@command -v $(UV) >/dev/null || { sed -n '/^uv==/,/[^\\]$$/p' requirements.lock >.venv/uv.lock && $(PIP) install --require-hashes -r .venv/uv.lock; } || true
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock || $(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -53,9 +56,8 @@ ui: .venv/.done  ## Show runs and models in the browser (PORT=5000)
 	@echo "http://127.0.0.1:$(PORT)  (stop with Ctrl-C)"
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri sqlite:///$(DATABASE) --host 127.0.0.1 --port $(PORT)
 
-lock:  ## Refresh requirements.lock (needs uv)
-	@command -v uv >/dev/null || { echo "uv must be installed to refresh the lock, but is not there. See CONTRIBUTING.md." >&2; exit 2; }
-	@uv pip compile pyproject.toml --group dev --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade --quiet -o requirements.lock
+lock: .venv/.done  ## Refresh requirements.lock
+	@$(UV) pip compile pyproject.toml --group dev --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade --quiet -o requirements.lock
 
 clean:  ## Remove what the pipeline made; raw files, MLflow's store and .venv stay
 	@rm -rf $(MADE)
