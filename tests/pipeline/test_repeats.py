@@ -7,8 +7,8 @@ import pytest
 
 from expressionist.params import SplitParams, read_params
 from expressionist.protocol import Deal, Recipe, judge
+from expressionist.repeats import deal_anew
 from expressionist.spreads import METRICS
-from expressionist.stages import repeats as stage
 from expressionist.store import read_cohort, read_json, read_split, read_table
 from pipeline.checkout import (
     BACKBONE,
@@ -70,14 +70,14 @@ def test_no_patient_stands_on_two_sides_of_any_repeat(tiny):
     # A patient with several samples is what could go wrong.
     assert samples["patient"].duplicated().any()
     split = SplitParams(validation=0.1, test=0.1, seed=1, repeats=9)
-    dealt = [stage.deal_anew(samples, split, repeat) for repeat in range(2, 10)]
+    dealt = [deal_anew(samples, split, repeat) for repeat in range(2, 10)]
     for sides in dealt:
         assert (sides.groupby(samples["patient"]).nunique() == 1).all()
         assert sides.groupby(samples["tumour_type"]).nunique().eq(3).all()
     first = read_split(tiny / "data/split.tsv").loc[samples.index, "split"]
     different = {tuple(sides) for sides in [first, *dealt]}
     assert len(different) == 9, "every repeat is a deal of its own"
-    assert dealt[0].equals(stage.deal_anew(samples, split, 2))
+    assert dealt[0].equals(deal_anew(samples, split, 2))
 
 
 def test_one_split_needs_no_cohort_and_writes_a_table_without_rows(tmp_path):

@@ -15,7 +15,7 @@ from expressionist.params import (
     WeightsParams,
 )
 from expressionist.protocol import Deal, Recipe, judge
-from expressionist.stages.repeats import deal_anew
+from expressionist.repeats import deal_anew
 
 N_GENES = 30
 RECIPE = Recipe(
