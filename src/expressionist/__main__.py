@@ -1,58 +1,54 @@
-"""The command line: one command per stage, and those that a person uses on models."""
+"""The command line: one command per stage, and those that a person uses on models.
 
-import ast
+Whatever takes long to import is imported by the command that needs it, when it runs: help does not wait for
+it.
+"""
+
 import getpass
 import importlib
-import logging
 import os
-import pkgutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from typer.core import TyperGroup
+import click
 
-from expressionist import stages
+from expressionist import __doc__ as _SUMMARY
 from expressionist.disk import explain_full_disk
 from expressionist.errors import Refusal
-from expressionist.params import read_params
+from expressionist.stages import list_stages, read_signature
 
 PARAMS = Path("params.yaml")
-_STAGES = {module.name: module for module in pkgutil.iter_modules(stages.__path__)}
-# What a stage asks for by these names is known to the environment, not to dvc.yaml.
+_PATH = click.Path(path_type=Path)
+# Types as the stages write them.
+_KINDS = {"Path": _PATH, "str": str, "str | None": str, "float": float}
+# What is asked for by these names is known to the environment, not to dvc.yaml.
 _ENVIRONMENT = {
-    "root": ("DVC_ROOT", Path()),
-    "tracking_uri": ("MLFLOW_TRACKING_URI", None),
-    "cache_gigabytes": ("EXPRESSIONIST_CACHE_GIGABYTES", 50.0),
-    "scheduler": ("EXPRESSIONIST_SCHEDULER", None),
+    "root": ("DVC_ROOT", Path(), "Checkout that holds mlruns/."),
+    "tracking_uri": ("MLFLOW_TRACKING_URI", None, "MLflow server to use instead."),
+    "cache_gigabytes": ("EXPRESSIONIST_CACHE_GIGABYTES", 50.0, "Room for frozen activations."),
+    "scheduler": ("EXPRESSIONIST_SCHEDULER", None, "Dask scheduler whose workers help."),
 }
 
 
-class _Commands(TyperGroup):
-    """Loads a stage, with all it imports, only when it is run."""
+class _Commands(click.Group):
+    """Knows the stages beside its own commands."""
 
-    def list_commands(self, ctx: object) -> list[str]:
-        return [*_STAGES, *self.commands]
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*list_stages(), *self.commands]
 
-    def get_command(self, ctx: object, cmd_name: str) -> Any:  # noqa: ANN401  typer does not export its type
-        return _make_stage_command(cmd_name, None) if cmd_name in _STAGES else self.commands.get(cmd_name)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
-        if args[0] not in _STAGES:
-            return super().resolve_command(ctx, args)
-        with _hush():
-            stage = importlib.import_module(f"expressionist.stages.{args[0]}")
-        return args[0], _make_stage_command(args[0], stage.run), args[1:]
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return _make_stage_command(cmd_name) if cmd_name in list_stages() else self.commands.get(cmd_name)
 
 
 @contextmanager
 def _hush() -> Iterator[None]:
     """Keep what TensorFlow's C++ says about this machine, before any log level holds, off the terminal."""
+    import logging
+
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -64,69 +60,57 @@ def _hush() -> Iterator[None]:
         os.close(nowhere)
 
 
-app = typer.Typer(
-    cls=_Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help=importlib.import_module("expressionist").__doc__,
-)
-
-Root = Annotated[Path, typer.Option(envvar="DVC_ROOT", help="Checkout that holds mlruns/.")]
-Server = Annotated[
-    str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server to use instead.")
-]
-
-
-def _read_summary(stage: str) -> str:
-    """Read the first line of a stage's docstring without importing it."""
-    source = Path(stages.__path__[0], f"{stage}.py").read_text(encoding="utf-8")
-    return str(ast.get_docstring(ast.parse(source))).splitlines()[0]
-
-
-def _make_stage_command(stage: str, run: Callable[..., None] | None) -> Any:  # noqa: ANN401
-    """Turn a stage's `run` into a command: its sections come from params.yaml, its paths are options.
-
-    Without `run` the command can only be listed, which must not wait for TensorFlow.
-    """
-    parameters = list(signature(run).parameters.values()) if run else []
-    sections = [item.name for item in parameters if item.kind is Parameter.POSITIONAL_OR_KEYWORD]
-    paths = [_as_option(item) for item in parameters if item.kind is Parameter.KEYWORD_ONLY]
+def _make_stage_command(stage: str) -> click.Command:
+    """Turn a stage's `run` into a command: its sections come from params.yaml, its paths are options."""
+    taken = read_signature(stage)
 
     def command(**options: Any) -> None:  # noqa: ANN401
-        if run is not None:
-            params = read_params(PARAMS) if sections else None
-            run(*(getattr(params, section) for section in sections), **options)
+        # First, so that a refusal does not wait for TensorFlow.
+        params = _read_params() if taken.sections else None
+        with _hush():
+            run = importlib.import_module(f"expressionist.stages.{stage}").run
+        run(*(getattr(params, section) for section in taken.sections), **options)
 
-    command.__signature__ = Signature(paths)  # type: ignore[attr-defined]
-    command.__doc__ = _read_summary(stage)
-    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    single.command(stage)(command)
-    return typer.main.get_command(single)
-
-
-def _as_option(item: Parameter) -> Parameter:
-    if item.name in _ENVIRONMENT:
-        variable, default = _ENVIRONMENT[item.name]
-        hint = Annotated[item.annotation, typer.Option(envvar=variable)]  # type: ignore[name-defined]
-        return item.replace(annotation=hint, default=default)
-    return item.replace(annotation=Annotated[item.annotation, typer.Option()])
+    options: list[click.Parameter] = [_make_option(name, kind) for name, kind in taken.options.items()]
+    return click.Command(stage, callback=command, params=options, help=taken.summary)
 
 
-@app.command()
-def promote(
-    to: Annotated[str, typer.Option(help="Alias to set.")] = "staging",
-    across_data: Annotated[  # noqa: FBT002  typer's way to declare a flag
-        bool, typer.Option(help="Promote although the present version was tested on other samples.")
-    ] = False,
-    root: Root = Path(),
-    tracking_uri: Server = None,
-) -> None:
+def _make_option(name: str, kind: str) -> click.Option:
+    flag, of_type = [f"--{name.replace('_', '-')}"], _KINDS[kind]
+    if name not in _ENVIRONMENT:
+        return click.Option(flag, type=of_type, required=True)
+    variable, default, told = _ENVIRONMENT[name]
+    return click.Option(
+        flag, type=of_type, default=default, help=told, envvar=variable, show_envvar=True, show_default=True
+    )
+
+
+def _read_params() -> Any:  # noqa: ANN401  what it gives is imported here only
+    from expressionist.params import read_params
+
+    return read_params(PARAMS)
+
+
+@click.group(cls=_Commands, help=_SUMMARY)
+def app() -> None:
+    """Take a command."""
+
+
+def _list_store_options() -> list[click.Parameter]:
+    return [_make_option("root", "Path"), _make_option("tracking_uri", "str")]
+
+
+@app.command(params=_list_store_options())
+@click.option("--to", default="staging", show_default=True, help="Alias to set.")
+@click.option(
+    "--across-data", is_flag=True, help="Promote although the present version was tested on other samples."
+)
+def promote(to: str, across_data: bool, root: Path, tracking_uri: str | None) -> None:  # noqa: FBT001
     """Promote the challenger if it passes the gate of params.yaml."""
     from expressionist.mlruns import open_store
     from expressionist.registry import promote as promote_version
 
-    params = read_params(PARAMS).registry
+    params = _read_params().registry
     outcome = promote_version(
         open_store(root, tracking_uri),
         params.name,
@@ -137,66 +121,64 @@ def promote(
         across_data=across_data,
     )
     for reason in outcome.reasons:
-        typer.echo(reason)
+        click.echo(reason)
     if not outcome.passed:
-        typer.echo(f"Version {outcome.version} of {params.name} is not promoted; {to} stays as it was.")
-        raise typer.Exit(1)
-    typer.echo(
+        click.echo(f"Version {outcome.version} of {params.name} is not promoted; {to} stays as it was.")
+        sys.exit(1)
+    click.echo(
         f"Version {outcome.version} of {params.name} is {to} (before: {outcome.from_version or 'none'})."
     )
 
 
-@app.command()
-def models(root: Root = Path(), tracking_uri: Server = None) -> None:
+@app.command(params=_list_store_options())
+def models(root: Path, tracking_uri: str | None) -> None:
     """List the versions of the registered model and their aliases."""
     from expressionist.mlruns import open_store
     from expressionist.registry import list_versions
 
-    versions = list_versions(open_store(root, tracking_uri), read_params(PARAMS).registry.name)
-    typer.echo(versions.to_string(index=False))
+    versions = list_versions(open_store(root, tracking_uri), _read_params().registry.name)
+    click.echo(versions.to_string(index=False))
 
 
-@app.command()
-def worker(
-    backbones: Annotated[
-        list[str] | None,
-        typer.Argument(help="Whose searches to join, in turn; all of params.yaml by default."),
-    ] = None,
-    patience: Annotated[float, typer.Option(help="Minutes to wait for a search to begin.")] = 10,
-    split: Path = Path("data/split.tsv"),
-    layout: Path = Path("data/layout"),
-    images: Path = Path("data/images"),
-    cache: Path = Path("data/cache"),
-    cache_gigabytes: Annotated[float, typer.Option(envvar="EXPRESSIONIST_CACHE_GIGABYTES")] = 50.0,
-    scheduler: Annotated[str | None, typer.Option(envvar="EXPRESSIONIST_SCHEDULER")] = None,
-) -> None:
-    """Run trials of a search that `dvc repro` has begun, on this machine or another."""
+@app.command(params=[_make_option("cache_gigabytes", "float"), _make_option("scheduler", "str")])
+@click.argument("backbones", nargs=-1)
+@click.option("--patience", default=10.0, show_default=True, help="Minutes to wait for a search to begin.")
+@click.option("--split", type=_PATH, default=Path("data/split.tsv"), show_default=True)
+@click.option("--layout", type=_PATH, default=Path("data/layout"), show_default=True)
+@click.option("--images", type=_PATH, default=Path("data/images"), show_default=True)
+@click.option("--cache", type=_PATH, default=Path("data/cache"), show_default=True)
+def worker(backbones: tuple[str, ...], patience: float, **options: Any) -> None:  # noqa: ANN401
+    """Run trials of a search that `dvc repro` has begun, on this machine or another.
+
+    BACKBONES are whose searches to join, in turn; all of params.yaml by default.
+    """
+    params = _read_params()
     with _hush():
         join = importlib.import_module("expressionist.stages.tune").join
-    params = read_params(PARAMS)
     for backbone in backbones or params.backbones:
         n_trials = join(
             *(params.weights, params.network, params.training, params.search),
-            **{"backbone": backbone, "split": split, "layout": layout, "images": images, "cache": cache},
-            cache_gigabytes=cache_gigabytes,
-            scheduler=scheduler,
+            **options,
+            backbone=backbone,
             patience=60 * patience,
         )
-        typer.echo(f"{backbone}: no trial is left to begin; {n_trials} were run here.")
+        click.echo(f"{backbone}: no trial is left to begin; {n_trials} were run here.")
 
 
-@app.command()
+@app.command(params=_list_store_options())
+@click.argument("table", type=_PATH)
+@click.option("--model", required=True, help="Version, such as models:/tumour-type@staging.")
+@click.option("--out", type=_PATH, help="Table to write; printed if not given.")
+@click.option(
+    "--genes-in", default="columns", show_default=True, help="columns | rows: where the table has its genes."
+)
 def predict(
-    table: Annotated[
-        Path, typer.Argument(help="Samples × genes (tsv or csv, also packed), ids in the first column.")
-    ],
-    model: Annotated[str, typer.Option(help="Version, such as models:/tumour-type@staging.")],
-    out: Annotated[Path | None, typer.Option(help="Table to write; printed if not given.")] = None,
-    genes_in: Annotated[str, typer.Option(help="columns | rows: where the table has its genes.")] = "columns",
-    root: Root = Path(),
-    tracking_uri: Server = None,
+    table: Path, model: str, out: Path | None, genes_in: str, root: Path, tracking_uri: str | None
 ) -> None:
-    """Predict the tumour types of a table's samples."""
+    """Predict the tumour types of a table's samples.
+
+    TABLE is samples × genes (tsv or csv, also packed), ids in the first column.
+    """
     from expressionist.mlruns import open_store
     from expressionist.registry import predict_with
     from expressionist.store import write_table
@@ -206,24 +188,26 @@ def predict(
         importlib.import_module("expressionist.layers")
     predictions = predict_with(open_store(root, tracking_uri), model, read_user_table(table, genes_in))
     if out is None:
-        typer.echo(predictions.to_csv(sep="\t", index=False), nl=False)
+        click.echo(predictions.to_csv(sep="\t", index=False), nl=False)
     else:
         write_table(out, predictions, index=False)
 
 
 @app.command()
-def inspect(
-    file: Annotated[Path, typer.Argument(help="A matrix of expression, of any format that is read.")],
-    labels: Annotated[Path | None, typer.Option(help="A second table with the tumour types.")] = None,
-) -> None:
-    """Say what is in a user's files, what would be refused, and what to write into params.yaml."""
+@click.argument("file", type=_PATH)
+@click.option("--labels", type=_PATH, help="A second table with the tumour types.")
+def inspect(file: Path, labels: Path | None) -> None:
+    """Say what is in a user's files, what would be refused, and what to write into params.yaml.
+
+    FILE is a matrix of expression, of any format that is read.
+    """
     from expressionist.inspection import describe_inspection, inspect_files
 
     found = inspect_files(file, labels)
     for line in describe_inspection(found):
-        typer.echo(line)
+        click.echo(line)
     if found.problems:
-        raise typer.Exit(1)
+        sys.exit(1)
 
 
 def main() -> None:
@@ -233,9 +217,9 @@ def main() -> None:
     try:
         # Whatever a library could not write; what the package writes itself is named by its own path.
         with explain_full_disk(Path("data")):
-            app()
+            app(prog_name="expressionist")
     except Refusal as refusal:
-        typer.echo(f"expressionist: {refusal}", err=True)
+        click.echo(f"expressionist: {refusal}", err=True)
         sys.exit(2)
 
 

@@ -34,7 +34,7 @@ KNOWN_TO = {
     "distributed": ["sharding"],
     "dask": [],
     "dvc": [],
-    "typer": ["__main__"],
+    "click": ["__main__"],
     "rich": ["stages."],
     "jinja2": ["report"],
     "yaml": ["params"],
