@@ -104,7 +104,7 @@ def plan_search(
         "channels": tuner.channels,
         "training": asdict(params),
         "objective": search.objective,
-        "code": digest_code(),
+        "code": digest_code("depth_search"),
         "images": [tuner.training.labelled_digest, tuner.validation.labelled_digest],
     }
     study = name_study(f"{cohort}-{tuner.backbone}", facts, space)

@@ -281,7 +281,7 @@ class FineTuner:
             "precision": self.network.precision,
             # Names that Keras gives by a counter differ between sessions; the position of the cut does not.
             "cut": cut.position,
-            "code": digest_code(),
+            "code": digest_code("finetuning"),
         }
 
 

@@ -95,7 +95,7 @@ class FrozenActivations:
         facts = (ranks.digest(), images_digest)
         if facts not in self._ranked:
             given = keras.Input(images.shape[1:])
-            identity = {"ranks": facts, "code": digest_code()}
+            identity = {"ranks": facts, "code": digest_code("frozen", "prefix")}
             (self._ranked[facts],) = self.keep(
                 keras.Model(given, [ranks(given)]), [images], identity=identity
             )

@@ -1,8 +1,6 @@
 """One deal of the patients, from gene choice to test scores: all that a repeat does anew."""
 
-import hashlib
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +10,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from expressionist import (
-    baselines,
-    calibration,
-    cohort,
-    depth_search,
-    expression,
-    gene_sets,
-    image_sets,
-    imaging,
-    layout,
-    layouts,
-    metrics,
-    search,
-)
 from expressionist.baselines import Fold, fit_opponent
 from expressionist.calibration import fit_temperature
 from expressionist.code_digest import digest_code
@@ -35,7 +19,6 @@ from expressionist.expression import to_log2
 from expressionist.finetuning import open_tuner
 from expressionist.image_sets import write_images
 from expressionist.imaging import fit_imaging, read_options
-from expressionist.layouts import find_layout
 from expressionist.metrics import score
 from expressionist.network import assemble, predict_logits
 from expressionist.params import (
@@ -267,7 +250,7 @@ def judge(fitted: Fitted, cohort: Cohort, tumour_types: list[str]) -> dict[str, 
 
 
 def digest_protocol(layout_method: str, *, networks: bool) -> str:
-    """Digest the source of what a deal's models and their scores depend on.
+    """Digest the code of what a deal's models and their scores depend on.
 
     Parameters
     ----------
@@ -281,10 +264,5 @@ def digest_protocol(layout_method: str, *, networks: bool) -> str:
     str
         32 hexadecimal digits.
     """
-    code = hashlib.md5(digest_code().encode() if networks else b"", usedforsecurity=False)
-    own = (image_sets, search, depth_search) if networks else (baselines,)
-    shared = (calibration, cohort, expression, gene_sets, imaging, layout, metrics, sys.modules[__name__])
-    files = [Path(str(module.__file__)) for module in (*own, *shared, find_layout(layout_method))]
-    for path in (*files, *sorted(Path(str(layouts.__file__)).parent.glob("_*.py"))):
-        code.update(path.read_bytes())
-    return code.hexdigest()
+    others = ("baselines",) if networks else ("depth_search", "finetuning", "network", "search", "training")
+    return digest_code("protocol", without=others, chosen=(("layouts", layout_method),))

@@ -1,23 +1,16 @@
-"""The package's source as the architecture tests see it: modules, their imports, the files they read."""
+"""The package's source as the architecture tests see it: modules and their imports."""
 
 import ast
 from functools import cache
 from pathlib import Path
 
+from expressionist.code_digest import Code
+
 ROOT = Path(__file__).parents[2]
-SRC = ROOT / "src"
-PACKAGE = SRC / "expressionist"
-RESOURCES = {path.name for path in (PACKAGE / "resources").iterdir() if path.suffix != ".py"}
+PACKAGE = ROOT / "src/expressionist"
 
-
-def name_module(path):
-    """`src/expressionist/stages/tune.py` → `expressionist.stages.tune`; a package is named by its folder."""
-    return ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__")
-
-
-MODULES = {name_module(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+MODULES = Code(PACKAGE).modules
 SHORT = {name.removeprefix("expressionist."): path for name, path in MODULES.items()}
-STAGES = [name.rpartition(".")[2] for name in MODULES if name.startswith("expressionist.stages.")]
 
 
 @cache
@@ -65,13 +58,3 @@ def close_over(module, *, at_load=False):
         loaded = {".".join(parts[:n]) for n in range(1, len(parts))} | read_imports(name, at_load=at_load)
         todo |= (loaded & MODULES.keys()) - seen
     return seen
-
-
-def find_resources(module):
-    """Name the files of `resources/` that a module names in its text."""
-    texts = {
-        node.value
-        for node in ast.walk(read_tree(module))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-    return {Path(text).name for text in texts if len(text) < 80} & RESOURCES

@@ -49,7 +49,7 @@ def test_size_and_unit_are_as_asked(cohort):
 
 def test_every_study_code_is_there_with_enough_patients(cohort):
     patients = cohort.samples.groupby("tumour_type")["patient"].nunique()
-    assert list(patients.index) == sorted(read_resource("tumour_types")["code"])
+    assert list(patients.index) == sorted(read_resource("tumour_types.tsv")["code"])
     assert patients.min() >= 8
 
 
@@ -88,7 +88,7 @@ def test_second_sample_resembles_the_first_more_than_another_patient_of_the_type
 
 
 def test_markers_carry_their_real_names_types_and_places(cohort):
-    markers = read_resource("markers")
+    markers = read_resource("markers.tsv")
     genes = cohort.genes.loc[markers["entrez"]]
     assert (genes["symbol"].to_numpy() == markers["symbol"]).all()
     assert (genes["chromosome"].to_numpy() == markers["chromosome"]).all()
@@ -104,11 +104,11 @@ def test_invented_genes_cannot_be_mistaken_for_real_ones(cohort):
     invented = cohort.genes[cohort.genes["marker_of"] == ""]
     assert invented.index.str.fullmatch(r"SYN\d{5}").all()
     assert (invented["symbol"] == invented.index).all()
-    assert len(invented) == 600 - read_resource("markers")["entrez"].nunique()
+    assert len(invented) == 600 - read_resource("markers.tsv")["entrez"].nunique()
 
 
 def test_every_gene_lies_on_its_chromosome(cohort):
-    length = read_resource("chromosomes").set_index("chromosome")["length"]
+    length = read_resource("chromosomes.tsv").set_index("chromosome")["length"]
     assert (cohort.genes["start"] >= 1).all()
     assert (cohort.genes["start"].to_numpy() <= length[cohort.genes["chromosome"]].to_numpy()).all()
 
@@ -166,13 +166,13 @@ def test_types_are_about_as_hard_to_tell_apart_as_in_reality():
     predicted = model.predict(scaled[held_out])
     wrong = predicted != truth[held_out]
     assert 0.85 < 1 - wrong.mean() < 0.99
-    related = {frozenset(pair) for pair in read_resource("relatives")[["type", "relative"]].to_numpy()}
+    related = {frozenset(pair) for pair in read_resource("relatives.tsv")[["type", "relative"]].to_numpy()}
     pairs = [frozenset(pair) for pair in zip(predicted[wrong], truth[held_out][wrong], strict=True)]
     assert np.mean([pair in related for pair in pairs]) > 0.5
 
 
 def test_only_listed_relatives_are_resembled(cohort):
-    relatives = read_resource("relatives")
+    relatives = read_resource("relatives.tsv")
     allowed = {"": set(), **{kind: set(part["relative"]) for kind, part in relatives.groupby("type")}}
     for kind, part in cohort.samples.groupby("tumour_type"):
         assert set(part["resembles"]) - {""} <= allowed.get(kind, set())
@@ -196,7 +196,7 @@ def test_smallest_cohort_has_eight_patients_of_every_type():
 
 
 def test_no_room_for_every_marker_is_refused():
-    n_markers = read_resource("markers")["entrez"].nunique()
+    n_markers = read_resource("markers.tsv")["entrez"].nunique()
     with pytest.raises(ParamsError, match=f"n_genes must be at least {n_markers}, .* got {n_markers - 1}"):
         Options(n_samples=264, n_genes=n_markers - 1, seed=1)
     assert read(Options(n_samples=264, n_genes=n_markers, seed=1), NOWHERE)[1]["n_markers"] == n_markers
@@ -208,17 +208,17 @@ def test_no_room_for_every_type_is_refused():
 
 
 def test_large_cohort_keeps_the_true_proportions():
-    sizes = read_resource("tumour_types")["n_samples"].to_numpy()
+    sizes = read_resource("tumour_types.tsv")["n_samples"].to_numpy()
     assert share_out(int(sizes.sum()), sizes).tolist() == sizes.tolist()
 
 
 def test_resources_agree_with_each_other():
-    codes = set(read_resource("tumour_types")["code"])
-    markers, relatives = read_resource("markers"), read_resource("relatives")
+    codes = set(read_resource("tumour_types.tsv")["code"])
+    markers, relatives = read_resource("markers.tsv"), read_resource("relatives.tsv")
     assert set(markers["type"]) == codes
     assert set(markers["verified"]) == {"yes", "no"}
     assert (markers[["note", "source"]] != "").all(axis=None)
-    assert {kind for types in read_resource("tissues")["types"] for kind in types.split(",")} <= codes
+    assert {kind for types in read_resource("tissues.tsv")["types"] for kind in types.split(",")} <= codes
     assert set(relatives["type"]) | set(relatives["relative"]) <= codes
     assert (relatives.groupby("type")["share"].sum() <= 1).all()
     assert ((relatives["least"] < relatives["most"]) & (relatives["most"] <= 1)).all()

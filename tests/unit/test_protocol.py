@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.toy import make_cohort, network_params, training_params
 
+from expressionist.code_digest import digest_code
 from expressionist.params import (
     BaselinesParams,
     ExpressionParams,
@@ -14,7 +15,7 @@ from expressionist.params import (
     SplitParams,
     WeightsParams,
 )
-from expressionist.protocol import Deal, Recipe, judge
+from expressionist.protocol import Deal, Recipe, digest_protocol, judge
 from expressionist.repeats import deal_anew
 
 N_GENES = 30
@@ -111,3 +112,9 @@ def test_what_only_one_model_needs_can_be_deleted(deals):
     deal.clear("mobilenet")
     assert not (deal.folder / "mobilenet").exists()
     assert (deal.folder / "layout").exists()
+
+
+def test_what_is_kept_on_disk_tells_methods_and_kinds_of_model_apart() -> None:
+    kinds = [("pca", True), ("pca", False), ("random", True), ("random", False)]
+    digests = {digest_protocol(method, networks=networks) for method, networks in kinds}
+    assert len({*digests, digest_code("finetuning"), digest_code("depth_search")}) == 6

@@ -24,7 +24,7 @@ def read_resource(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name : str
-        File name without ``.tsv``.
+        File name. Written out where it is read, it tells which stages hang on the table.
 
     Returns
     -------
@@ -33,11 +33,11 @@ def read_resource(name: str) -> pd.DataFrame:
 
     Examples
     --------
-    >>> read_resource("tumour_types").query("code == 'LAML'").to_dict("records")
+    >>> read_resource("tumour_types.tsv").query("code == 'LAML'").to_dict("records")
     [{'code': 'LAML', 'name': 'Acute myeloid leukaemia', 'n_samples': 173}]
-    >>> read_resource("markers")["type"].nunique()
+    >>> read_resource("markers.tsv")["type"].nunique()
     33
     """
     text = {"entrez": str, "chromosome": str}
-    with (files(__name__) / f"{name}.tsv").open(encoding="utf-8") as table:
+    with (files(__name__) / name).open(encoding="utf-8") as table:
         return pd.read_csv(table, sep="\t", dtype=text, keep_default_na=False)

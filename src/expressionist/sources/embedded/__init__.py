@@ -58,13 +58,13 @@ class Options:
     seed: int = field(default=33, metadata={"range": (0, float("inf"))})
 
     def __post_init__(self) -> None:
-        n_markers = read_resource("markers")["entrez"].nunique()
+        n_markers = read_resource("markers.tsv")["entrez"].nunique()
         if self.n_genes < n_markers:
             raise ParamsError(
                 f"cohort: embedded: n_genes must be at least {n_markers}, the number of planted markers, "
                 f"but got {self.n_genes}. Raise it."
             )
-        least = LEAST_PATIENTS * len(read_resource("tumour_types"))
+        least = LEAST_PATIENTS * len(read_resource("tumour_types.tsv"))
         if self.n_samples < least:
             raise ParamsError(
                 f"cohort: embedded: n_samples must be at least {least}, {LEAST_PATIENTS} per tumour type, "

@@ -85,7 +85,7 @@ def draw_genes(n_genes: int, rng: np.random.Generator) -> Genes:
     Genes
         The markers under their real ids and places, and invented genes, in genomic order.
     """
-    types = tuple(read_resource("tumour_types")["code"])
+    types = tuple(read_resource("tumour_types.tsv")["code"])
     table = _draw_table(n_genes, rng)
     marker = (table["marker_of"] != "").to_numpy()
     base, housekeeping = _draw_base(marker, rng)
@@ -108,14 +108,14 @@ def draw_genes(n_genes: int, rng: np.random.Generator) -> Genes:
 
 
 def _draw_table(n_genes: int, rng: np.random.Generator) -> pd.DataFrame:
-    markers = read_resource("markers").groupby("entrez", sort=False)
+    markers = read_resource("markers.tsv").groupby("entrez", sort=False)
     real = markers.agg(
         symbol=("symbol", "first"),
         chromosome=("chromosome", "first"),
         start=("start", "first"),
         marker_of=("type", ",".join),
     )
-    places = read_resource("chromosomes")
+    places = read_resource("chromosomes.tsv")
     share = places["n_genes"] / places["n_genes"].sum()
     drawn = rng.choice(len(places), n_genes - len(real), p=share)
     start = rng.integers(1, places["length"].to_numpy()[drawn])
@@ -146,7 +146,7 @@ def _draw_profile(
     profile = np.zeros((len(types), n_genes))
     for positions, loading in modules:
         profile[:, positions] += rng.normal(0, _MODULE_SHIFT, (len(types), 1)) * loading
-    tissues = read_resource("tissues")
+    tissues = read_resource("tissues.tsv")
     for owners, strength in zip(tissues["types"].str.split(","), tissues["strength"], strict=True):
         programme = _draw_programme(n_genes, free, _TISSUE_SHARE, strength * _TISSUE_EFFECT, rng)
         profile[np.isin(types, owners)] += programme

@@ -110,8 +110,8 @@ def share_out(n_samples: int, sizes: np.ndarray) -> np.ndarray:
 
 
 def _draw_patients(n_samples: int, rng: np.random.Generator) -> pd.DataFrame:
-    types = read_resource("tumour_types")
-    relatives = read_resource("relatives")
+    types = read_resource("tumour_types.tsv")
+    relatives = read_resource("relatives.tsv")
     parts = []
     for code, n in zip(types["code"], share_out(n_samples, types["n_samples"].to_numpy()), strict=True):
         n_second = min(rng.binomial(n - LEAST_PATIENTS, _SECOND_SAMPLE), n // 2)

@@ -1,0 +1,36 @@
+"""Write down what code every other stage hangs on."""
+
+from pathlib import Path
+
+from expressionist.code_digest import Code
+from expressionist.params import CohortParams, LayoutParams
+from expressionist.stages import list_stages, read_signature
+
+# A stage's own sections of params.yaml are found from its `run`; the others are not its matter.
+_NOT_FOLLOWED = ("params:Params", "code_digest")
+
+
+def run(cohort: CohortParams, layout: LayoutParams, *, package: Path, out: Path) -> None:
+    """Write a text for every stage, which changes when, and only when, an output of the stage may.
+
+    Parameters
+    ----------
+    cohort, layout : CohortParams, LayoutParams
+        Of the sources and the layout methods, only the one named here counts.
+    package : pathlib.Path
+        The code, of which nothing is imported.
+    out : pathlib.Path
+        Folder to write, `<stage>.txt` for each: a line per module or resource that the stage reaches, with a
+        digest of what it reaches of it, and the names of that.
+    """
+    code = Code(package, {"sources": cohort.source.replace("-", "_"), "layouts": layout.method})
+    folder = package / "stages"
+    out.mkdir(parents=True, exist_ok=True)
+    for stage in list_stages(folder):
+        if stage != Path(__file__).stem:
+            entries = [f"stages.{stage}:run"]
+            if read_signature(stage, folder).sections:
+                entries.append("params:read_params")
+            found = code.find(*entries, without=_NOT_FOLLOWED)
+            lines = (" ".join([module, digest, *names]) for module, (digest, names) in found.items())
+            (out / f"{stage}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
