@@ -6,10 +6,12 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 from expressionist.errors import DiskError, Refusal
 
+_BLOCK = 2**20
 _ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # As SQLite, HDF5 and TensorFlow (through the C library), and NumPy say it; none of them gives the number.
 _WORDS = re.compile(r"No space left on device|disk is full|File too large|requested and \d+ written")
@@ -34,13 +36,23 @@ def reserve(path: Path, n_bytes: int) -> None:
         If the disk has not so much room. The file is removed.
     """
     try:
-        with path.open("r+b") as stream:
-            os.posix_fallocate(stream.fileno(), 0, n_bytes)
+        with path.open("r+b", buffering=0) as stream:
+            _take_room(stream, n_bytes)
     except OSError as error:
         if not is_full(error):
             raise
         path.unlink()
         raise _make_refusal(path, n_bytes) from error
+
+
+def _take_room(stream: FileIO, n_bytes: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(stream.fileno(), 0, n_bytes)
+    else:
+        # macOS has no such call: what is written is no hole.
+        n_taken = stream.seek(0, os.SEEK_END)
+        while n_taken < n_bytes:
+            n_taken += stream.write(bytes(min(_BLOCK, n_bytes - n_taken)))
 
 
 @contextmanager

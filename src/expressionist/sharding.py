@@ -277,7 +277,7 @@ def _open_rows(path: Path) -> Iterator[Callable[[int, np.ndarray], None]]:
     mapped = np.load(path, mmap_mode="r")
     shape, kind, offset = mapped.shape[1:], mapped.dtype, mapped.offset
     n_bytes = mapped[0].nbytes
-    file = os.open(path, os.O_WRONLY | os.O_DSYNC)
+    file = os.open(path, os.O_WRONLY | getattr(os, "O_DSYNC", os.O_SYNC))
 
     def write(first: int, rows: np.ndarray) -> None:
         if rows.shape[1:] != shape:

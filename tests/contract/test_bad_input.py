@@ -861,6 +861,11 @@ def test_a_file_that_would_hang_or_crash_the_process(tmp_path, monkeypatch, read
         _damage.refuse_deadly(path, "an AnnData file", read)
 
 
+def test_nothing_is_read_by_a_child_where_making_one_may_crash_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    _damage.refuse_deadly(tmp_path / "expression.h5ad", "an AnnData file", crash)
+
+
 def test_a_long_line_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(_faults, "LONGEST_LINE", 1 << 10)
     (tmp_path / "expression.csv").write_text(GOOD.replace("5", "x" * 5000))

@@ -114,11 +114,14 @@ def test_a_line_without_end_is_given_up(monkeypatch):
 
 @pytest.mark.parametrize("moves", [True, False])
 def test_rows_keep_what_they_hold_while_they_grow(monkeypatch, moves):
+    """Also without what only Linux can do."""
+
     class Unmovable(mmap.mmap):
         def resize(self, _):
             raise SystemError("mmap: resizing not available--no mremap()")
 
     if not moves:
+        monkeypatch.delattr(mmap, "MADV_HUGEPAGE")
         monkeypatch.setattr(_stream, "_reserve", lambda n_bytes: Unmovable(-1, n_bytes))
     monkeypatch.setattr(_stream, "_SMALLEST_BYTES", 4)
     rows, expected = GrowingRows(3), np.arange(3000, dtype=np.float32).reshape(1000, 3)

@@ -1,6 +1,7 @@
 """A full disk is one message; what was there before stays, and nothing half-written does."""
 
 import errno
+import os
 import resource
 
 import numpy as np
@@ -103,7 +104,11 @@ def test_a_limit_on_files_is_as_good_as_a_full_disk(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["data.json"]
 
 
-def test_room_is_taken_without_touching_what_is_there(tmp_path):
+@pytest.mark.parametrize("on", ["linux", "macos"])
+def test_room_is_taken_without_touching_what_is_there(tmp_path, monkeypatch, on):
+    if on == "macos":
+        monkeypatch.delattr(os, "posix_fallocate")
+        monkeypatch.setattr("expressionist.disk._BLOCK", 4096)
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     reserve(path, 10_000)
@@ -111,7 +116,10 @@ def test_room_is_taken_without_touching_what_is_there(tmp_path):
     assert path.stat().st_blocks * 512 >= 10_000
 
 
-def test_the_room_that_is_needed_is_said(disk):
+@pytest.mark.parametrize("on", ["linux", "macos"])
+def test_the_room_that_is_needed_is_said(disk, monkeypatch, on):
+    if on == "macos":
+        monkeypatch.delattr(os, "posix_fallocate")
     path = disk / "file"
     path.touch()
     with pytest.raises(DiskError, match=r"file must fit on its disk, but got 4\.0 MiB .* needs 100\.0 MiB"):

@@ -177,6 +177,14 @@ def test_a_worker_that_nobody_waits_for_stops(paths):
     assert_written(paths, [(0, 2 * cluster.BATCH)])
 
 
+def test_rows_are_written_where_data_cannot_be_synchronised_alone(paths, monkeypatch):
+    monkeypatch.delattr(os, "O_DSYNC")
+    rows = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
+    with sharding._open_rows(paths[0]) as write:
+        write(1, rows)
+    np.testing.assert_array_equal(np.load(paths[0])[1:3], rows)
+
+
 def test_rows_of_another_shape_are_a_bug(paths):
     with sharding._open_rows(paths[0]) as write, pytest.raises(ValueError, match="announced"):
         write(0, np.ones((2, 6)))

@@ -265,7 +265,8 @@ class GrowingRows:
             kept = min(n_bytes, len(self._memory))
             fresh[:kept] = self._memory[:kept]
             self._memory = fresh
-        self._memory.madvise(mmap.MADV_HUGEPAGE)
+        if hasattr(mmap, "MADV_HUGEPAGE"):  # Again only Linux.
+            self._memory.madvise(mmap.MADV_HUGEPAGE)
 
 
 def _reserve(n_bytes: int) -> mmap.mmap:
