@@ -116,13 +116,23 @@ def _as_option(item: Parameter) -> Parameter:
 @app.command()
 def promote(
     to: Annotated[str, typer.Option(help="Alias to set.")] = "staging",
-    across_data: Annotated[  # noqa: FBT002  typer's way to declare a flag
-        bool, typer.Option(help="Promote although the present version was tested on other samples.")
+    allow_synthetic: Annotated[  # noqa: FBT002  typer's way to declare a flag
+        bool, typer.Option("--allow-synthetic", help="Promote although the samples were simulated.")
+    ] = False,
+    allow_random_weights: Annotated[  # noqa: FBT002
+        bool, typer.Option("--allow-random-weights", help="Promote although no weights were pretrained.")
+    ] = False,
+    across_data: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--across-data", help="Promote although the present version was tested on other samples."
+        ),
     ] = False,
     root: Root = Path(),
     tracking_uri: Server = None,
 ) -> None:
     """Promote the challenger if it passes the gate of params.yaml."""
+    from expressionist.gate import Waivers
     from expressionist.mlruns import open_store
     from expressionist.registry import promote as promote_version
 
@@ -134,7 +144,7 @@ def promote(
         gate=params.gate,
         who=getpass.getuser(),
         when=datetime.now(UTC),
-        across_data=across_data,
+        waivers=Waivers(allow_synthetic, allow_random_weights, across_data),
     )
     for reason in outcome.reasons:
         typer.echo(reason)

@@ -190,6 +190,11 @@ def test_promote_refuses_what_the_gate_does_not_pass(own, call):
 def test_promote_sets_the_alias_and_says_who_when_and_from_what(own, trained, table, tmp_path, call):
     write_params(own, **{"registry.gate": {"accuracy": 0.0, "f1_macro": 0.0, "worse_than_staging": 0.0}})
     code, printed, _ = call(own, "promote", "--to", "staging")
+    assert code == 1
+    assert "Its samples are SYNTHETIC" in printed
+    assert "Its weights are RANDOM" in printed
+    allowed = ("--allow-synthetic", "--allow-random-weights")
+    code, printed, _ = call(own, "promote", "--to", "staging", *allowed)
     assert code == 0
     assert "Version 1 of tumour-type is staging (before: none)" in printed
     code, printed, _ = call(own, "models")
@@ -197,6 +202,7 @@ def test_promote_sets_the_alias_and_says_who_when_and_from_what(own, trained, ta
     assert "challenger, staging" in printed
     tags = open_store(own).client.get_model_version_by_alias("tumour-type", "staging").tags
     assert tags["promoted_from"] == "none"
+    assert (tags["promoted_synthetic"], tags["promoted_random_weights"]) == ("true", "true")
     assert tags["promoted_by"]
     assert pd.Timestamp(tags["promoted_at"]).tz is not None
     table.to_csv(tmp_path / "samples.tsv", sep="\t")

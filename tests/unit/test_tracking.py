@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from expressionist.errors import RegistryError
-from expressionist.gate import Contender, judge
+from expressionist.gate import Contender, Waivers, judge
 from expressionist.mlruns import prepare
 from expressionist.novelty import Novelty
 from expressionist.params import GateParams
@@ -282,9 +282,8 @@ def test_provenance_names_commit_and_changes(tmp_path: Path) -> None:
 
 
 def contender(version: str, **changes: Any) -> Contender:
-    return Contender(
-        **{"version": version, "accuracy": 0.9, "f1_macro": 0.8, "dataset": "d", "split": "s", **changes}
-    )
+    facts = {"accuracy": 0.9, "f1_macro": 0.8, "dataset": "d", "split": "s"}
+    return Contender(**{"version": version, **facts, "synthetic": "no", "weights": "imagenet", **changes})
 
 
 @pytest.mark.parametrize(
@@ -303,6 +302,10 @@ def contender(version: str, **changes: Any) -> Contender:
         ({}, {"f1_macro": float("nan")}, False, "below nan"),
         ({}, {"dataset": "e"}, False, "tested on another dataset:"),
         ({}, {"dataset": "e", "split": "t"}, False, "tested on another dataset and split:"),
+        ({"synthetic": "SYNTHETIC"}, None, False, "Its samples are SYNTHETIC, and only a person can allow that"),
+        ({"weights": "RANDOM"}, None, False, "Its weights are RANDOM, and only a person can allow that"),
+        ({"weights": ""}, None, False, "Its weights are of unknown origin"),
+        ({}, {"synthetic": "SYNTHETIC", "weights": "RANDOM"}, True, "Its weights are not RANDOM."),
     ],
 )
 def test_the_gate(challenger: dict, present: dict | None, passed: bool, reason: str) -> None:  # noqa: FBT001
@@ -313,10 +316,20 @@ def test_the_gate(challenger: dict, present: dict | None, passed: bool, reason: 
 
 
 def test_across_data_the_thresholds_alone_decide() -> None:
-    rival = contender("1", dataset="e", f1_macro=0.99)
-    assert judge(contender("2"), rival, GATE, across_data=True)[0]
-    assert not judge(contender("2", accuracy=0.1), rival, GATE, across_data=True)[0]
-    assert not judge(contender("2"), contender("1", f1_macro=0.99), GATE, across_data=True)[0]
+    rival, waivers = contender("1", dataset="e", f1_macro=0.99), Waivers(across_data=True)
+    assert judge(contender("2"), rival, GATE, waivers)[0]
+    assert not judge(contender("2", accuracy=0.1), rival, GATE, waivers)[0]
+    assert not judge(contender("2"), contender("1", f1_macro=0.99), GATE, waivers)[0]
+
+
+def test_each_waiver_lets_through_what_it_names_and_nothing_else() -> None:
+    simulated, both = {"synthetic": "SYNTHETIC"}, {"synthetic": "SYNTHETIC", "weights": "RANDOM"}
+    assert judge(contender("2", **simulated), None, GATE, Waivers(synthetic=True))[0]
+    for waivers in (Waivers(synthetic=True), Waivers(random_weights=True), Waivers(across_data=True)):
+        assert not judge(contender("2", **both), None, GATE, waivers)[0]
+    allowed = Waivers(synthetic=True, random_weights=True)
+    assert judge(contender("2", **both), None, GATE, allowed)[0]
+    assert not judge(contender("2", **both, accuracy=0.1), None, GATE, allowed)[0]
 
 
 @pytest.fixture(scope="module")
@@ -389,13 +402,21 @@ def test_the_life_of_a_model(tmp_path: Path, root: Path, make_model: Callable[[i
         ("f1_macro", 0.8, DATASET.digest),
     }
 
-    first = promote(store, "tumour-type", gate=GATE, who="me", when=NOW)
+    # Its tags say that it is neither, which anybody may write there.
+    for tag, value in (("synthetic", "no"), ("weights", "imagenet")):
+        store.client.set_model_version_tag("tumour-type", "1", tag, value)
+    refused = promote(store, "tumour-type", gate=GATE, who="me", when=NOW)
+    assert not refused.passed
+    assert "SYNTHETIC" in refused.reasons[0]
+    assert "RANDOM" in refused.reasons[1]
+    allowed = Waivers(synthetic=True, random_weights=True)
+    first = promote(store, "tumour-type", gate=GATE, who="me", when=NOW, waivers=allowed)
     assert (first.passed, first.version, first.from_version) == (True, "1", None)
     assert promote(store, "tumour-type", gate=GATE, who="me", when=NOW).reasons == (
         "Version 1 is staging already.",
     )
     assert register(experiment, folders[1], f1_macro=0.75) == "2"
-    second = promote(store, "tumour-type", gate=GATE, who="you", when=NOW)
+    second = promote(store, "tumour-type", gate=GATE, who="you", when=NOW, waivers=allowed)
     assert not second.passed
     versions = list_versions(store, "tumour-type").set_index("version")
     assert versions["aliases"].to_dict() == {1: "staging", 2: "challenger"}
@@ -404,6 +425,11 @@ def test_the_life_of_a_model(tmp_path: Path, root: Path, make_model: Callable[[i
     assert tags[0]["promoted_by"] == "me"
     assert (tags[0]["promoted_at"], tags[0]["promoted_from"]) == ("2026-01-02T00:00:00+00:00", "none")
     assert tags[0]["validation_status"] == "passed"
+    assert {name: tags[0][f"promoted_{name}"] for name in ("synthetic", "random_weights", "across_data")} == {
+        "synthetic": "true",
+        "random_weights": "true",
+        "across_data": "false",
+    }
     assert tags[1]["validation_status"] == "failed"
     assert "0.7500, below 0.8000" in tags[1]["validation_reasons"]
     assert "promoted_by" not in tags[1]
