@@ -150,6 +150,7 @@ def promote(
         typer.echo(reason)
     if not outcome.passed:
         typer.echo(f"Version {outcome.version} of {params.name} is not promoted; {to} stays as it was.")
+        typer.echo("What a person can allow: expressionist promote --help")
         raise typer.Exit(1)
     typer.echo(
         f"Version {outcome.version} of {params.name} is {to} (before: {outcome.from_version or 'none'})."

@@ -85,17 +85,18 @@ def judge(
 
 def _check_origin(challenger: Contender, waivers: Waivers) -> list[tuple[bool, str]]:
     """Hold samples and weights to what a model for patients is made of; what is not known is not that."""
-    checks = []
-    for noun, found, wanted, bad, waived, flag in (
-        ("samples", challenger.synthetic, "no", "SYNTHETIC", waivers.synthetic, "--allow-synthetic"),
-        ("weights", challenger.weights, "imagenet", "RANDOM", waivers.random_weights, "--allow-random-weights"),
-    ):
-        if found == wanted:
-            checks.append((True, f"Its {noun} are not {bad}."))
-            continue
-        more = "which was allowed" if waived else f"and only a person can allow that, by {flag}"
-        checks.append((waived, f"Its {noun} are {found or 'of unknown origin'}, {more}."))
-    return checks
+    synthetic, weights = challenger.synthetic, challenger.weights
+    return [
+        _expect("samples", synthetic, "no", "SYNTHETIC", allowed=waivers.synthetic),
+        _expect("weights", weights, "imagenet", "RANDOM", allowed=waivers.random_weights),
+    ]
+
+
+def _expect(noun: str, found: str, wanted: str, bad: str, *, allowed: bool) -> tuple[bool, str]:
+    if found == wanted:
+        return True, f"Its {noun} are not {bad}."
+    more = "which was allowed" if allowed else "and only a person can allow that"
+    return allowed, f"Its {noun} are {found or 'of unknown origin'}, {more}."
 
 
 def _compare_with(

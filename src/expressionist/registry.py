@@ -270,7 +270,7 @@ def _record(promotion: Promotion, to: str, who: str, when: datetime, waivers: Wa
             "promoted_at": when.isoformat(timespec="seconds"),
             "promoted_from": promotion.from_version or "none",
         }
-        tags |= {f"promoted_{name}": "true" if waived else "false" for name, waived in asdict(waivers).items()}
+        tags |= {f"promoted_{name}": str(waived).lower() for name, waived in asdict(waivers).items()}
     return tags
 
 

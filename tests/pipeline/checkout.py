@@ -134,13 +134,13 @@ def kill_when(folder, words, is_time, *, timeout=300):
     assert ended == -signal.SIGKILL
 
 
-def read_weights(folder, stage="models"):
-    """Read the weights of the network of a checkout: as trained, or as calibrated by `evaluation`."""
+def read_weights(folder):
+    """Read the weights of the network of a checkout."""
     import keras
 
     from expressionist import layers  # noqa: F401  registers the layers that the model file names
 
-    path = folder / "data" / stage / BACKBONE / "model.keras"
+    path = folder / "data/models" / BACKBONE / "model.keras"
     return keras.saving.load_model(path, compile=False).get_weights()
 
 

@@ -40,6 +40,7 @@ def run(
     search: Path,
     models: Path,
     evaluations: Path,
+    novelty: Path,
     baselines: Path,
     comparison: Path,
     attributions: Path,
@@ -55,8 +56,10 @@ def run(
         Name of the registered model, and what it accepts.
     backbones : tuple of str
         The networks to publish.
-    layout, split, images, search, models, evaluations, baselines, comparison, attributions, report : Path
-        Outputs of the stages.
+    layout, split, images, search, models, evaluations, novelty, baselines, comparison, attributions : Path
+        Outputs of the stages; of `novelty` the arrays alone.
+    report : pathlib.Path
+        The page to hang on the model.
     root, tracking_uri : pathlib.Path, str or None
         Checkout with `mlruns/`, or an MLflow server to use instead.
     """
@@ -90,7 +93,7 @@ def run(
     winner = found["winner"]
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
-        _write_model(folder, models / winner, evaluations / winner, layout, registry, found)
+        _write_model(folder, models / winner, evaluations / winner, novelty, layout, registry, found)
         version = register_version(
             experiment,
             registry.name,
@@ -157,13 +160,14 @@ def _write_model(
     folder: Path,
     model: Path,
     evaluation: Path,
+    novelty: Path,
     layout: Path,
     registry: RegistryParams,
     found: dict[str, Any],
 ) -> None:
-    """Put together what is registered: the calibrated network, its novelty score, genes, and what it says."""
+    """Put together what is registered: the network, its temperature, the novelty score, genes, and so on."""
     _, scale, genes, about = read_layout(layout)
-    training = read_json(model / "training.json")
+    training, calibration = read_json(model / "training.json"), read_json(evaluation / "probabilities.json")
     log2 = scale.low + scale.span * genes["mean"].to_numpy(np.float32)
     fill = np.exp2(log2) - 1 if about["unit"] in LINEAR_UNITS else log2
     served = Served(
@@ -174,11 +178,11 @@ def _write_model(
         synthetic=about["synthetic"],
         weights="RANDOM" if training["weights"]["random"] else "imagenet",
         cohort=about["cohort"],
-        abstain_below=read_json(evaluation / "probabilities.json")["abstain_below"],
+        **{name: calibration[name] for name in ("abstain_below", "temperature")},
         about={"backbone": training["backbone"], "depth": training["depth"], "verdict": found["verdict"]},
     )
-    for name in ("model.keras", NOVELTY_FILE):
-        shutil.copyfile(evaluation / name, folder / name)
+    shutil.copyfile(model / "model.keras", folder / "model.keras")
+    shutil.copyfile(novelty, folder / NOVELTY_FILE)
     write_served(folder, served)
 
 
