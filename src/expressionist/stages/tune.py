@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from expressionist.backbones import explain_random
 from expressionist.depth_search import DepthSearch, name_local_storage, plan_search
 from expressionist.errors import ParamsError, name_some
 from expressionist.finetuning import FineTuner, open_tuner
@@ -77,7 +78,11 @@ def run(
         "backbone": backbone,
         "cohort": about["cohort"],
         "synthetic": about["synthetic"],
-        "weights": {**asdict(tuner.weights), "random": tuner.weights.random},
+        "weights": {
+            **asdict(tuner.weights),
+            "random": tuner.weights.random,
+            "asked": weights.source,
+        },
         "objective": search.objective,
         "space": asdict(found.space),
         "dataset_digest": tuner.training.digest,
@@ -94,7 +99,7 @@ def run(
     record: dict[str, Any] = json.loads(json.dumps(about_search))
     experiment = open_experiment(open_store(root, tracking_uri), about["cohort"])
     provenance = read_provenance(root)
-    _announce(backbone, found)
+    _announce(backbone, found, weights.source)
     trials = run_search(
         found.study,
         found.space,
@@ -165,7 +170,7 @@ def join(
         cache_gigabytes=cache_gigabytes,
         scheduler=scheduler,
     )
-    _announce(backbone, found)
+    _announce(backbone, found, weights.source)
     storage = search.storage or name_local_storage(cache)
     return join_search(found.study, found.space, found.train, storage=storage, patience=patience)
 
@@ -225,13 +230,13 @@ def _tell_once(line: str) -> Callable[[int], None]:
     return tell
 
 
-def _announce(backbone: str, found: _Prepared) -> None:
+def _announce(backbone: str, found: _Prepared, asked: str) -> None:
     console = Console()
     console.print(f"{backbone}: depths {', '.join(map(str, found.space.depths))}; study {found.study}")
     if found.tuner.weights.random:
         console.print(
-            f"[bold yellow]{backbone} runs on RANDOM weights[/]: no ImageNet weights were found or could be "
-            "downloaded. Everything made from it says so."
+            f"[bold yellow]{backbone} runs on RANDOM weights[/], {explain_random(asked)}. "
+            "Everything made from it says so."
         )
 
 
