@@ -15,7 +15,7 @@ from expressionist.errors import Refusal, RegistryError
 from expressionist.gate import NONE_WAIVED, Contender, Waivers, judge
 from expressionist.mlruns import Experiment, Store, import_mlflow
 from expressionist.params import GateParams
-from expressionist.runs import DIGEST_LENGTH, Run, is_number
+from expressionist.runs import DIGEST_LENGTH, KEY, Run, is_number
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,11 +58,10 @@ def register_version(
     name: str,
     folder: Path,
     *,
-    model_md5: str,
+    key: str,
     run_id: str,
     metrics: Mapping[str, float],
-    dataset_digest: str,
-    split_digest: str,
+    digests: Mapping[str, str],
     tags: Mapping[str, str],
     artifacts: Sequence[Path] = (),
 ) -> str:
@@ -76,14 +75,16 @@ def register_version(
         Name of the registered model.
     folder : pathlib.Path
         ``model.keras``, ``genes.tsv`` and ``model.json`` (see `expressionist.serving`).
-    model_md5 : str
-        md5 of the folder. One that was registered before keeps its version and becomes challenger again.
+    key : str
+        What makes the model the same as an earlier one, which then keeps its version and becomes challenger
+        again.
     run_id : str
         The run of the final training, from `expressionist.tracking.publish_training`.
     metrics : mapping of str to float
         Test scores, with ``accuracy`` and ``f1_macro``; the gate reads them.
-    dataset_digest, split_digest : str
-        What the scores were measured on. Scores are only compared if both agree.
+    digests : mapping of str to str
+        Kind of output to what ``dvc.lock`` has for it. Scores are only compared where ``images`` and
+        ``split`` agree.
     tags : mapping of str to str
         Tags of the version: ``synthetic``, ``weights``, ``cohort`` and whatever else.
     artifacts : sequence of pathlib.Path, optional
@@ -97,25 +98,24 @@ def register_version(
     client = experiment.client
     # MLflow looks some things up through its module-level functions, whatever client it was called with.
     with experiment.store.hold(), _pointing_at(client):
-        version = _find_version(client, name, model_md5)
+        version = _find_version(client, name, key)
         if version is None:
             origin = {key: tags[key] for key in _ORIGIN}
             model_id = _log_model(experiment, name, folder, run_id, origin)
-            _attach(experiment, model_id, run_id, metrics, dataset_digest, artifacts)
+            _attach(experiment, model_id, run_id, metrics, digests["images"], artifacts)
             facts = {
                 **tags,
                 **{score: repr(float(metrics[score])) for score in _GATED},
-                "dataset_digest": dataset_digest,
-                "split_digest": split_digest,
-                "model_md5": model_md5,
+                **{f"dvc.{output}": digest for output, digest in digests.items()},
+                KEY: key,
             }
             version = _create_version(client, name, model_id, run_id, facts)
         client.set_registered_model_alias(name, CHALLENGER, version)
     return version
 
 
-def _find_version(client: "MlflowClient", name: str, model_md5: str) -> str | None:
-    found = client.search_model_versions(f"name = '{name}' and tags.model_md5 = '{model_md5}'", max_results=1)
+def _find_version(client: "MlflowClient", name: str, key: str) -> str | None:
+    found = client.search_model_versions(f"name = '{name}' and tags.`{KEY}` = '{key}'", max_results=1)
     return str(found[0].version) if found else None
 
 
@@ -183,7 +183,7 @@ def _create_version(
 ) -> str:
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name, description=_DESCRIPTION)
-    # Tags come with the version in one step, so that a version without its md5 never exists.
+    # Tags come with the version in one step, so that a version without its key never exists.
     version = client.create_model_version(
         name, f"models:/{model_id}", run_id, tags=dict(tags), model_id=model_id
     )
@@ -285,8 +285,8 @@ def _weigh(client: "MlflowClient", name: str, number: str) -> Contender:
         version=number,
         accuracy=float(measured.get("accuracy", "nan")),
         f1_macro=float(measured.get("f1_macro", "nan")),
-        dataset=version.tags.get("dataset_digest", ""),
-        split=version.tags.get("split_digest", ""),
+        dataset=version.tags.get("dvc.images", ""),
+        split=version.tags.get("dvc.split", ""),
         **origin,
     )
 

@@ -56,7 +56,7 @@ SEARCH: dict[str, Any] = {
     "study": "toy-mobilenet-1",
     "objective": "f1_macro",
     "space": {"depths": [0, 1, 2]},
-    "dataset_digest": "abc",
+    "digests": {"images": "abc.dir"},
     "params": {"search": {"n_trials": 3}},
     "trials": TRIALS,
     "best": {"number": 0},

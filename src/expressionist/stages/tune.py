@@ -16,7 +16,7 @@ from expressionist.finetuning import FineTuner, open_tuner
 from expressionist.mlruns import open_experiment, open_store
 from expressionist.params import NetworkParams, SearchParams, TrainingParams, WeightsParams
 from expressionist.search import Outcome, Space, Train, find_best_trial, join_search, run_search
-from expressionist.store import read_json, write_json
+from expressionist.store import md5, read_json, write_json
 from expressionist.tracking import publish_search, publish_trial, read_provenance
 from expressionist.training import Epoch
 
@@ -85,7 +85,11 @@ def run(
         },
         "objective": search.objective,
         "space": asdict(found.space),
-        "dataset_digest": tuner.training.digest,
+        "digests": {
+            "split": md5(split),
+            "layout": md5(layout),
+            "images": md5(images),
+        },
         # What names the study, beside the space, and no more: how far a study is taken, and where it is
         # stored, may change while it goes on, and MLflow lets no param change.
         "params": {
