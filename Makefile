@@ -5,7 +5,7 @@ PORT ?= 5000
 BIN := .venv/bin
 DATABASE := mlruns/mlflow.db
 # What the stages write, without the raw files; tests/architecture/test_dvc_yaml.py holds this to dvc.yaml.
-MADE := data/cache data/code data/cohort data/quality data/split.tsv data/layout data/images data/baselines data/search data/models data/evaluation data/repeats.tsv data/comparison data/attributions data/report
+MADE := data/cache data/code data/cohort data/quality data/split.tsv data/layout data/images data/baselines data/search data/models data/novelty data/evaluation data/repeats.tsv data/comparison data/attributions data/report
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # Where uv is neither on the path nor to be had, and where it cannot use what pip is set up for, pip installs the same.

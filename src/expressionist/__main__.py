@@ -103,10 +103,20 @@ def _list_store_options() -> list[click.Parameter]:
 @app.command(params=_list_store_options())
 @click.option("--to", default="staging", show_default=True, help="Alias to set.")
 @click.option(
+    "--allow-synthetic", "synthetic", is_flag=True, help="Promote although the samples were simulated."
+)
+@click.option(
+    "--allow-random-weights",
+    "random_weights",
+    is_flag=True,
+    help="Promote although no weights were pretrained.",
+)
+@click.option(
     "--across-data", is_flag=True, help="Promote although the present version was tested on other samples."
 )
-def promote(to: str, across_data: bool, root: Path, tracking_uri: str | None) -> None:  # noqa: FBT001
+def promote(to: str, root: Path, tracking_uri: str | None, **waivers: bool) -> None:
     """Promote the challenger if it passes the gate of params.yaml."""
+    from expressionist.gate import Waivers
     from expressionist.mlruns import open_store
     from expressionist.registry import promote as promote_version
 
@@ -118,12 +128,13 @@ def promote(to: str, across_data: bool, root: Path, tracking_uri: str | None) ->
         gate=params.gate,
         who=getpass.getuser(),
         when=datetime.now(UTC),
-        across_data=across_data,
+        waivers=Waivers(**waivers),
     )
     for reason in outcome.reasons:
         click.echo(reason)
     if not outcome.passed:
         click.echo(f"Version {outcome.version} of {params.name} is not promoted; {to} stays as it was.")
+        click.echo("What a person can allow: expressionist promote --help")
         sys.exit(1)
     click.echo(
         f"Version {outcome.version} of {params.name} is {to} (before: {outcome.from_version or 'none'})."

@@ -158,6 +158,24 @@ def find_weights(
     return Weights("random", "", f"random-{seed}"), None
 
 
+def explain_random(asked: str) -> str:
+    """Say why a backbone runs on random weights.
+
+    Parameters
+    ----------
+    asked : str
+        What `weights.source` of params.yaml asked for.
+
+    Examples
+    --------
+    >>> explain_random("random")
+    'as weights.source: random asks'
+    """
+    if asked == "random":
+        return "as weights.source: random asks"
+    return "as no ImageNet weights were found or could be downloaded"
+
+
 def _keras_cache() -> Path:
     """Return where Keras keeps what it downloads; it reads the same variable."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"

@@ -7,24 +7,48 @@ from expressionist.params import GateParams
 
 @dataclass(frozen=True)
 class Contender:
-    """A version as the gate sees it: scores on test samples, and digests of what they were measured on."""
+    """A version as the gate sees it: what it is made of, its scores on test samples, and digests of these."""
 
     version: str
     accuracy: float
     f1_macro: float
     dataset: str
     split: str
+    synthetic: str
+    weights: str
+
+
+@dataclass(frozen=True)
+class Waivers:
+    """What a person takes on, and the gate would refuse.
+
+    Parameters
+    ----------
+    synthetic : bool
+        Promote a version that knows simulated samples only.
+    random_weights : bool
+        Promote a version whose backbone was not pretrained.
+    across_data : bool
+        Go by the thresholds alone where the present version was tested on other samples.
+    """
+
+    synthetic: bool = False
+    random_weights: bool = False
+    across_data: bool = False
+
+
+NONE_WAIVED = Waivers()
 
 
 def judge(
-    challenger: Contender, present: Contender | None, gate: GateParams, *, across_data: bool = False
+    challenger: Contender, present: Contender | None, gate: GateParams, waivers: Waivers = NONE_WAIVED
 ) -> tuple[bool, tuple[str, ...]]:
     """Hold a version against the thresholds and against the version that it would replace.
 
-    It must reach both thresholds, and must not be worse in macro-F1 than the present version by more than
-    ``worse_than_staging``. Scores on different samples cannot be compared: a version that was tested on other
-    data or another split does not pass, unless `across_data` says that a person takes that on; then the
-    thresholds alone decide.
+    It must come from samples that were not simulated and from pretrained weights, must reach both thresholds,
+    and must not be worse in macro-F1 than the present version by more than ``worse_than_staging``. Scores on
+    different samples cannot be compared: a version that was tested on other data or another split does not
+    pass.
 
     Parameters
     ----------
@@ -34,28 +58,45 @@ def judge(
         The version that it would replace.
     gate : GateParams
         Thresholds.
-    across_data : bool, optional
-        Whether to go by the thresholds alone where scores cannot be compared.
+    waivers : Waivers, optional
+        What a person takes on.
 
     Returns
     -------
     passed : bool
-        Whether every check held.
+        Whether every check held, or was waived.
     reasons : tuple of str
         One sentence per check, whether it held or not.
 
     Examples
     --------
-    >>> judge(Contender("2", 0.9, 0.6, "a", "b"), None, GateParams(0.8, 0.7, 0.0))[1]
+    >>> judge(Contender("2", 0.9, 0.6, "a", "b", "no", "imagenet"), None, GateParams(0.8, 0.7, 0.0))[1][2:]
     ('accuracy is 0.9000, at least 0.8000.', 'f1_macro is 0.6000, below 0.7000.')
     """
     checks = [
+        *_check_origin(challenger, waivers),
         _compare("accuracy", challenger.accuracy, gate.accuracy),
         _compare("f1_macro", challenger.f1_macro, gate.f1_macro),
     ]
     if present is not None:
-        checks.append(_compare_with(present, challenger, gate, across_data=across_data))
+        checks.append(_compare_with(present, challenger, gate, across_data=waivers.across_data))
     return all(held for held, _ in checks), tuple(reason for _, reason in checks)
+
+
+def _check_origin(challenger: Contender, waivers: Waivers) -> list[tuple[bool, str]]:
+    """Hold samples and weights to what a model for patients is made of; what is not known is not that."""
+    synthetic, weights = challenger.synthetic, challenger.weights
+    return [
+        _expect("samples", synthetic, "no", "SYNTHETIC", allowed=waivers.synthetic),
+        _expect("weights", weights, "imagenet", "RANDOM", allowed=waivers.random_weights),
+    ]
+
+
+def _expect(noun: str, found: str, wanted: str, bad: str, *, allowed: bool) -> tuple[bool, str]:
+    if found == wanted:
+        return True, f"Its {noun} are not {bad}."
+    more = "which was allowed" if allowed else "and only a person can allow that"
+    return allowed, f"Its {noun} are {found or 'of unknown origin'}, {more}."
 
 
 def _compare_with(

@@ -1,6 +1,7 @@
 """The network: expression → picture → backbone → tumour type as one Keras graph."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -125,6 +126,27 @@ def assemble(
     log2 = Log2(name="log2")(expression) if unit in LINEAR_UNITS else expression
     logits = Temperature(name="temperature")(_classify(paint(rescale(log2)), front, prefix, trained, ranks))
     return keras.Model(expression, keras.layers.Softmax(name="probabilities")(logits), name="expressionist")
+
+
+def load_calibrated(path: Path, temperature: float) -> keras.Model:
+    """Load an assembled network with the temperature that was fitted for it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        ``model.keras``, as it was trained.
+    temperature : float
+        What its logits are divided by; 1 for a network that is calibrated already.
+
+    Returns
+    -------
+    keras.Model
+        As `assemble` gives it, with calibrated probabilities.
+    """
+    network = keras.saving.load_model(path, compile=False)
+    held = network.get_layer("temperature").temperature
+    held.assign(held * temperature)
+    return network
 
 
 def logits_of_scaled(network: keras.Model) -> keras.Model:

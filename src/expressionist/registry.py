@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version as installed
 from importlib.resources import files as package_files
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from expressionist.errors import Refusal, RegistryError
-from expressionist.gate import Contender, judge
+from expressionist.gate import NONE_WAIVED, Contender, Waivers, judge
 from expressionist.mlruns import Experiment, Store, import_mlflow
 from expressionist.params import GateParams
-from expressionist.runs import DIGEST_LENGTH, Run, is_number
+from expressionist.runs import DIGEST_LENGTH, KEY, Run, is_number
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,6 +24,7 @@ CHALLENGER = "challenger"
 # What loading and running the served network imports, at the versions it was trained with.
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "keras", "tensorflow")
 _GATED = ("accuracy", "f1_macro")
+_ORIGIN = ("synthetic", "weights")
 _DESCRIPTION = (
     "Takes a table of samples × genes in the cohort's unit, genes in any order, and returns tumour types. "
     "`challenger` is what the pipeline made last; `staging` is what passed the gate."
@@ -57,11 +58,10 @@ def register_version(
     name: str,
     folder: Path,
     *,
-    model_md5: str,
+    key: str,
     run_id: str,
     metrics: Mapping[str, float],
-    dataset_digest: str,
-    split_digest: str,
+    digests: Mapping[str, str],
     tags: Mapping[str, str],
     artifacts: Sequence[Path] = (),
 ) -> str:
@@ -75,14 +75,16 @@ def register_version(
         Name of the registered model.
     folder : pathlib.Path
         ``model.keras``, ``genes.tsv`` and ``model.json`` (see `expressionist.serving`).
-    model_md5 : str
-        md5 of the folder. One that was registered before keeps its version and becomes challenger again.
+    key : str
+        What makes the model the same as an earlier one, which then keeps its version and becomes challenger
+        again.
     run_id : str
         The run of the final training, from `expressionist.tracking.publish_training`.
     metrics : mapping of str to float
         Test scores, with ``accuracy`` and ``f1_macro``; the gate reads them.
-    dataset_digest, split_digest : str
-        What the scores were measured on. Scores are only compared if both agree.
+    digests : mapping of str to str
+        Kind of output to what ``dvc.lock`` has for it. Scores are only compared where ``images`` and
+        ``split`` agree.
     tags : mapping of str to str
         Tags of the version: ``synthetic``, ``weights``, ``cohort`` and whatever else.
     artifacts : sequence of pathlib.Path, optional
@@ -96,28 +98,30 @@ def register_version(
     client = experiment.client
     # MLflow looks some things up through its module-level functions, whatever client it was called with.
     with experiment.store.hold(), _pointing_at(client):
-        version = _find_version(client, name, model_md5)
+        version = _find_version(client, name, key)
         if version is None:
-            model_id = _log_model(experiment, name, folder, run_id)
-            _attach(experiment, model_id, run_id, metrics, dataset_digest, artifacts)
+            origin = {key: tags[key] for key in _ORIGIN}
+            model_id = _log_model(experiment, name, folder, run_id, origin)
+            _attach(experiment, model_id, run_id, metrics, digests["images"], artifacts)
             facts = {
                 **tags,
                 **{score: repr(float(metrics[score])) for score in _GATED},
-                "dataset_digest": dataset_digest,
-                "split_digest": split_digest,
-                "model_md5": model_md5,
+                **{f"dvc.{output}": digest for output, digest in digests.items()},
+                KEY: key,
             }
             version = _create_version(client, name, model_id, run_id, facts)
         client.set_registered_model_alias(name, CHALLENGER, version)
     return version
 
 
-def _find_version(client: "MlflowClient", name: str, model_md5: str) -> str | None:
-    found = client.search_model_versions(f"name = '{name}' and tags.model_md5 = '{model_md5}'", max_results=1)
+def _find_version(client: "MlflowClient", name: str, key: str) -> str | None:
+    found = client.search_model_versions(f"name = '{name}' and tags.`{KEY}` = '{key}'", max_results=1)
     return str(found[0].version) if found else None
 
 
-def _log_model(experiment: Experiment, name: str, folder: Path, run_id: str) -> str:
+def _log_model(
+    experiment: Experiment, name: str, folder: Path, run_id: str, origin: Mapping[str, str]
+) -> str:
     mlflow = import_mlflow()
     package = Path(str(package_files("expressionist")))
     with _pointing_at(experiment.client):
@@ -131,7 +135,12 @@ def _log_model(experiment: Experiment, name: str, folder: Path, run_id: str) -> 
             signature=False,
             pip_requirements=[f"{item}=={installed(item)}" for item in _REQUIREMENTS],
             model_id=experiment.client.create_logged_model(
-                experiment.id, name=name, source_run_id=run_id, model_type="tumour type classifier"
+                experiment.id,
+                name=name,
+                source_run_id=run_id,
+                # Unlike tags, these never change.
+                params=dict(origin),
+                model_type="tumour type classifier",
             ).model_id,
         )
     return str(info.model_id)
@@ -174,7 +183,7 @@ def _create_version(
 ) -> str:
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name, description=_DESCRIPTION)
-    # Tags come with the version in one step, so that a version without its md5 never exists.
+    # Tags come with the version in one step, so that a version without its key never exists.
     version = client.create_model_version(
         name, f"models:/{model_id}", run_id, tags=dict(tags), model_id=model_id
     )
@@ -189,12 +198,12 @@ def promote(
     gate: GateParams,
     who: str,
     when: datetime,
-    across_data: bool = False,
+    waivers: Waivers = NONE_WAIVED,
 ) -> Promotion:
     """Point an alias at the challenger if it passes the gate.
 
     The checks are those of `expressionist.gate.judge`. An alias keeps no history, so the version's tags do:
-    who promoted it, when and from which version.
+    who promoted it, when, from which version, and what was waived.
 
     Parameters
     ----------
@@ -210,8 +219,8 @@ def promote(
         Who promotes.
     when : datetime.datetime
         When.
-    across_data : bool, optional
-        Whether to promote although the present version was tested on other samples.
+    waivers : Waivers, optional
+        What a person takes on.
 
     Returns
     -------
@@ -242,16 +251,16 @@ def promote(
                 from_version=present,
             )
         rival = None if present is None else _weigh(client, name, present)
-        passed, reasons = judge(_weigh(client, name, version), rival, gate, across_data=across_data)
+        passed, reasons = judge(_weigh(client, name, version), rival, gate, waivers)
         promotion = Promotion(passed, reasons, version, present)
-        for key, value in _record(promotion, to, who, when, across_data=across_data).items():
+        for key, value in _record(promotion, to, who, when, waivers).items():
             client.set_model_version_tag(name, version, key, value)
         if passed:
             client.set_registered_model_alias(name, to, version)
     return promotion
 
 
-def _record(promotion: Promotion, to: str, who: str, when: datetime, *, across_data: bool) -> dict[str, str]:
+def _record(promotion: Promotion, to: str, who: str, when: datetime, waivers: Waivers) -> dict[str, str]:
     status = "passed" if promotion.passed else "failed"
     tags = {"validation_status": status, "validation_reasons": " ".join(promotion.reasons)}
     if promotion.passed:
@@ -260,23 +269,25 @@ def _record(promotion: Promotion, to: str, who: str, when: datetime, *, across_d
             "promoted_by": who,
             "promoted_at": when.isoformat(timespec="seconds"),
             "promoted_from": promotion.from_version or "none",
-            "promoted_across_data": "true" if across_data else "false",
         }
+        tags |= {f"promoted_{name}": str(waived).lower() for name, waived in asdict(waivers).items()}
     return tags
 
 
 def _weigh(client: "MlflowClient", name: str, number: str) -> Contender:
-    """Read what the gate compares: scores as measured, not as tagged, since anybody can edit tags."""
+    """Read what the gate weighs: scores and origin as logged, not as tagged, since anybody can edit tags."""
     version = client.get_model_version(name, number)
     # The SQL registry keeps a version's model id in its source only.
     model = client.get_logged_model(version.source.removeprefix("models:/"))
     measured = {metric.key: metric.value for metric in model.metrics or ()}
+    origin = {key: (model.params or {}).get(key, "") for key in _ORIGIN}
     return Contender(
         version=number,
         accuracy=float(measured.get("accuracy", "nan")),
         f1_macro=float(measured.get("f1_macro", "nan")),
-        dataset=version.tags.get("dataset_digest", ""),
-        split=version.tags.get("split_digest", ""),
+        dataset=version.tags.get("dvc.images", ""),
+        split=version.tags.get("dvc.split", ""),
+        **origin,
     )
 
 

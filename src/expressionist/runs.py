@@ -10,7 +10,7 @@ from expressionist.mlruns import Experiment, import_mlflow
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_KEY = "expressionist.key"
+KEY = "expressionist.key"
 DIGEST_LENGTH = 36  # what MLflow's database keeps of a dataset digest; DVC's `<md5>.dir` just fits
 _N_METRICS, _N_PARAMS = 1000, 100  # what MLflow takes in one call
 
@@ -24,7 +24,7 @@ class Dataset:
     name : str
         The cohort's name.
     digest : str
-        DVC md5 of the data, at most 36 characters.
+        What ``dvc.lock`` has for the data, at most 36 characters.
     source : str, optional
         Where the data lies in the checkout.
     """
@@ -68,14 +68,18 @@ class Run:
             self.client.log_batch(self.id, params=logged[start : start + _N_PARAMS])
 
     def log_history(self, history: Sequence[Mapping[str, Any]], ended: int) -> None:
-        """Log what was measured in every epoch, under ``epoch/``, with moments spread evenly over the run."""
-        points = []
-        for position, row in enumerate(history):
-            moment = self.started + (ended - self.started) * (position + 1) // len(history)
-            step = int(row.get("epoch", position))
-            points += [
-                (f"epoch/{name}", value, moment, step) for name, value in row.items() if name != "epoch"
-            ]
+        """Log what was measured in every epoch, under ``epoch/``, at the moment at which it ended.
+
+        The last epoch ends with the run; what was made before the first, such as frozen activations, lies
+        before it. A run that was gone on with has epochs from before its beginning.
+        """
+        points: list[tuple[str, Any, int, int]] = []
+        later = 0.0
+        for row in reversed(history):
+            moment = max(self.started, ended - int(1000 * later))
+            later += row["seconds"]
+            at = moment, int(row["epoch"])
+            points += [(f"epoch/{name}", value, *at) for name, value in row.items() if name != "epoch"]
         self._log(points)
 
     def log_metrics(self, metrics: Mapping[str, Any], moment: int, step: int = 0) -> None:
@@ -137,12 +141,12 @@ def begin(experiment: Experiment, key: str, name: str, tags: Mapping[str, str], 
     """
     client = experiment.client
     with experiment.store.hold():
-        found = client.search_runs([experiment.id], f"tags.`{_KEY}` = '{key}'", max_results=1)
+        found = client.search_runs([experiment.id], f"tags.`{KEY}` = '{key}'", max_results=1)
         if found:
             info = found[0].info
             return Run(client, info.run_id, info.start_time, fresh=False, done=info.status != "RUNNING")
         info = client.create_run(
-            experiment.id, start_time=started or None, tags={**tags, _KEY: key}, run_name=name
+            experiment.id, start_time=started or None, tags={**tags, KEY: key}, run_name=name
         ).info
     return Run(client, info.run_id, info.start_time, fresh=True, done=False)
 

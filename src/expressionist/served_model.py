@@ -9,7 +9,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from expressionist.errors import Refusal
-from expressionist.serving import load_network, load_novelty, predict, read_served
+from expressionist.serving import load_model, predict
 
 
 class TumourTypeModel(PythonModel):
@@ -17,15 +17,12 @@ class TumourTypeModel(PythonModel):
 
     def load_context(self, context: Any) -> None:  # noqa: ANN401
         """Load the network and what is known about it from the folder that was registered."""
-        folder = Path(context.artifacts["model"])
-        self.served = read_served(folder)
-        self.network = load_network(folder)
-        self.novelty = load_novelty(folder)
+        self.model = load_model(Path(context.artifacts["model"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ANN401
         """Predict tumour types; see `expressionist.serving.predict`."""
         try:
-            return predict(self.served, self.network, self.novelty, model_input)
+            return predict(*self.model, model_input)
         except Refusal as refusal:
             # The scoring server answers with the message of MLflow's own exceptions only.
             raise MlflowException.invalid_parameter_value(str(refusal)) from refusal

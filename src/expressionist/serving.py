@@ -1,6 +1,5 @@
 """What is registered and served: a user's table, aligned to the model's genes, becomes tumour types."""
 
-import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,6 +47,8 @@ class Served:
         What else is worth keeping.
     abstain_below : float
         Least probability of an answer; predictions below it are marked.
+    temperature : float
+        What the logits of ``model.keras``, which is as it was trained, are divided by.
     """
 
     genes: pd.DataFrame
@@ -59,6 +60,7 @@ class Served:
     cohort: str
     about: Mapping[str, Any]
     abstain_below: float = 0.0
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def write_served(folder: Path, served: Served) -> None:
         "cohort": served.cohort,
         "about": dict(served.about),
         "abstain_below": served.abstain_below,
+        "temperature": served.temperature,
     }
     (folder / "model.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
@@ -126,18 +129,25 @@ def read_served(folder: Path) -> Served:
     return Served(genes=genes, **{**about, "tumour_types": tuple(about["tumour_types"])})
 
 
-def load_network(folder: Path) -> "Model":
-    """Load the Keras network of a model folder: expression of shape (n_samples, n_genes) → probabilities."""
-    keras = importlib.import_module("keras")
-    # Keras finds the package's own layers by their registered names, which importing the module registers.
-    importlib.import_module("expressionist.layers")
-    return keras.saving.load_model(folder / "model.keras", compile=False)
+def load_model(folder: Path) -> tuple[Served, "Model", Novelty]:
+    """Load a model folder.
 
+    Returns
+    -------
+    served : Served
+        What the folder says about its network.
+    network : keras.Model
+        Expression of shape (n_samples, n_genes) → calibrated probabilities.
+    novelty : Novelty
+        Scores what is unlike the training cohort.
+    """
+    # Late, as TensorFlow takes seconds.
+    from expressionist.network import load_calibrated
 
-def load_novelty(folder: Path) -> Novelty:
-    """Load the novelty score of a model folder."""
+    served = read_served(folder)
+    network = load_calibrated(folder / "model.keras", served.temperature)
     with np.load(folder / NOVELTY_FILE) as arrays:
-        return Novelty(**arrays)
+        return served, network, Novelty(**arrays)
 
 
 def align(table: pd.DataFrame, genes: pd.DataFrame, max_missing: float, *, negative: bool = False) -> Aligned:
@@ -272,12 +282,8 @@ def predict(served: Served, network: "Model", novelty: Novelty, table: pd.DataFr
 
     Parameters
     ----------
-    served : Served
-        From `read_served`.
-    network : keras.Model
-        From `load_network`.
-    novelty : Novelty
-        From `load_novelty`.
+    served, network, novelty : Served, keras.Model, Novelty
+        From `load_model`.
     table : pandas.DataFrame of shape (n_samples, any number of columns)
         Samples in rows, genes in columns, in the unit of `served`. Sample names are the column ``sample`` if
         there is one (an index does not survive JSON), else the index.

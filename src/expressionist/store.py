@@ -22,7 +22,6 @@ from expressionist.layout import Layout
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_CHUNK = 1 << 20
 _N_SAMPLES_AT_ONCE = 256
 
 
@@ -68,22 +67,24 @@ def _remove(path: Path) -> None:
 
 
 def md5(path: Path) -> str:
-    """Return the md5 of a file, or of a folder's sorted names and contents, as 32 hexadecimal digits.
+    """Return the digest that DVC records for a file or a folder in ``dvc.lock``.
 
     Parameters
     ----------
     path : pathlib.Path
         File or folder.
+
+    Returns
+    -------
+    str
+        md5 of a file, as 32 hexadecimal digits; of a folder that of a list of its files, and ``.dir``.
     """
-    digest = hashlib.md5(usedforsecurity=False)
-    files = [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file())
-    for file in files:
-        if file != path:
-            digest.update(file.relative_to(path).as_posix().encode())
-        with file.open("rb") as stream:
-            while block := stream.read(_CHUNK):
-                digest.update(block)
-    return digest.hexdigest()
+    if path.is_dir():
+        files = {item.relative_to(path).as_posix(): item for item in path.rglob("*") if item.is_file()}
+        listed = json.dumps([{"md5": md5(files[name]), "relpath": name} for name in sorted(files)])
+        return f"{hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """What MLflow shows: searches, final trainings and opponents, published once each from what DVC keeps."""
 
-import hashlib
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -25,11 +24,12 @@ __all__ = [
 ]
 
 # A trial that was pruned is not a failure: somebody stopped it.
+_OUTSIDE = "none: run outside DVC, so no dvc.lock need have these digests"
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 
 
 def read_provenance(root: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Read which code and data a run comes from, as far as it can be known.
+    """Read which code a run comes from, and whether DVC ran it.
 
     Parameters
     ----------
@@ -42,19 +42,18 @@ def read_provenance(root: Path, environ: Mapping[str, str] | None = None) -> dic
     -------
     dict of str to str
         ``git_commit`` (also under the name that MLflow's UI shows), ``git_dirty`` (true | false; tracked
-        files only), ``dvc_lock_md5``, ``DVC_STAGE`` and ``DVC_EXP_NAME``; what cannot be known is absent.
+        files only), ``DVC_STAGE`` and ``DVC_EXP_NAME``; what cannot be known is absent. Outside DVC,
+        ``DVC_STAGE`` says so.
     """
     environ = os.environ if environ is None else environ
-    facts = {name: environ[name] for name in ("DVC_STAGE", "DVC_EXP_NAME") if environ.get(name)}
+    facts = {"DVC_STAGE": _OUTSIDE}
+    facts |= {name: environ[name] for name in ("DVC_STAGE", "DVC_EXP_NAME") if environ.get(name)}
     commit = _ask_git(root, "rev-parse", "--verify", "HEAD")
     if commit:
         facts["git_commit"] = facts["mlflow.source.git.commit"] = commit
         changes = _ask_git(root, "status", "--porcelain", "--untracked-files=no")
         if changes is not None:
             facts["git_dirty"] = "true" if changes else "false"
-    lock = root / "dvc.lock"
-    if lock.exists():
-        facts["dvc_lock_md5"] = hashlib.md5(lock.read_bytes(), usedforsecurity=False).hexdigest()
     return facts
 
 
@@ -95,7 +94,7 @@ def publish_trial(
     """
     parent = _begin_search(experiment, search, _to_ms(trial.get("started")), provenance)
     tags = {
-        **_tag(search, "trial", provenance),
+        **_tag(search, "trial", provenance, search["digests"]),
         "trial.state": trial["state"],
         "trial.number": str(trial["number"]),
         "mlflow.parentRunId": parent.id,
@@ -109,7 +108,7 @@ def publish_trial(
     run.log_params({"backbone": search["backbone"], "depth": trial["depth"]}, trial.get("params") or {})
     run.log_history(trial.get("history") or (), ended)
     run.log_metrics({**_score_trial(trial), **sizes}, ended)
-    run.log_dataset(Dataset(search["cohort"], search["dataset_digest"]))
+    run.log_dataset(Dataset(search["cohort"], search["digests"]["images"]))
     run.end(_STATUS[trial["state"]], ended)
     return run.id
 
@@ -160,7 +159,7 @@ def publish_search(
 def _begin_search(
     experiment: Experiment, search: Mapping[str, Any], started: int, provenance: Mapping[str, str]
 ) -> Run:
-    tags = {**_tag(search, "search", provenance), "study": search["study"]}
+    tags = {**_tag(search, "search", provenance, search["digests"]), "study": search["study"]}
     run = begin(experiment, search["study"], f"{_name_run(search)} search", tags, started)
     if run.fresh:
         _log_search(run, search)
@@ -170,7 +169,7 @@ def _begin_search(
 def _log_search(run: Run, search: Mapping[str, Any]) -> None:
     about = {name: search[name] for name in ("backbone", "objective", "study", "space")}
     run.log_params(about, search.get("params") or {})
-    run.log_dataset(Dataset(search["cohort"], search["dataset_digest"]))
+    run.log_dataset(Dataset(search["cohort"], search["digests"]["images"]))
 
 
 def publish_training(
@@ -180,6 +179,8 @@ def publish_training(
     *,
     key: str,
     dataset: Dataset,
+    digests: Mapping[str, str],
+    params: Mapping[str, Any],
     files: Sequence[Path] = (),
     provenance: Mapping[str, str],
 ) -> str:
@@ -195,9 +196,13 @@ def publish_training(
         ``data/evaluation/<backbone>/metrics.json``. Test scores keep their names, their bounds
         become ``accuracy_low`` and ``accuracy_high``, validation scores ``validation_accuracy``.
     key : str
-        md5 of the DVC outputs that the run is made from; another key makes another run.
+        Digest of what the run is made from; another key makes another run.
     dataset : Dataset
         What was trained on.
+    digests : mapping of str to str
+        Kind of output, such as ``split``, to what ``dvc.lock`` has for it.
+    params : mapping
+        Sections of params.yaml that the training does not hold itself.
     files : sequence of pathlib.Path, optional
         Files and folders to hang on the run.
     provenance : mapping of str to str
@@ -208,7 +213,7 @@ def publish_training(
     str
         Run id.
     """
-    tags = {**_tag(training, "training", provenance), "dataset_digest": dataset.digest}
+    tags = _tag(training, "training", provenance, digests)
     name = _name_run(training, training["depth"])
     run = begin(experiment, f"training/{key}", name, tags, _to_ms(training.get("started")))
     if run.done:
@@ -217,7 +222,8 @@ def publish_training(
     first = {"backbone": training["backbone"], "depth": training["depth"], "model": training["backbone"]}
     layers = ", ".join(training.get("unfrozen_layers") or ())
     sizes = {name: training.get(name) for name in ("n_unfrozen_parameters", "seconds")}
-    run.log_params({**first, "unfrozen_layers": layers or "none"}, training.get("params") or {})
+    own = {"unfrozen_layers": layers or "none", **(training.get("params") or {})}
+    run.log_params({**first, **own}, params)
     run.log_history(training.get("history") or (), ended)
     _finish(run, {**flatten_scores(metrics), **sizes}, dataset, files, ended)
     return run.id
@@ -230,6 +236,8 @@ def publish_opponent(
     *,
     key: str,
     dataset: Dataset,
+    digests: Mapping[str, str],
+    params: Mapping[str, Any],
     choice: Mapping[str, Any],
     synthetic: bool,
     seconds: float = 0.0,
@@ -247,9 +255,11 @@ def publish_opponent(
     metrics : mapping of str to float
         Its scores under their flat names (``accuracy``, ``accuracy_low``, ``validation_f1_macro``).
     key : str
-        md5 of the DVC outputs that the run is made from.
+        Digest of what the run is made from.
     dataset : Dataset
         What it was fitted on.
+    digests, params : mapping
+        As for `publish_training`.
     choice : mapping
         Its hyper-parameters, as chosen on validation samples.
     synthetic : bool
@@ -267,10 +277,10 @@ def publish_opponent(
         Run id.
     """
     about = {"backbone": name, "synthetic": synthetic}
-    tags = {**_tag(about, "opponent", provenance), "backbone": "none", "dataset_digest": dataset.digest}
+    tags = {**_tag(about, "opponent", provenance, digests), "backbone": "none"}
     run = begin(experiment, f"opponent/{name}/{key}", _name_run(about), tags)
     if not run.done:
-        run.log_params({"model": name}, choice)
+        run.log_params({"model": name, **choice}, params)
         ended = run.started + int(1000 * seconds)
         _finish(run, {**metrics, "seconds": seconds}, dataset, files, ended)
     return run.id
@@ -306,7 +316,9 @@ def flatten_scores(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {**flat, **{f"validation_{name}": value for name, value in metrics["validation"].items()}}
 
 
-def _tag(about: Mapping[str, Any], kind: str, provenance: Mapping[str, str]) -> dict[str, str]:
+def _tag(
+    about: Mapping[str, Any], kind: str, provenance: Mapping[str, str], digests: Mapping[str, str]
+) -> dict[str, str]:
     tags = {
         "kind": kind,
         "backbone": about["backbone"],
@@ -314,7 +326,7 @@ def _tag(about: Mapping[str, Any], kind: str, provenance: Mapping[str, str]) -> 
     }
     if "weights" in about:
         tags["weights"] = "RANDOM" if about["weights"]["random"] else "imagenet"
-    return {**provenance, **tags}
+    return {**provenance, **{f"dvc.{name}": digest for name, digest in digests.items()}, **tags}
 
 
 def _name_run(about: Mapping[str, Any], depth: int | None = None) -> str:

@@ -50,7 +50,7 @@ OPEN_ENDS = re.compile(r"TODO|FIXME|XXX")
 MACHINE_PATHS = re.compile(r"(?<![\w.~$}/-])/(?:work|root|home)(?![\w-])")
 INDEX_HOSTS = re.compile(r"pypi\.org|pythonhosted|artifactory|devpi|--(?:extra-)?index-url|--find-links")
 NOT_TEXT = {".png", ".npy", ".npz", ".h5ad", ".gz", ".ico"}
-NOT_OURS = {".git", ".venv", "mlruns", "__pycache__", "node_modules"}
+NOT_OURS = {".git", ".venv", "__pycache__", "node_modules"}
 
 modules = pytest.mark.parametrize("module", MODULES)
 
@@ -102,6 +102,16 @@ def test_the_patterns_find_what_they_are_for():
         assert MACHINE_PATHS.search(path)
     for path in ("https://example.org/home", "data/work", "~/work", "/work-in-progress", "$DIR/root"):
         assert not MACHINE_PATHS.search(path)
+
+
+def test_git_takes_the_page_of_the_store_and_nothing_else_of_it():
+    paths = ("mlruns/README.md", "mlruns/mlflow.db", "mlruns/artifacts/x")
+    command = ["git", "check-ignore", "--no-index", *paths]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode == 128:
+        pytest.skip("this is no git checkout")
+    assert listed.stdout.split() == ["mlruns/mlflow.db", "mlruns/artifacts/x"]
+    assert (ROOT / "mlruns/README.md").is_file()
 
 
 def test_tracked_files_have_no_open_ends():

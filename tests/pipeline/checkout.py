@@ -54,7 +54,10 @@ def read_options(stage):
     """Read the options of a stage's command in dvc.yaml, for the one backbone: name → text."""
     words = shlex.split(STAGES[stage]["cmd"].replace("${item.backbone}", BACKBONE))[2:]
     words = [word.replace("${cohort.folder}", "data/incoming") for word in words]
-    return {flag.removeprefix("--"): value for flag, value in zip(words[::2], words[1::2], strict=True)}
+    return {
+        flag.removeprefix("--").replace("-", "_"): value
+        for flag, value in zip(words[::2], words[1::2], strict=True)
+    }
 
 
 def run_stages(folder, *stages):
@@ -95,7 +98,9 @@ def environment():
 
 def stage_command(stage):
     """Give the command line of a stage as dvc.yaml has it."""
-    words = [word for name, value in read_options(stage).items() for word in (f"--{name}", value)]
+    words = [
+        word for name, value in read_options(stage).items() for word in (f"--{name.replace('_', '-')}", value)
+    ]
     return [sys.executable, "-m", "expressionist", stage, *words]
 
 
@@ -134,13 +139,13 @@ def kill_when(folder, words, is_time, *, timeout=300):
     assert ended == -signal.SIGKILL
 
 
-def read_weights(folder, stage="models"):
-    """Read the weights of the network of a checkout: as trained, or as calibrated by `evaluation`."""
+def read_weights(folder):
+    """Read the weights of the network of a checkout."""
     import keras
 
     from expressionist import layers  # noqa: F401  registers the layers that the model file names
 
-    path = folder / "data" / stage / BACKBONE / "model.keras"
+    path = folder / "data/models" / BACKBONE / "model.keras"
     return keras.saving.load_model(path, compile=False).get_weights()
 
 

@@ -26,7 +26,7 @@ def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     write_params(folder)
     run_stages(folder, "fetch", "prepare", "split", "layout", "images", "baselines", "tune", "train")
-    run_stages(folder, "evaluate", "repeats", "compare")
+    run_stages(folder, "novelty", "evaluate", "repeats", "compare")
     return folder
 
 
@@ -48,5 +48,6 @@ def scrambled(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scrambled")
     copy_data(tiny, folder, "cohort", "split.tsv")
     scramble_test_rows(folder / "data")
-    run_stages(folder, "layout", "images", "baselines", "tune", "train", "evaluate")
+    run_stages(folder, "layout", "images", "baselines", "tune", "train")
+    run_stages(folder, "novelty", "evaluate")
     return folder

@@ -5,8 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
+import yaml
 
-from expressionist.store import read_json, read_table
+from expressionist.mlruns import open_store
+from expressionist.store import md5, read_json, read_table
 from pipeline.checkout import (
     BACKBONE,
     ROOT,
@@ -98,6 +100,23 @@ def test_then_it_is_up_to_date_and_a_second_run_does_nothing(checkout):
     assert {
         path: path.stat().st_mtime_ns for path in (checkout / "data").rglob("*") if path.is_file()
     } == written
+
+
+def test_what_mlflow_calls_the_data_stands_in_the_lock(checkout):
+    lock = yaml.safe_load((checkout / "dvc.lock").read_text(encoding="utf-8"))
+    written = {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
+    assert {path: md5(checkout / path) for path in written} == written
+    client = open_store(checkout).client
+    runs = client.search_runs([item.experiment_id for item in client.search_experiments()])
+    assert {run.data.tags["kind"] for run in runs} == {"search", "trial"}
+    named = {"dvc.split": "data/split.tsv", "dvc.layout": "data/layout", "dvc.images": "data/images"}
+    for run in runs:
+        tags = run.data.tags
+        assert {name: tags[name] for name in tags if name.startswith("dvc.")} == {
+            name: written[path] for name, path in named.items()
+        }
+        assert run.inputs.dataset_inputs[0].dataset.digest == written["data/images"]
+        assert tags["DVC_STAGE"] == f"tune@{BACKBONE}"
 
 
 def list_running(said):

@@ -10,7 +10,7 @@ import pytest
 from expressionist.errors import RegistryError
 from expressionist.mlruns import open_store
 from expressionist.registry import list_versions, predict_with
-from expressionist.store import read_cohort, read_json, read_predictions, read_table
+from expressionist.store import md5, read_cohort, read_json, read_predictions, read_table
 from pipeline.checkout import BACKBONE, run_command, run_stages, stage_command, write_params
 
 CHALLENGER = "models:/tumour-type@challenger"
@@ -190,6 +190,11 @@ def test_promote_refuses_what_the_gate_does_not_pass(own, call):
 def test_promote_sets_the_alias_and_says_who_when_and_from_what(own, trained, table, tmp_path, call):
     write_params(own, **{"registry.gate": {"accuracy": 0.0, "f1_macro": 0.0, "worse_than_staging": 0.0}})
     code, printed, _ = call(own, "promote", "--to", "staging")
+    assert code == 1
+    assert "Its samples are SYNTHETIC" in printed
+    assert "Its weights are RANDOM" in printed
+    allowed = ("--allow-synthetic", "--allow-random-weights")
+    code, printed, _ = call(own, "promote", "--to", "staging", *allowed)
     assert code == 0
     assert "Version 1 of tumour-type is staging (before: none)" in printed
     code, printed, _ = call(own, "models")
@@ -197,6 +202,7 @@ def test_promote_sets_the_alias_and_says_who_when_and_from_what(own, trained, ta
     assert "challenger, staging" in printed
     tags = open_store(own).client.get_model_version_by_alias("tumour-type", "staging").tags
     assert tags["promoted_from"] == "none"
+    assert (tags["promoted_synthetic"], tags["promoted_random_weights"]) == ("true", "true")
     assert tags["promoted_by"]
     assert pd.Timestamp(tags["promoted_at"]).tz is not None
     table.to_csv(tmp_path / "samples.tsv", sep="\t")
@@ -217,6 +223,45 @@ def test_every_stage_has_its_runs(published):
         "versions": 1,
         "models": 1,
     }
+
+
+def read_finals(folder):
+    """Read the final runs: model → run."""
+    client = open_store(folder).client
+    experiments = [item.experiment_id for item in client.search_experiments()]
+    runs = client.search_runs(experiments, "metrics.accuracy >= 0")
+    return {run.data.params["model"]: run for run in runs}
+
+
+def test_final_runs_have_the_params_that_they_hang_on(published):
+    finals = read_finals(published)
+    shared = {
+        "cohort.source": "embedded",
+        "cohort.embedded.n_genes": "400",
+        "split.test": "0.1",
+        "expression.n_genes": "10404",
+        "layout.method": "coexpression",
+        "layout.crowding": "single",
+    }
+    assert len(finals) == 5
+    for run in finals.values():
+        assert shared.items() <= run.data.params.items()
+        assert not any(name.startswith(("cohort.tcga", "cohort.options")) for name in run.data.params)
+    own = {"weights.source": "random", "network.smallest_side": "32", "training.epochs": "2"}
+    assert own.items() <= finals[BACKBONE].data.params.items()
+
+
+def test_runs_and_version_carry_the_digests_of_the_outputs_and_say_that_dvc_did_not_run_them(published):
+    outputs = {"cohort": "cohort", "split": "split.tsv", "layout": "layout", "images": "images"}
+    shared = {f"dvc.{name}": md5(published / "data" / path) for name, path in outputs.items()}
+    finals = read_finals(published)
+    version = open_store(published).client.get_model_version_by_alias("tumour-type", "challenger")
+    for tags in (*(run.data.tags for run in finals.values()), version.tags):
+        assert shared.items() <= tags.items()
+    evaluation = md5(published / f"data/evaluation/{BACKBONE}")
+    assert finals[BACKBONE].data.tags["dvc.evaluation"] == version.tags["dvc.evaluation"] == evaluation
+    assert version.tags["dvc.model"] == md5(published / f"data/models/{BACKBONE}")
+    assert all("outside DVC" in run.data.tags["DVC_STAGE"] for run in finals.values())
 
 
 def test_a_second_register_changes_nothing(own):

@@ -23,7 +23,14 @@ from expressionist.expression import to_log2
 from expressionist.head import attach_head, centre_head, pool_once, split_head
 from expressionist.layers import Centre, Log2, Paint, Ranks, Rescale, Views
 from expressionist.layout import Layout
-from expressionist.network import assemble, choose_magnification, fit_ranks, image_front, logits_of_scaled
+from expressionist.network import (
+    assemble,
+    choose_magnification,
+    fit_ranks,
+    image_front,
+    load_calibrated,
+    logits_of_scaled,
+)
 
 N_GENES, N_TYPES, SHAPE = 30, 3, (5, 4)
 DEPTHS = range(7)
@@ -635,9 +642,9 @@ def test_a_saved_network_answers_the_same_and_can_be_explained(
     front, division, model = make_parts(2, strides=strides, genes=genes, views=views, ranks=ranks)
     network = assemble(layout, scale, "RSEM", front, division.prefix, model, ranks)
     expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
-    network.get_layer("temperature").temperature.assign(1.7)
     network.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    loaded = load_calibrated(tmp_path / "model.keras", 1.7)
+    network.get_layer("temperature").temperature.assign(1.7)
     np.testing.assert_array_equal(loaded.predict_on_batch(expression), network.predict_on_batch(expression))
     scaled = scale.apply(to_log2(expression, "RSEM"))
     logits = logits_of_scaled(loaded).predict_on_batch(scaled)

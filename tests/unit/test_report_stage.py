@@ -56,7 +56,7 @@ SEARCH: dict[str, Any] = {
     "study": "toy-mobilenet-1",
     "objective": "f1_macro",
     "space": {"depths": [0, 1, 2]},
-    "dataset_digest": "abc",
+    "digests": {"images": "abc.dir"},
     "params": {"search": {"n_trials": 3}},
     "trials": TRIALS,
     "best": {"number": 0},
@@ -67,7 +67,7 @@ TRAINING: dict[str, Any] = {
     "unfrozen_layers": [],
     "n_unfrozen_parameters": 0,
     "n_parameters": 1000,
-    "weights": {"source": "random", "file": "", "digest": "random-1", "random": True},
+    "weights": {"source": "random", "file": "", "digest": "random-1", "random": True, "asked": "random"},
     "tumour_types": TYPES,
     "history": HISTORY,
     "seconds": 1.0,
@@ -264,6 +264,19 @@ def test_every_section_is_there(page: str) -> None:
 def test_the_page_says_what_it_is_not(page: str) -> None:
     assert "<strong>SYNTHETIC</strong>" in page
     assert "<strong>RANDOM WEIGHTS</strong>" in page
+    assert "No pretrained weights were used for mobilenet, as weights.source: random asks" in page
+    assert "could be downloaded" not in page
+
+
+def test_random_weights_that_nobody_asked_for_are_explained(tmp_path: Path) -> None:
+    paths = write_inputs(tmp_path)
+    training = paths["models"] / "mobilenet" / "training.json"
+    about = store.read_json(training)
+    about["weights"]["asked"] = "imagenet"
+    store.write_json(training, about)
+    report.run(("mobilenet",), ATTRIBUTION, EVALUATION, **paths, out=tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "for mobilenet, as no ImageNet weights were found or could be downloaded:" in page
 
 
 def test_names_from_the_data_are_escaped(page: str) -> None:

@@ -10,8 +10,7 @@ from expressionist.serving import (
     NOVELTY_FILE,
     Served,
     align,
-    load_network,
-    load_novelty,
+    load_model,
     predict,
     read_served,
     write_served,
@@ -119,10 +118,14 @@ def test_a_table_without_samples_or_genes_is_refused(empty: pd.DataFrame) -> Non
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> object:
-    keras = pytest.importorskip("keras")
+    import keras
+
+    from expressionist.layers import Temperature
+
     folder = tmp_path_factory.mktemp("served")
     inputs = keras.Input((5,))
-    network = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(inputs))
+    logits = Temperature(name="temperature")(keras.layers.Dense(3)(inputs))
+    network = keras.Model(inputs, keras.layers.Softmax()(logits))
     network.save(folder / "model.keras")
     log2 = np.log2(np.random.default_rng(0).gamma(2, size=(60, 5)).astype(np.float32) + 1)
     novelty = Novelty.fit(log2, np.arange(60) % 3, None, rng=np.random.default_rng(0))
@@ -139,6 +142,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> object:
             cohort="toy",
             about={"depth": 2},
             abstain_below=0.5,
+            temperature=2.0,
         ),
     )
     return folder
@@ -147,7 +151,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> object:
 def test_what_is_written_is_read_back(folder: object) -> None:
     served = read_served(folder)
     assert served.tumour_types == ("BRCA", "KIRC", "NA")
-    assert served.abstain_below == 0.5
+    assert (served.abstain_below, served.temperature) == (0.5, 2.0)
     assert (served.missing_genes, served.synthetic, served.weights, served.about) == (
         0.2,
         True,
@@ -158,7 +162,7 @@ def test_what_is_written_is_read_back(folder: object) -> None:
 
 
 def test_predictions_are_the_networks_with_genes_shuffled(folder: object) -> None:
-    served, network, novelty = read_served(folder), load_network(folder), load_novelty(folder)
+    served, network, novelty = load_model(folder)
     expression = np.random.default_rng(1).gamma(2, size=(4, 5)).astype(np.float32)
     frame = pd.DataFrame(expression, columns=GENES.index).iloc[:, [3, 1, 4, 0, 2]]
     frame.insert(0, "sample", list("dcba"))
@@ -176,13 +180,25 @@ def test_predictions_are_the_networks_with_genes_shuffled(folder: object) -> Non
     assert predict(served, network, novelty, frame.set_index("sample"))["sample"].tolist() == list("dcba")
 
 
+def test_the_temperature_divides_the_logits_of_the_network_as_trained(folder: object) -> None:
+    import keras
+
+    trained = keras.saving.load_model(folder / "model.keras", compile=False)
+    served, network, _ = load_model(folder)
+    expression = np.random.default_rng(1).gamma(2, size=(4, 5)).astype(np.float32)
+    logits = np.log(trained.predict_on_batch(expression)) / served.temperature
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(network.predict_on_batch(expression), expected, rtol=1e-5)
+    assert not np.allclose(trained.predict_on_batch(expression), expected, rtol=1e-2)
+
+
 def test_an_array_is_refused_because_its_genes_have_no_names(folder: object) -> None:
     with pytest.raises(RegistryError, match="gene names, but got ndarray"):
-        predict(read_served(folder), load_network(folder), load_novelty(folder), np.zeros((1, 5), np.float32))
+        predict(*load_model(folder), np.zeros((1, 5), np.float32))
 
 
 def test_unsure_predictions_abstain_and_strange_samples_are_flagged(folder: object) -> None:
-    served, network, novelty = read_served(folder), load_network(folder), load_novelty(folder)
+    served, network, novelty = load_model(folder)
     expression = np.random.default_rng(1).gamma(2, size=(40, 5)).astype(np.float32)
     expression[:5] *= 1e6
     middle = float(np.median(network.predict(expression, verbose=0).max(axis=1)))

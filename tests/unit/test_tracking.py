@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from expressionist.errors import RegistryError
-from expressionist.gate import Contender, judge
+from expressionist.gate import Contender, Waivers, judge
 from expressionist.mlruns import prepare
 from expressionist.novelty import Novelty
 from expressionist.params import GateParams
@@ -42,7 +42,7 @@ SEARCH: dict[str, Any] = {
     "weights": {"source": "random", "random": True},
     "cohort": "toy cohort",
     "synthetic": True,
-    "dataset_digest": "0123456789abcdef0123456789abcdef.dir",
+    "digests": {"split": "c0ffee", "images": "0123456789abcdef0123456789abcdef.dir"},
     "params": {"training": {"learning_rate": 0.001}, "seed": 1},
     "trials": [
         {
@@ -56,9 +56,9 @@ SEARCH: dict[str, Any] = {
             "seconds": 2.0,
             "started": f"2026-01-01T00:00:0{number}+00:00",
             "history": [
-                {"epoch": 1, "loss": 2.0, "validation_accuracy": 0.4, "validation_f1_macro": 0.3},
-                {"epoch": 2, "loss": 1.0, "validation_accuracy": 0.6, "validation_f1_macro": 0.5},
-                {"epoch": 3, "loss": 0.5, "validation_accuracy": 0.9, "validation_f1_macro": 0.4},
+                {"epoch": 1, "loss": 2.0, "seconds": 0.9, "validation_f1_macro": 0.3},
+                {"epoch": 2, "loss": 1.0, "seconds": 0.3, "validation_f1_macro": 0.5},
+                {"epoch": 3, "loss": 0.5, "seconds": 0.5, "validation_f1_macro": 0.4},
             ],
         }
         for number, state, value in ((0, "COMPLETE", 0.4), (1, "PRUNED", None), (2, "FAIL", None))
@@ -72,7 +72,7 @@ TRAINING: dict[str, Any] = {
     "n_unfrozen_parameters": 30,
     "weights": {"source": "random", "random": True},
     "synthetic": True,
-    "history": [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}],
+    "history": [{"epoch": 1, "loss": 2.0, "seconds": 9.0}, {"epoch": 2, "loss": 1.0, "seconds": 1.0}],
     "seconds": 4.0,
     "params": {"head": "places"},
 }
@@ -82,6 +82,9 @@ METRICS = {
     "validation": {"accuracy": 0.7, "f1_macro": float("nan")},
 }
 DATASET = Dataset("toy cohort", "0123456789abcdef0123456789abcdef.dir", "data/images")
+DIGESTS = {"images": DATASET.digest, "split": "c0ffee"}
+PARAMS = {"cohort": {"source": "table", "table": {"unit": "TPM"}}, "head": "pooled"}
+FACTS: dict[str, Any] = {"dataset": DATASET, "digests": DIGESTS, "params": PARAMS, "provenance": {}}
 GATE = GateParams(accuracy=0.8, f1_macro=0.7, worse_than_staging=0.0)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -186,14 +189,17 @@ def test_a_trial_shows_depth_sizes_scores_and_epochs(published: tuple[Experiment
     assert run.info.run_name == "resnet50 depth 0 RANDOM weights SYNTHETIC #0"
     assert run.data.params == {"backbone": "resnet50", "depth": "0", "dropout": "0.5"}
     # The scores are those of the last epoch, not of the best one.
-    expected = {"validation_accuracy": 0.9, "validation_f1_macro": 0.4, "n_unfrozen_layers": 0, "seconds": 2}
+    expected = {"validation_f1_macro": 0.4, "n_unfrozen_layers": 0, "seconds": 2}
     assert expected.items() <= run.data.metrics.items()
     epochs = experiment.client.get_metric_history(run.info.run_id, "epoch/loss")
     assert [(point.step, point.value) for point in epochs] == [(1, 2.0), (2, 1.0), (3, 0.5)]
-    assert run.info.start_time < epochs[0].timestamp < epochs[-1].timestamp == run.info.end_time
+    # Measured: 0.3 s from the first to the second, 0.5 s more to the third, with which the trial ends.
+    assert [run.info.end_time - point.timestamp for point in epochs] == [800, 500, 0]
+    assert run.info.start_time < epochs[0].timestamp
     expected = {"git_commit": "c0ffee", "synthetic": "SYNTHETIC", "weights": "RANDOM", "kind": "trial"}
     assert expected.items() <= run.data.tags.items()
-    assert run.inputs.dataset_inputs[0].dataset.digest == SEARCH["dataset_digest"]
+    assert run.inputs.dataset_inputs[0].dataset.digest == SEARCH["digests"]["images"]
+    assert {"dvc.split": "c0ffee", "dvc.images": DATASET.digest}.items() <= run.data.tags.items()
 
 
 def test_publishing_again_adds_only_what_is_missing(experiment: Experiment) -> None:
@@ -225,11 +231,9 @@ def test_trainings_and_opponents_stand_side_by_side(experiment: Experiment, tmp_
     (tmp_path / "curves").mkdir()
     (tmp_path / "curves" / "loss.tsv").write_text("1")
     files = [tmp_path / "confusion.png", tmp_path / "curves"]
-    run = publish_training(
-        experiment, TRAINING, METRICS, key="m", dataset=DATASET, files=files, provenance={"dvc_lock_md5": "l"}
-    )
+    run = publish_training(experiment, TRAINING, METRICS, key="m", files=files, **FACTS)
     scores = {"accuracy": 0.95, "f1_macro": 0.9}
-    facts: dict[str, Any] = {"dataset": DATASET, "choice": {"C": 1.0}, "synthetic": True, "provenance": {}}
+    facts: dict[str, Any] = {**FACTS, "choice": {"C": 1.0}, "synthetic": True}
     other = publish_opponent(experiment, "linear_svm", scores, key="b", **facts)
     # The filter and the order that the note on the experiment recommends.
     rows = experiment.client.search_runs(
@@ -243,21 +247,35 @@ def test_trainings_and_opponents_stand_side_by_side(experiment: Experiment, tmp_
         "2",
         "a, b",
     )
+    for row in rows:
+        shared = {"cohort.source": "table", "cohort.table.unit": "TPM"}
+        assert shared.items() <= row.data.params.items()
+        assert {"dvc.images": DATASET.digest, "dvc.split": "c0ffee"}.items() <= row.data.tags.items()
+    # What the training says of itself stands above what was asked for.
+    assert data.params["head"] == "places"
     expected = {"accuracy": 0.9, "accuracy_low": 0.85, "accuracy_high": 0.95, "validation_accuracy": 0.7}
     assert expected.items() <= data.metrics.items()
     assert "validation_f1_macro" not in data.metrics
     assert {file.path for file in experiment.client.list_artifacts(run)} == {"confusion.png", "curves"}
     digest = f"dataset.digest = '{DATASET.digest}'"
     assert len(experiment.client.search_runs([experiment.id], digest)) == 2
-    again = publish_training(experiment, TRAINING, METRICS, key="m", dataset=DATASET, provenance={})
-    assert again == run
-    assert publish_training(experiment, TRAINING, METRICS, key="n", dataset=DATASET, provenance={}) != run
+    assert publish_training(experiment, TRAINING, METRICS, key="m", **FACTS) == run
+    assert publish_training(experiment, TRAINING, METRICS, key="n", **FACTS) != run
+
+
+def test_epochs_of_before_a_run_was_gone_on_with_lie_at_its_beginning(experiment: Experiment) -> None:
+    history = [{"epoch": 1, "loss": 2.0, "seconds": 1.0}, {"epoch": 2, "loss": 1.0, "seconds": 9.0}]
+    training = {**TRAINING, "history": history}
+    again = publish_training(experiment, training, METRICS, key="gone on", **FACTS)
+    epochs = experiment.client.get_metric_history(again, "epoch/loss")
+    info = experiment.client.get_run(again).info
+    assert [point.timestamp for point in epochs] == [info.start_time, info.end_time]
 
 
 def test_a_run_that_has_ended_takes_more_scores_and_shows_those_of_the_most_splits(
     experiment: Experiment,
 ) -> None:
-    run = publish_training(experiment, TRAINING, METRICS, key="s", dataset=DATASET, provenance={})
+    run = publish_training(experiment, TRAINING, METRICS, key="s", **FACTS)
     before = experiment.client.get_run(run).info
     for n_splits, mean in ((5, 0.9), (10, 0.8), (5, 0.9)):
         add_metrics(experiment, run, {"accuracy_mean": mean, "depth": float("nan")}, n_splits)
@@ -270,21 +288,21 @@ def test_a_run_that_has_ended_takes_more_scores_and_shows_those_of_the_most_spli
 
 def test_provenance_names_commit_and_changes(tmp_path: Path) -> None:
     assert read_provenance(tmp_path, {"DVC_STAGE": "tune", "DVC_EXP_NAME": ""}) == {"DVC_STAGE": "tune"}
+    assert read_provenance(tmp_path, {})["DVC_STAGE"].startswith("none: run outside DVC")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
-    (tmp_path / "dvc.lock").write_text("a")
+    (tmp_path / "dvc.yaml").write_text("a")
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
         subprocess.run([*git, *arguments], check=True)
     clean = read_provenance(tmp_path, {})
     assert len(clean["git_commit"]) == 40
-    assert (clean["git_dirty"], clean["dvc_lock_md5"]) == ("false", "0cc175b9c0f1b6a831c399e269772661")
-    (tmp_path / "dvc.lock").write_text("b")
+    assert clean["git_dirty"] == "false"
+    (tmp_path / "dvc.yaml").write_text("b")
     assert read_provenance(tmp_path, {})["git_dirty"] == "true"
 
 
 def contender(version: str, **changes: Any) -> Contender:
-    return Contender(
-        **{"version": version, "accuracy": 0.9, "f1_macro": 0.8, "dataset": "d", "split": "s", **changes}
-    )
+    facts = {"accuracy": 0.9, "f1_macro": 0.8, "dataset": "d", "split": "s"}
+    return Contender(**{"version": version, **facts, "synthetic": "no", "weights": "imagenet", **changes})
 
 
 @pytest.mark.parametrize(
@@ -303,6 +321,15 @@ def contender(version: str, **changes: Any) -> Contender:
         ({}, {"f1_macro": float("nan")}, False, "below nan"),
         ({}, {"dataset": "e"}, False, "tested on another dataset:"),
         ({}, {"dataset": "e", "split": "t"}, False, "tested on another dataset and split:"),
+        (
+            {"synthetic": "SYNTHETIC"},
+            None,
+            False,
+            "Its samples are SYNTHETIC, and only a person",
+        ),
+        ({"weights": "RANDOM"}, None, False, "Its weights are RANDOM, and only a person"),
+        ({"weights": ""}, None, False, "Its weights are of unknown origin"),
+        ({}, {"synthetic": "SYNTHETIC", "weights": "RANDOM"}, True, "Its weights are not RANDOM."),
     ],
 )
 def test_the_gate(challenger: dict, present: dict | None, passed: bool, reason: str) -> None:  # noqa: FBT001
@@ -313,23 +340,34 @@ def test_the_gate(challenger: dict, present: dict | None, passed: bool, reason: 
 
 
 def test_across_data_the_thresholds_alone_decide() -> None:
-    rival = contender("1", dataset="e", f1_macro=0.99)
-    assert judge(contender("2"), rival, GATE, across_data=True)[0]
-    assert not judge(contender("2", accuracy=0.1), rival, GATE, across_data=True)[0]
-    assert not judge(contender("2"), contender("1", f1_macro=0.99), GATE, across_data=True)[0]
+    rival, waivers = contender("1", dataset="e", f1_macro=0.99), Waivers(across_data=True)
+    assert judge(contender("2"), rival, GATE, waivers)[0]
+    assert not judge(contender("2", accuracy=0.1), rival, GATE, waivers)[0]
+    assert not judge(contender("2"), contender("1", f1_macro=0.99), GATE, waivers)[0]
+
+
+def test_each_waiver_lets_through_what_it_names_and_nothing_else() -> None:
+    simulated, both = {"synthetic": "SYNTHETIC"}, {"synthetic": "SYNTHETIC", "weights": "RANDOM"}
+    assert judge(contender("2", **simulated), None, GATE, Waivers(synthetic=True))[0]
+    for waivers in (Waivers(synthetic=True), Waivers(random_weights=True), Waivers(across_data=True)):
+        assert not judge(contender("2", **both), None, GATE, waivers)[0]
+    allowed = Waivers(synthetic=True, random_weights=True)
+    assert judge(contender("2", **both), None, GATE, allowed)[0]
+    assert not judge(contender("2", **both, accuracy=0.1), None, GATE, allowed)[0]
 
 
 @pytest.fixture(scope="module")
 def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    keras = pytest.importorskip("keras")
+    import keras
+
+    from expressionist.layers import Temperature
 
     def make(seed: int) -> Path:
         folder = tmp_path_factory.mktemp("model")
         inputs = keras.Input((3,))
-        layer = keras.layers.Dense(
-            2, activation="softmax", kernel_initializer=keras.initializers.RandomNormal(seed=seed)
-        )
-        keras.Model(inputs, layer(inputs)).save(folder / "model.keras")
+        layer = keras.layers.Dense(2, kernel_initializer=keras.initializers.RandomNormal(seed=seed))
+        logits = Temperature(name="temperature")(layer(inputs))
+        keras.Model(inputs, keras.layers.Softmax()(logits)).save(folder / "model.keras")
         genes = pd.DataFrame({"symbol": list("XYZ"), "fill": 1.0}, index=pd.Index(list("123"), name="gene"))
         log2 = np.random.default_rng(0).gamma(2, size=(20, 3)).astype(np.float32)
         novelty = Novelty.fit(log2, np.arange(20) % 2, None, rng=np.random.default_rng(0))
@@ -342,13 +380,12 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path
 
 def register(experiment: Experiment, folder: Path, f1_macro: float = 0.8, **changes: Any) -> str:
     metrics = {"test": {"accuracy": 0.9, "f1_macro": f1_macro}, "validation": {}}
-    run = publish_training(experiment, TRAINING, metrics, key=folder.name, dataset=DATASET, provenance={})
+    run = publish_training(experiment, TRAINING, metrics, key=folder.name, **FACTS)
     facts: dict[str, Any] = {
-        "model_md5": folder.name,
+        "key": folder.name,
         "run_id": run,
         "metrics": metrics["test"],
-        "dataset_digest": DATASET.digest,
-        "split_digest": "s",
+        "digests": DIGESTS,
         "tags": {"synthetic": "SYNTHETIC", "weights": "RANDOM", "cohort": "toy"},
     }
     return register_version(experiment, "tumour-type", folder, **{**facts, **changes})
@@ -389,13 +426,21 @@ def test_the_life_of_a_model(tmp_path: Path, root: Path, make_model: Callable[[i
         ("f1_macro", 0.8, DATASET.digest),
     }
 
-    first = promote(store, "tumour-type", gate=GATE, who="me", when=NOW)
+    # Its tags say that it is neither, which anybody may write there.
+    for tag, value in (("synthetic", "no"), ("weights", "imagenet")):
+        store.client.set_model_version_tag("tumour-type", "1", tag, value)
+    refused = promote(store, "tumour-type", gate=GATE, who="me", when=NOW)
+    assert not refused.passed
+    assert "SYNTHETIC" in refused.reasons[0]
+    assert "RANDOM" in refused.reasons[1]
+    allowed = Waivers(synthetic=True, random_weights=True)
+    first = promote(store, "tumour-type", gate=GATE, who="me", when=NOW, waivers=allowed)
     assert (first.passed, first.version, first.from_version) == (True, "1", None)
     assert promote(store, "tumour-type", gate=GATE, who="me", when=NOW).reasons == (
         "Version 1 is staging already.",
     )
     assert register(experiment, folders[1], f1_macro=0.75) == "2"
-    second = promote(store, "tumour-type", gate=GATE, who="you", when=NOW)
+    second = promote(store, "tumour-type", gate=GATE, who="you", when=NOW, waivers=allowed)
     assert not second.passed
     versions = list_versions(store, "tumour-type").set_index("version")
     assert versions["aliases"].to_dict() == {1: "staging", 2: "challenger"}
@@ -404,6 +449,11 @@ def test_the_life_of_a_model(tmp_path: Path, root: Path, make_model: Callable[[i
     assert tags[0]["promoted_by"] == "me"
     assert (tags[0]["promoted_at"], tags[0]["promoted_from"]) == ("2026-01-02T00:00:00+00:00", "none")
     assert tags[0]["validation_status"] == "passed"
+    assert {name: tags[0][f"promoted_{name}"] for name in ("synthetic", "random_weights", "across_data")} == {
+        "synthetic": "true",
+        "random_weights": "true",
+        "across_data": "false",
+    }
     assert tags[1]["validation_status"] == "failed"
     assert "0.7500, below 0.8000" in tags[1]["validation_reasons"]
     assert "promoted_by" not in tags[1]
@@ -425,9 +475,7 @@ def test_the_life_of_a_model(tmp_path: Path, root: Path, make_model: Callable[[i
     predicted = predict_with(store, "models:/tumour-type@staging", TABLE)
     np.testing.assert_allclose(predicted[["p_A", "p_B"]], expected, rtol=1e-6)
     experiment = open_experiment(store, "toy")
-    run = publish_training(
-        experiment, TRAINING, METRICS, key="new", dataset=DATASET, files=[report], provenance={}
-    )
+    run = publish_training(experiment, TRAINING, METRICS, key="new", files=[report], **FACTS)
     assert len(store.client.list_artifacts(run)) == 1
     assert len(store.client.list_artifacts(version.run_id)) == 2
     assert register(experiment, folders[0]) == "1"

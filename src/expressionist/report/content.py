@@ -131,6 +131,8 @@ class ReportContent:
         Whether the cohort was simulated; the page then says so above everything else.
     random_weights : sequence of str
         Backbones that started from random weights; the page then says so above everything else.
+    random_because : str
+        Why they did.
     verdict : Verdict, optional
         Who won.
     cohort, missing, library_sizes, components : Part, optional
@@ -147,6 +149,7 @@ class ReportContent:
     run: Part | None = None
     synthetic: bool = False
     random_weights: Sequence[str] = ()
+    random_because: str = ""
     verdict: Verdict | None = None
     cohort: Part | None = None
     missing: Part | None = None

@@ -50,7 +50,7 @@ def describe_run(
         "Networks": ", ".join(trainings),
         "Opponents": ", ".join(map(name, opponents)),
         "Chosen by": f"validation {name(search['objective']).replace('f1 macro', 'macro-F1')}",
-        "Digest of the training images": search["dataset_digest"],
+        "Images in dvc.lock": search["digests"]["images"],
     }
     tables = [tabulate_networks(trainings), _tabulate_params(searches, trainings)]
     return Part(facts=facts, tables=tables)

@@ -10,13 +10,10 @@ from rich.progress import track
 from scipy.special import softmax
 
 from expressionist.calibration import bin_reliability, choose_threshold, fit_temperature, trace_coverage
-from expressionist.cohort import AS_IS_UNIT, Cohort
-from expressionist.expression import to_log2
 from expressionist.figures.drawing import stamp
 from expressionist.figures.scores import draw_confusion
 from expressionist.metrics import bootstrap, confusion, per_type, score
 from expressionist.network import predict_logits
-from expressionist.novelty import Novelty
 from expressionist.params import EvaluationParams
 from expressionist.store import (
     read_cohort,
@@ -24,7 +21,6 @@ from expressionist.store import (
     read_layout,
     read_split,
     tabulate_predictions,
-    write_arrays,
     write_figure,
     write_json,
     write_predictions,
@@ -33,24 +29,30 @@ from expressionist.store import (
 )
 
 _N_BINS = 15
-# A handful of normal samples says more about their patients than about normal tissue.
-_FEWEST_NORMALS = 10
 
 
 def run(
-    evaluation: EvaluationParams, *, cohort: Path, split: Path, layout: Path, model: Path, out: Path
+    evaluation: EvaluationParams,
+    *,
+    cohort: Path,
+    split: Path,
+    layout: Path,
+    model: Path,
+    novelty: Path,
+    out: Path,
 ) -> None:
-    """Write the calibrated network, predictions, scores with intervals, and what the probabilities are worth.
+    """Write predictions, scores with intervals, the temperature, and what the probabilities are worth.
 
-    Temperature, the confidence below which no answer is given and the limit of the novelty score are set on
-    validation samples. The whole network is given expression, as a user of the registered model will give it.
+    Temperature and the confidence below which no answer is given are set on validation samples. The whole
+    network is given expression, as a user of the registered model will give it.
 
     Parameters
     ----------
     evaluation : EvaluationParams
-        Bootstrap intervals, wanted accuracy of answers, and false alarms.
-    cohort, split, layout, model : pathlib.Path
-        Outputs of the stages `prepare`, `split`, `layout` and `train`.
+        Bootstrap intervals, and wanted accuracy of answers.
+    cohort, split, layout, model, novelty : pathlib.Path
+        Outputs of the stages `prepare`, `split`, `layout`, `train` and `novelty`; of the last `novelty.json`
+        alone.
     out : pathlib.Path
         Folder to write.
     """
@@ -72,13 +74,10 @@ def run(
         watch=lambda starts: track(starts, description=f"{about['backbone']}: predicting"),
     )
     temperature = fit_temperature(logits[validation], truth[held_out][validation])
-    whole.get_layer("temperature").temperature.assign(temperature)
     probabilities = softmax(logits / temperature, axis=1)
-    novelty, strangeness = _judge_novelty(found, rows, truth, cohort / "normals.h5ad", evaluation)
+    strangeness = read_json(novelty)
     with write_whole(out) as partial:
         partial.mkdir()
-        whole.save(partial / "model.keras")
-        write_arrays(partial / "novelty.npz", **novelty.to_arrays())
         write_predictions(
             partial / "predictions.tsv", tabulate_predictions(rows[held_out], probabilities, tumour_types)
         )
@@ -137,62 +136,6 @@ def _calibrate(
         }
     facts["coverage"] = trace_coverage(after[~validation], truth[~validation]).to_dict("list")
     return facts
-
-
-def _judge_novelty(
-    found: Cohort, rows: pd.DataFrame, truth: np.ndarray, normals_path: Path, evaluation: EvaluationParams
-) -> tuple[Novelty, dict[str, Any]]:
-    """Fit the novelty score, and count what it flags among test samples, as they are and spoilt."""
-    train, validation, test = ((rows["split"] == side).to_numpy() for side in ("train", "validation", "test"))
-    log2 = to_log2(found.expression, found.unit)
-    normals, types, sides = _read_normals(normals_path, found, rows, log2[train].mean(axis=0))
-    shown = normals[sides == "train"]
-    novelty = Novelty.fit(
-        log2[train],
-        truth[train],
-        shown if len(shown) >= _FEWEST_NORMALS else None,
-        rng=np.random.default_rng(evaluation.seed),
-    ).calibrate(log2[validation], false_alarms=evaluation.false_alarms)
-    shuffled = np.random.default_rng(evaluation.seed).permuted(log2[test], axis=1)
-    unlike = {"validation": log2[validation], "test": log2[test], "shuffled": shuffled}
-    if found.unit != AS_IS_UNIT:
-        unlike["linear"] = np.exp2(log2[test]) - 1
-    hidden = sides != "train"
-    if hidden.any():
-        unlike["normal"] = normals[hidden]
-    flagged = {name: novelty.score(samples) > 1 for name, samples in unlike.items()}
-    facts = {
-        "false_alarms": evaluation.false_alarms,
-        "n_normals_shown": len(shown) if len(shown) >= _FEWEST_NORMALS else 0,
-        "flagged": {name: [int(flags.sum()), len(flags)] for name, flags in flagged.items()},
-        "flagged_normals": _count_by_type(types[hidden], flagged.get("normal")),
-    }
-    return novelty, facts
-
-
-def _read_normals(
-    path: Path, found: Cohort, rows: pd.DataFrame, means: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read normal tissue as log2(x+1) in the cohort's genes, its types, and the sides of its patients."""
-    if not path.exists():
-        return np.zeros((0, len(means)), np.float32), np.array([]), np.array([])
-    normals = read_cohort(path)
-    places = normals.genes.index.get_indexer(found.genes.index)
-    # As the registered model does it: a gene that is not there has the mean of the training samples.
-    log2 = np.tile(means.astype(np.float32), (len(normals.samples), 1))
-    log2[:, places >= 0] = to_log2(normals.expression[:, places[places >= 0]], normals.unit)
-    side_of = dict(zip(rows["patient"], rows["split"], strict=True))
-    # A patient without a tumour sample stands on no side yet.
-    sides = np.array([side_of.get(patient, "train") for patient in normals.samples["patient"]])
-    return log2, normals.samples["tumour_type"].to_numpy(str), sides
-
-
-def _count_by_type(types: np.ndarray, flags: np.ndarray | None) -> dict[str, list[int]]:
-    if flags is None:
-        return {}
-    return {
-        str(name): [int(flags[types == name].sum()), int((types == name).sum())] for name in np.unique(types)
-    }
 
 
 def _flatten(facts: dict[str, Any]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Attribute the winner's decisions to genes, beside the controls that make marker recovery evidence."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from expressionist.errors import Refusal
 from expressionist.expression import to_log2
 from expressionist.layout import Layout
 from expressionist.markers import fold_change, match_markers, matched_by, recovery, recovery_matrix
-from expressionist.network import logits_of_scaled
+from expressionist.network import load_calibrated, logits_of_scaled
 from expressionist.params import AttributionParams
 from expressionist.store import (
     read_cohort,
@@ -76,7 +77,9 @@ def run(
         "mean": genes["mean"].to_numpy(np.float32),
         "zero": scale.apply(np.zeros((1, len(genes)), np.float32))[0],
     }
-    results = _explain(evaluations / winner, scaled[explained], types[explained], baselines, attribution)
+    temperature = read_json(evaluations / winner / "probabilities.json")["temperature"]
+    load = functools.partial(load_calibrated, models / winner / "model.keras", temperature)
+    results = _explain(load(), scaled[explained], types[explained], baselines, attribution)
     training = (rows["split"] == "train").to_numpy()
     changes = fold_change(log2[training], types[training], n_types=len(tumour_types))
     means = {
@@ -93,7 +96,7 @@ def run(
     }
     shown = np.flatnonzero(n_samples)
     checked = _cross_check(
-        evaluations / winner, scaled, np.flatnonzero(training), explained, types, results["mean"], attribution
+        load(), scaled, np.flatnonzero(training), explained, types, results["mean"], attribution
     )
     with write_whole(out) as partial:
         partial.mkdir()
@@ -161,7 +164,7 @@ def _choose_samples(predictions: Path, rows: pd.DataFrame, params: AttributionPa
 
 
 def _explain(
-    model: Path,
+    network: keras.Model,
     samples: np.ndarray,
     targets: np.ndarray,
     baselines: dict[str, np.ndarray],
@@ -172,7 +175,6 @@ def _explain(
     The two controls rank genes only, and take the fewest steps: on a random VGG19 (whose attributions are the
     least complete) 17 of the 20 first genes, and r = 0.99 over all, are those of three times as many.
     """
-    network = keras.saving.load_model(model / "model.keras", compile=False)
     # Traced once for all three: random weights are assigned to the same variables.
     method = IntegratedGradients(logits_of_scaled(network))
     with Progress() as progress:
@@ -282,8 +284,14 @@ def _recover(
     return pd.DataFrame(rows, columns=columns)
 
 
+def _draw_types(types: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw some of the types at random, and return the position of the first sample of each."""
+    _, first = np.unique(types, return_index=True)
+    return np.sort(rng.choice(first, min(_N_CROSS_CHECKED, len(first)), replace=False))
+
+
 def _cross_check(
-    model: Path,
+    network: keras.Model,
     scaled: np.ndarray,
     training: np.ndarray,
     explained: np.ndarray,
@@ -292,13 +300,11 @@ def _cross_check(
     params: AttributionParams,
 ) -> pd.DataFrame:
     """Hold the attributions of one sample of some types against shap's expected gradients."""
-    _, first = np.unique(types[explained], return_index=True)
-    places = first[:_N_CROSS_CHECKED]
     rng = np.random.default_rng(params.seed)
+    places = _draw_types(types[explained], rng)
     background = scaled[rng.choice(training, min(_N_BACKGROUND, len(training)), replace=False)]
-    network = logits_of_scaled(keras.saving.load_model(model / "model.keras", compile=False))
-    rows = explained[places]
-    theirs = shap_values(network, scaled[rows], background, types[rows], n_draws=_N_DRAWS, seed=params.seed)
+    logits, rows = logits_of_scaled(network), explained[places]
+    theirs = shap_values(logits, scaled[rows], background, types[rows], n_draws=_N_DRAWS, seed=params.seed)
     n_top = min(100, scaled.shape[1])
     records: list[dict[str, Any]] = []
     for mine, other, row in zip(ours.values[places], theirs, rows, strict=True):

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,14 @@ from rich.table import Table
 
 from expressionist.cohort import LINEAR_UNITS
 from expressionist.mlruns import Experiment, open_experiment, open_store
-from expressionist.params import RegistryParams
+from expressionist.params import (
+    CohortParams,
+    ExpressionParams,
+    LayoutParams,
+    RegistryParams,
+    SplitParams,
+    WeightsParams,
+)
 from expressionist.registry import register_version
 from expressionist.runs import Dataset, add_metrics
 from expressionist.serving import NOVELTY_FILE, Served, write_served
@@ -31,15 +39,22 @@ _WIDTH = 112  # below DVC there is no terminal to take it from
 
 
 def run(
+    cohort: CohortParams,
+    split: SplitParams,
+    expression: ExpressionParams,
+    layout: LayoutParams,
+    weights: WeightsParams,
     registry: RegistryParams,
     backbones: tuple[str, ...],
     *,
-    layout: Path,
-    split: Path,
+    cohort_folder: Path,
+    split_table: Path,
+    layout_folder: Path,
     images: Path,
     search: Path,
     models: Path,
     evaluations: Path,
+    novelty: Path,
     baselines: Path,
     comparison: Path,
     attributions: Path,
@@ -51,19 +66,34 @@ def run(
 
     Parameters
     ----------
+    cohort, split, expression, layout, weights : CohortParams, SplitParams, ExpressionParams, ...
+        Sections of params.yaml to log with every final run; what else a training hangs on is in its own
+        output.
     registry : RegistryParams
         Name of the registered model, and what it accepts.
     backbones : tuple of str
         The networks to publish.
-    layout, split, images, search, models, evaluations, baselines, comparison, attributions, report : Path
-        Outputs of the stages.
+    cohort_folder, split_table, layout_folder, images : pathlib.Path
+        Outputs of the stages `prepare`, `split`, `layout` and `images`.
+    search, models, evaluations, novelty, baselines, comparison, attributions : pathlib.Path
+        Outputs of the stages; of `novelty` the arrays alone.
+    report : pathlib.Path
+        The page to hang on the model.
     root, tracking_uri : pathlib.Path, str or None
         Checkout with `mlruns/`, or an MLflow server to use instead.
     """
     found = read_json(comparison / "comparison.json")
     experiment = open_experiment(open_store(root, tracking_uri), found["cohort"])
     provenance = read_provenance(root)
-    dataset = Dataset(found["cohort"], md5(images), str(images))
+    outputs = {"cohort": cohort_folder, "split": split_table, "layout": layout_folder, "images": images}
+    digests = {name: md5(path) for name, path in outputs.items()}
+    dataset = Dataset(found["cohort"], digests["images"], str(images))
+    params = {
+        "cohort": _name_options(cohort, cohort.source),
+        "split": asdict(split),
+        "expression": asdict(expression),
+        "layout": _name_options(layout, layout.method),
+    }
     runs = {}
     for backbone in backbones:
         publish_search(experiment, read_json(search / f"{backbone}.json"), provenance=provenance)
@@ -74,12 +104,21 @@ def run(
             read_json(folder / "metrics.json"),
             key=md5(model / "training.json") + md5(folder / "metrics.json"),
             dataset=dataset,
+            digests={**digests, "search": md5(search / f"{backbone}.json"), "evaluation": md5(folder)},
+            params={**params, "weights": asdict(weights)},
             files=[folder / name for name in _FILES],
             provenance=provenance,
         )
     table = read_table(comparison / "comparison.tsv", index="model")
     runs |= _publish_opponents(
-        experiment, baselines, table, dataset, provenance, synthetic=found["synthetic"]
+        experiment,
+        baselines,
+        table,
+        dataset=dataset,
+        digests={**digests, "baselines": md5(baselines)},
+        params=params,
+        provenance=provenance,
+        synthetic=found["synthetic"],
     )
     if spread := read_json(comparison / "spread.json"):
         for name, run_id in runs.items():
@@ -90,16 +129,21 @@ def run(
     winner = found["winner"]
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
-        _write_model(folder, models / winner, evaluations / winner, layout, registry, found)
+        _describe_model(
+            folder, models / winner, evaluations / winner, novelty, layout_folder, registry, found
+        )
+        own = {**digests, "model": md5(models / winner), "evaluation": md5(evaluations / winner)}
+        key = f"{md5(folder)} {own['model']}"
+        # By name only, as it is large, and digested already.
+        (folder / "model.keras").symlink_to((models / winner / "model.keras").absolute())
         version = register_version(
             experiment,
             registry.name,
             folder,
-            model_md5=md5(folder),
+            key=key,
             run_id=runs[winner],
             metrics=flatten_scores(read_json(evaluations / winner / "metrics.json")),
-            dataset_digest=dataset.digest,
-            split_digest=md5(split),
+            digests=own,
             tags={
                 "synthetic": "SYNTHETIC" if found["synthetic"] else "no",
                 "weights": "RANDOM" if winner in found["random_weights"] else "imagenet",
@@ -121,27 +165,29 @@ def _publish_opponents(
     experiment: Experiment,
     baselines: Path,
     table: pd.DataFrame,
-    dataset: Dataset,
-    provenance: dict[str, str],
-    *,
-    synthetic: bool,
+    **facts: Any,  # noqa: ANN401  as publish_opponent takes them
 ) -> dict[str, str]:
     """Publish every opponent, and return their runs."""
     about, runs = read_json(baselines / "baselines.json"), {}
-    for name, facts in about.items():
+    for name, fitted in about.items():
         numbers = _read_numbers(table, name)
         runs[name] = publish_opponent(
             experiment,
             name,
             {key: value for key, value in numbers.items() if not _is_spread(key)},
             key=md5(baselines / f"{name}.tsv"),
-            dataset=dataset,
-            choice=facts["choice"],
-            synthetic=synthetic,
-            seconds=facts["seconds"],
-            provenance=provenance,
+            choice=fitted["choice"],
+            seconds=fitted["seconds"],
+            **facts,
         )
     return runs
+
+
+def _name_options(section: CohortParams | LayoutParams, chosen: str) -> dict[str, Any]:
+    """Give the chosen one's options back the name that they stand under in params.yaml."""
+    content = asdict(section)
+    options = content.pop("options")
+    return {**content, chosen: options}
 
 
 def _read_numbers(table: pd.DataFrame, model: str) -> dict[str, float]:
@@ -153,17 +199,18 @@ def _is_spread(column: str) -> bool:
     return column == "n_splits" or column.endswith(("_mean", "_sd", "_lead_p_value"))
 
 
-def _write_model(
+def _describe_model(
     folder: Path,
     model: Path,
     evaluation: Path,
+    novelty: Path,
     layout: Path,
     registry: RegistryParams,
     found: dict[str, Any],
 ) -> None:
-    """Put together what is registered: the calibrated network, its novelty score, genes, and what it says."""
+    """Put together what is registered beside the network: its temperature, the novelty score, genes."""
     _, scale, genes, about = read_layout(layout)
-    training = read_json(model / "training.json")
+    training, calibration = read_json(model / "training.json"), read_json(evaluation / "probabilities.json")
     log2 = scale.low + scale.span * genes["mean"].to_numpy(np.float32)
     fill = np.exp2(log2) - 1 if about["unit"] in LINEAR_UNITS else log2
     served = Served(
@@ -174,11 +221,10 @@ def _write_model(
         synthetic=about["synthetic"],
         weights="RANDOM" if training["weights"]["random"] else "imagenet",
         cohort=about["cohort"],
-        abstain_below=read_json(evaluation / "probabilities.json")["abstain_below"],
+        **{name: calibration[name] for name in ("abstain_below", "temperature")},
         about={"backbone": training["backbone"], "depth": training["depth"], "verdict": found["verdict"]},
     )
-    for name in ("model.keras", NOVELTY_FILE):
-        shutil.copyfile(evaluation / name, folder / name)
+    shutil.copyfile(novelty, folder / NOVELTY_FILE)
     write_served(folder, served)
 
 

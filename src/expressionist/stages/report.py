@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from expressionist.backbones import explain_random
 from expressionist.figures import draw_samples
 from expressionist.layout import Layout
 from expressionist.markers import match_markers, matched_by
@@ -74,13 +75,16 @@ def run(
     opponents = read_json(baselines / "baselines.json")
     table = read_table(comparison / "comparison.tsv", index="model")
     winner, marks = found["winner"], Marks(found["synthetic"], frozenset(found["random_weights"]))
+    random = [backbone for backbone in backbones if backbone in marks.random_weights]
     explanation = read_json(attributions / "explanation.json")
     explained, types = _read_attributions(attributions, explanation, attribution, laid, marks)
     content = ReportContent(
         title=f"{found['cohort']}: tumour types from expression images",
         run=describe_run(about, sides, searches, trainings, opponents),
         synthetic=marks.synthetic,
-        random_weights=[backbone for backbone in backbones if backbone in marks.random_weights],
+        random_weights=random,
+        # All backbones were asked the same.
+        random_because=explain_random(trainings[random[0]]["weights"]["asked"]) if random else "",
         verdict=declare_verdict(table, found),
         cohort=describe_cohort(
             read_json(quality / "quality.json"),

@@ -9,13 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from expressionist.backbones import explain_random
 from expressionist.depth_search import DepthSearch, name_local_storage, plan_search
 from expressionist.errors import ParamsError, name_some
 from expressionist.finetuning import FineTuner, open_tuner
 from expressionist.mlruns import open_experiment, open_store
 from expressionist.params import NetworkParams, SearchParams, TrainingParams, WeightsParams
 from expressionist.search import Outcome, Space, Train, find_best_trial, join_search, run_search
-from expressionist.store import read_json, write_json
+from expressionist.store import md5, read_json, write_json
 from expressionist.tracking import publish_search, publish_trial, read_provenance
 from expressionist.training import Epoch
 
@@ -77,10 +78,18 @@ def run(
         "backbone": backbone,
         "cohort": about["cohort"],
         "synthetic": about["synthetic"],
-        "weights": {**asdict(tuner.weights), "random": tuner.weights.random},
+        "weights": {
+            **asdict(tuner.weights),
+            "random": tuner.weights.random,
+            "asked": weights.source,
+        },
         "objective": search.objective,
         "space": asdict(found.space),
-        "dataset_digest": tuner.training.digest,
+        "digests": {
+            "split": md5(split),
+            "layout": md5(layout),
+            "images": md5(images),
+        },
         # What names the study, beside the space, and no more: how far a study is taken, and where it is
         # stored, may change while it goes on, and MLflow lets no param change.
         "params": {
@@ -94,7 +103,7 @@ def run(
     record: dict[str, Any] = json.loads(json.dumps(about_search))
     experiment = open_experiment(open_store(root, tracking_uri), about["cohort"])
     provenance = read_provenance(root)
-    _announce(backbone, found)
+    _announce(backbone, found, weights.source)
     trials = run_search(
         found.study,
         found.space,
@@ -165,7 +174,7 @@ def join(
         cache_gigabytes=cache_gigabytes,
         scheduler=scheduler,
     )
-    _announce(backbone, found)
+    _announce(backbone, found, weights.source)
     storage = search.storage or name_local_storage(cache)
     return join_search(found.study, found.space, found.train, storage=storage, patience=patience)
 
@@ -225,13 +234,13 @@ def _tell_once(line: str) -> Callable[[int], None]:
     return tell
 
 
-def _announce(backbone: str, found: _Prepared) -> None:
+def _announce(backbone: str, found: _Prepared, asked: str) -> None:
     console = Console()
     console.print(f"{backbone}: depths {', '.join(map(str, found.space.depths))}; study {found.study}")
     if found.tuner.weights.random:
         console.print(
-            f"[bold yellow]{backbone} runs on RANDOM weights[/]: no ImageNet weights were found or could be "
-            "downloaded. Everything made from it says so."
+            f"[bold yellow]{backbone} runs on RANDOM weights[/], {explain_random(asked)}. "
+            "Everything made from it says so."
         )
 
 

@@ -1,4 +1,4 @@
-"""Which samples the novelty score of the stage `evaluate` is fitted on."""
+"""Which samples the novelty score of the stage `novelty` is fitted on."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 
 from expressionist.cohort import Cohort
 from expressionist.params import EvaluationParams
-from expressionist.stages.evaluate import _judge_novelty
+from expressionist.stages.novelty import _judge_novelty
 from expressionist.store import write_cohort
 
 EVALUATION = EvaluationParams(n_resamples=1, level=0.95, answered_accuracy=0.9, false_alarms=0.05, seed=1)
