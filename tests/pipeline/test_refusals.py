@@ -2,6 +2,7 @@
 
 import pytest
 
+from expressionist.errors import WeightsError
 from expressionist.store import write_whole
 from pipeline.checkout import copy_data, read_options, read_tree, run_stages, write_params
 
@@ -59,6 +60,21 @@ def test_a_changed_weight_is_refused_before_training(tiny, tmp_path, call):
     assert "must start from the weights of its search" in said
     assert said.count("\n") == 1
     assert not (tmp_path / "data/models").exists()
+
+
+def test_what_could_not_be_downloaded_for_a_search_is_not_asked_for_again(tiny, tmp_path, call, monkeypatch):
+    """The tiny search ran on random weights: so does its training, whatever params.yaml hopes for."""
+    copy_data(tiny, tmp_path, "split.tsv", "layout", "images", "search")
+    write_params(tmp_path, **{"weights.source": "imagenet"})
+    opened = []
+
+    def refuse(backbone, weights, network, **paths):
+        opened.append(weights.source)
+        raise WeightsError("That is enough.")
+
+    monkeypatch.setattr("expressionist.stages.train.open_tuner", refuse)
+    code, *_ = call_stage(call, tmp_path, "train")
+    assert (code, opened) == (2, ["random"])
 
 
 def test_required_weights_that_cannot_be_had_are_refused(tiny, tmp_path, call, monkeypatch):

@@ -1,7 +1,7 @@
 """Train one backbone at the depth that the search chose, and stitch the whole network together."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,7 +61,8 @@ def run(
     best = found["best"]
     tuner, tumour_types = open_tuner(
         backbone,
-        weights,
+        # What could not be downloaded for the search is not asked for again.
+        replace(weights, source=found["weights"]["source"]),
         network,
         split=split,
         layout=layout,
