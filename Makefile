@@ -34,7 +34,7 @@ setup: .venv/.done  ## Make .venv with exactly the packages of requirements.lock
 
 repro: .venv/.done  ## Run the pipeline as far as something has changed
 	@git rev-parse --git-dir >/dev/null 2>&1 || { echo "No git checkout: DVC runs without it." && $(BIN)/dvc config --quiet --local core.no_scm true; }
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	@export PATH="$(CURDIR)/$(BIN):$$PATH" EXPRESSIONIST_BEGAN=$$(date +%s); dvc repro && expressionist times
 	@echo "Report: data/report/report.html    Runs and models: make ui"
 
 test: .venv/.done  ## Run all tests

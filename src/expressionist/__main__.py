@@ -8,6 +8,7 @@ import getpass
 import importlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -32,6 +33,10 @@ _ENVIRONMENT = {
     "cache_gigabytes": ("EXPRESSIONIST_CACHE_GIGABYTES", 50.0, "Room for frozen activations."),
     "scheduler": ("EXPRESSIONIST_SCHEDULER", None, "Dask scheduler whose workers help."),
 }
+
+
+# When `make repro` began, in seconds since 1970.
+_BEGAN = "EXPRESSIONIST_BEGAN"
 
 
 class _Commands(click.Group):
@@ -60,6 +65,23 @@ def _hush() -> Iterator[None]:
         os.close(nowhere)
 
 
+@contextmanager
+def _follow_time() -> Iterator[None]:
+    """Say what DVC begins and how long it will take, and note how long it took."""
+    stage, begun = os.environ.get("DVC_STAGE"), time.time()
+    if stage is None:
+        yield
+        return
+    from expressionist.timing import announce, measure, note, read_plan, read_times
+
+    plan = read_plan(Path())
+    if stage in plan:
+        ran = read_times(since=float(os.environ.get(_BEGAN, begun)))
+        click.echo(announce(stage, plan, read_times(), ran))
+    yield
+    note(measure(stage, begun))
+
+
 def _make_stage_command(stage: str) -> click.Command:
     """Turn a stage's `run` into a command: its sections come from params.yaml, its paths are options."""
     taken = read_signature(stage)
@@ -67,9 +89,10 @@ def _make_stage_command(stage: str) -> click.Command:
     def command(**options: Any) -> None:  # noqa: ANN401
         # First, so that a refusal does not wait for TensorFlow.
         params = _read_params() if taken.sections else None
-        with _hush():
-            run = importlib.import_module(f"expressionist.stages.{stage}").run
-        run(*(getattr(params, section) for section in taken.sections), **options)
+        with _follow_time():
+            with _hush():
+                run = importlib.import_module(f"expressionist.stages.{stage}").run
+            run(*(getattr(params, section) for section in taken.sections), **options)
 
     options: list[click.Parameter] = [_make_option(name, kind) for name, kind in taken.options.items()]
     return click.Command(stage, callback=command, params=options, help=taken.summary)
@@ -219,6 +242,16 @@ def inspect(file: Path, labels: Path | None) -> None:
         click.echo(line)
     if found.problems:
         sys.exit(1)
+
+
+@app.command()
+@click.option("--since", type=float, default=0, envvar=_BEGAN, show_envvar=True, help="Seconds since 1970.")
+def times(since: float) -> None:
+    """Say what stages took when they last ran."""
+    from expressionist.timing import lay_out, read_times
+
+    for line in lay_out(read_times(since=since).values()):
+        click.echo(line)
 
 
 def main() -> None:

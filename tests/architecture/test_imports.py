@@ -37,7 +37,7 @@ KNOWN_TO = {
     "click": ["__main__"],
     "rich": ["stages."],
     "jinja2": ["report"],
-    "yaml": ["params"],
+    "yaml": ["params", "timing"],
     "sklearn": [
         "baselines",
         "components",
