@@ -862,7 +862,7 @@ def test_a_file_that_would_hang_or_crash_the_process(tmp_path, monkeypatch, read
 
 
 def test_nothing_is_read_by_a_child_where_making_one_may_crash_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(_damage.platform, "system", lambda: "Darwin")
     _damage.refuse_deadly(tmp_path / "expression.h5ad", "an AnnData file", crash)
 
 

@@ -1,7 +1,7 @@
 """Errors of libraries that read a damaged file, turned into one refusal."""
 
 import multiprocessing
-import sys
+import platform
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -83,7 +83,7 @@ def refuse_deadly(path: Path, expected: str, read: Callable[[], object]) -> None
         If the child crashed or was not ready in a minute and the time that a slow disk takes.
     """
     # On macOS a forked child may crash over the system's own libraries, and a whole file would be refused.
-    if sys.platform == "darwin" or "fork" not in multiprocessing.get_all_start_methods():
+    if platform.system() == "Darwin" or "fork" not in multiprocessing.get_all_start_methods():
         return
     child = multiprocessing.get_context("fork").Process(target=_attempt, args=(read,), daemon=True)
     child.start()
