@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version as installed
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -45,10 +47,15 @@ A run marked RANDOM started from no pretrained weights; one marked SYNTHETIC saw
 
 @dataclass(frozen=True)
 class Store:
-    """An MLflow store: a client, and the mlruns folder unless a server keeps the store."""
+    """An MLflow store: its tracking URI, and the mlruns folder unless a server keeps the store."""
 
-    client: "MlflowClient"
+    uri: str
     folder: Path | None
+
+    @cached_property
+    def client(self) -> "MlflowClient":
+        """The store's MlflowClient, made when it is first asked for, as importing MLflow takes seconds."""
+        return import_mlflow().MlflowClient(self.uri)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -93,7 +100,7 @@ def open_store(root: Path, uri: str | None = None) -> Store:
     """
     folder = None if uri else (root / "mlruns").resolve()
     uri = uri or prepare(root / "mlruns")
-    return Store(import_mlflow().MlflowClient(uri), folder)
+    return Store(uri, folder)
 
 
 def open_experiment(store: Store, cohort: str) -> Experiment:
@@ -188,11 +195,25 @@ def prepare(folder: Path) -> str:
 
 
 def _bring_up_to_date(folder: Path, uri: str) -> None:
-    database = folder / "mlflow.db"
-    mlflow = import_mlflow()
-    if database.exists():
-        _upgrade(database)
+    """Create or upgrade the database, unless the MLflow that is installed has left it as it is now."""
+    database, stamp = folder / "mlflow.db", folder / ".schema"
+    if not database.exists():
+        _make(folder, database, uri)
+    elif stamp.exists() and stamp.read_text(encoding="utf-8") == _describe_schema(database):
         return
+    else:
+        _upgrade(database)
+    stamp.write_text(_describe_schema(database), encoding="utf-8")
+
+
+def _describe_schema(database: Path) -> str:
+    with closing(sqlite3.connect(database, timeout=20)) as connection:
+        revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    return f"MLflow {installed('mlflow')}: {revisions}"
+
+
+def _make(folder: Path, database: Path, uri: str) -> None:
+    mlflow = import_mlflow()
     _create(database)
     mlflow.MlflowClient(uri)
     # MLflow places its Default experiment in whatever folder the process happens to run in.
@@ -225,6 +246,7 @@ def _upgrade(database: Path) -> None:
 
 @contextmanager
 def _engine(database: Path) -> Iterator[tuple[Any, Any]]:
+    import_mlflow()
     utils = importlib.import_module("mlflow.store.db.utils")
     engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{database}")
     try:

@@ -1,5 +1,6 @@
 """The model registry: versions with what they were tested on, and the aliases challenger and staging."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from expressionist.errors import Refusal, RegistryError
+from expressionist.catalogue import Entry, read_catalogue
+from expressionist.errors import RegistryError
 from expressionist.gate import NONE_WAIVED, Contender, Waivers, judge
 from expressionist.mlruns import Experiment, Store, import_mlflow
 from expressionist.params import GateParams
 from expressionist.runs import DIGEST_LENGTH, KEY, Run, is_number
+from expressionist.serving import load_model, predict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,6 +27,7 @@ CHALLENGER = "challenger"
 # What loading and running the served network imports, at the versions it was trained with.
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "keras", "tensorflow")
 _GATED = ("accuracy", "f1_macro")
+_MODEL = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))")
 _ORIGIN = ("synthetic", "weights")
 _DESCRIPTION = (
     "Takes a table of samples × genes in the cohort's unit, genes in any order, and returns tumour types. "
@@ -237,7 +241,8 @@ def promote(
         raise RegistryError(f"A version must be promoted to another alias, but got {to!r}. Use staging.")
     client = store.client
     with store.hold():
-        aliases = _read_aliases(client, name)
+        entries = _list_entries(store, name)
+        aliases = {alias: entry.number for entry in entries for alias in entry.aliases}
         version, present = aliases.get(CHALLENGER), aliases.get(to)
         if version is None:
             raise RegistryError(
@@ -291,12 +296,32 @@ def _weigh(client: "MlflowClient", name: str, number: str) -> Contender:
     )
 
 
-def _read_aliases(client: "MlflowClient", name: str) -> dict[str, str]:
-    if not client.search_registered_models(f"name = '{name}'"):
+def _list_entries(store: Store, name: str) -> list[Entry]:
+    """List the versions of a model, of a local store without importing MLflow."""
+    if store.folder is None:
+        entries = _ask_server(store.client, name)
+    else:
+        entries = read_catalogue(store.folder / "mlflow.db", name)
+    if entries is None:
         raise RegistryError(
             f"The model {name} must be registered, but it is not. Run the stage register first."
         )
-    return {alias: str(number) for alias, number in client.get_registered_model(name).aliases.items()}
+    return entries
+
+
+def _ask_server(client: "MlflowClient", name: str) -> list[Entry] | None:
+    if not client.search_registered_models(f"name = '{name}'"):
+        return None
+    aliases = client.get_registered_model(name).aliases.items()
+    return [
+        Entry(
+            number=str(version.version),
+            aliases=tuple(sorted(alias for alias, number in aliases if str(number) == str(version.version))),
+            created=version.creation_timestamp,
+            tags=version.tags,
+        )
+        for version in client.search_model_versions(f"name = '{name}'")
+    ]
 
 
 def list_versions(store: Store, name: str) -> pd.DataFrame:
@@ -320,19 +345,16 @@ def list_versions(store: Store, name: str) -> pd.DataFrame:
     RegistryError
         If no model has that name.
     """
-    aliases = _read_aliases(store.client, name)
-    rows = []
-    for version in store.client.search_model_versions(f"name = '{name}'"):
-        pointing = sorted(alias for alias, number in aliases.items() if number == str(version.version))
-        rows.append(
-            {
-                "version": int(version.version),
-                "aliases": ", ".join(pointing),
-                **{score: float(version.tags.get(score, "nan")) for score in _GATED},
-                **{tag: version.tags.get(tag, "") for tag in ("weights", "cohort", "synthetic")},
-                "created": pd.Timestamp(version.creation_timestamp, unit="ms", tz="UTC"),
-            }
-        )
+    rows = [
+        {
+            "version": int(entry.number),
+            "aliases": ", ".join(entry.aliases),
+            **{score: float(entry.tags.get(score, "nan")) for score in _GATED},
+            **{tag: entry.tags.get(tag, "") for tag in ("weights", "cohort", "synthetic")},
+            "created": pd.Timestamp(entry.created, unit="ms", tz="UTC"),
+        }
+        for entry in _list_entries(store, name)
+    ]
     table = pd.DataFrame(
         rows, columns=["version", "aliases", *_GATED, "weights", "cohort", "synthetic", "created"]
     )
@@ -361,21 +383,36 @@ def predict_with(store: Store, model: str, table: pd.DataFrame) -> pd.DataFrame:
     RegistryError
         If there is no such model, or the table does not fit it.
     """
+    folder = _download(store.client, model) if store.folder is None else _find_folder(store, model)
+    found = next(folder.glob("artifacts/*/model.json"), None)
+    if found is None:
+        raise RegistryError(f"The files of {model} must lie in {folder}, but do not. Register it again.")
+    return predict(*load_model(found.parent), table)
+
+
+def _find_folder(store: Store, model: str) -> Path:
+    """Find the files of a version in the mlruns folder."""
+    asked = _MODEL.fullmatch(model)
+    name, number, alias = asked.groups() if asked else (model, None, None)
+    for entry in _list_entries(store, name):
+        if entry.folder is not None and (entry.number == number or alias in entry.aliases):
+            return entry.folder
+    raise _refuse_model(model, f"{name} has no such version.")
+
+
+def _download(client: "MlflowClient", model: str) -> Path:
     mlflow = import_mlflow()
-    with _pointing_at(store.client):
+    with _pointing_at(client):
         try:
-            loaded = mlflow.pyfunc.load_model(model)
+            return Path(mlflow.artifacts.download_artifacts(model))
         except mlflow.exceptions.MlflowException as error:
-            reason = " ".join(str(error).split())
-            raise RegistryError(
-                f"The model must be in the registry, but got {model!r}: {reason} See `expressionist models`."
-            ) from error
-    try:
-        return pd.DataFrame(loaded.predict(table))
-    except mlflow.exceptions.MlflowException as error:
-        if isinstance(error.__cause__, Refusal):
-            raise error.__cause__ from None
-        raise
+            raise _refuse_model(model, " ".join(str(error).split())) from error
+
+
+def _refuse_model(model: str, reason: str) -> RegistryError:
+    return RegistryError(
+        f"The model must be in the registry, but got {model!r}: {reason} See `expressionist models`."
+    )
 
 
 @contextmanager

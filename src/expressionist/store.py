@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anndata
 import h5py
 import numpy as np
 import pandas as pd
@@ -132,6 +131,8 @@ def read_table(path: Path, *, index: str | None = None, text: Sequence[str] = ()
 
 def write_cohort(path: Path, cohort: Cohort) -> None:
     """Write a cohort as `.h5ad`: samples are obs, genes are var, and what else it is stands in uns."""
+    import anndata  # late, as it brings Zarr and takes seconds, and most stages read no cohort
+
     data = anndata.AnnData(obs=cohort.samples.copy(), var=cohort.genes.copy())
     data.uns["expressionist"] = {"name": cohort.name, "unit": cohort.unit, "synthetic": cohort.synthetic}
     with write_whole(path) as partial:
@@ -158,6 +159,8 @@ def read_cohort(path: Path) -> Cohort:
     CohortError
         If the file is no cohort of this package.
     """
+    import anndata
+
     data = anndata.read_h5ad(path, backed="r")
     data.file.close()
     about = data.uns.get("expressionist")

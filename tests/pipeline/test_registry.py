@@ -2,6 +2,7 @@
 moved along."""
 
 import shutil
+import sys
 
 import numpy as np
 import pandas as pd
@@ -148,6 +149,24 @@ def test_predict_writes_what_the_network_gave(published, trained, table, tmp_pat
     written = read_table(tmp_path / "predictions.tsv", index="sample").loc[trained.index]
     assert written["tumour_type"].tolist() == trained.idxmax(axis=1).tolist()
     np.testing.assert_allclose(read_probabilities(written, trained.columns), trained.to_numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("command", ["models", "predict"])
+def test_what_a_person_does_often_imports_no_more_than_it_needs(published, table, tmp_path, command):
+    table.head(10).to_csv(tmp_path / "ten.tsv", sep="\t")
+    words = {"models": [], "predict": ["--model", CHALLENGER, str(tmp_path / "ten.tsv")]}[command]
+    code = """
+import sys
+from expressionist.__main__ import main
+try:
+    main()
+finally:
+    print(sorted({"mlflow", "alembic", "sklearn", "matplotlib", "anndata", "optuna"} & set(sys.modules)))
+"""
+    ended = run_command(published, sys.executable, "-c", code, command, *words)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert "challenger" in ended.stdout or "unlike_training" in ended.stdout
+    assert ended.stdout.splitlines()[-1] == "[]"
 
 
 def test_predict_takes_genes_in_rows(published, trained, table, tmp_path, call):

@@ -147,13 +147,15 @@ def test_a_path_that_cannot_stand_in_a_uri_is_refused(tmp_path: Path) -> None:
         open_store(tmp_path / "50%#")
 
 
-def test_an_older_database_is_backed_up_and_upgraded(tmp_path: Path) -> None:
+def test_an_older_database_is_backed_up_and_upgraded(root: Path, tmp_path: Path) -> None:
     from alembic import command
     from alembic.script import ScriptDirectory
     from mlflow.store.db import utils
 
     database = tmp_path / "mlruns" / "mlflow.db"
     database.parent.mkdir()
+    # As if it had been put into the place of one that was up to date.
+    shutil.copyfile(root / "mlruns" / ".schema", database.with_name(".schema"))
     engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{database}")
     utils.InitialBase.metadata.create_all(engine)
     config = utils._get_alembic_config(str(engine.url))
@@ -464,6 +466,12 @@ def test_the_life_of_a_model(tmp_path: Path, root: Path, make_model: Callable[[i
     predicted = predict_with(store, "models:/tumour-type@staging", TABLE)
     np.testing.assert_allclose(predicted[["p_A", "p_B"]], expected, rtol=1e-6)
     assert predicted["sample"].tolist() == ["a", "b"]
+    # As a server is asked, through MLflow alone.
+    distant = Store(store.uri, None)
+    pd.testing.assert_frame_equal(list_versions(distant, "tumour-type"), versions.reset_index())
+    pd.testing.assert_frame_equal(predict_with(distant, "models:/tumour-type@staging", TABLE), predicted)
+    with pytest.raises(RegistryError, match="must be in the registry"):
+        predict_with(distant, "models:/tumour-type@production", TABLE)
     with pytest.raises(RegistryError, match="2 are missing"):
         predict_with(store, "models:/tumour-type@staging", TABLE[["sample", "Z"]])
     with pytest.raises(RegistryError, match="must be in the registry"):

@@ -1,0 +1,73 @@
+"""What is registered, read from the store's own database: importing MLflow for it takes seconds."""
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A version of a registered model.
+
+    Parameters
+    ----------
+    number : str
+        The version.
+    aliases : tuple of str
+        What points at it, in alphabetical order.
+    tags : mapping of str to str
+        Its tags.
+    created : int
+        Milliseconds since 1970.
+    folder : pathlib.Path, optional
+        Where MLflow keeps its files; None where a server does.
+    """
+
+    number: str
+    aliases: tuple[str, ...]
+    created: int
+    folder: Path | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_catalogue(database: Path, name: str) -> list[Entry] | None:
+    """Read all versions of a registered model.
+
+    Parameters
+    ----------
+    database : pathlib.Path
+        ``mlruns/mlflow.db``, at the schema of the MLflow that is installed.
+    name : str
+        Name of the registered model.
+
+    Returns
+    -------
+    list of Entry or None
+        The oldest first; None if no model has that name.
+    """
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)) as connection:
+        if not connection.execute("SELECT 1 FROM registered_models WHERE name = ?", (name,)).fetchone():
+            return None
+        aliases = connection.execute(
+            "SELECT version, alias FROM registered_model_aliases WHERE name = ? ORDER BY alias", (name,)
+        ).fetchall()
+        tags = connection.execute(
+            "SELECT version, key, value FROM model_version_tags WHERE name = ?", (name,)
+        ).fetchall()
+        versions = connection.execute(
+            "SELECT version, creation_time, storage_location FROM model_versions "
+            "WHERE name = ? AND current_stage != 'Deleted_Internal' ORDER BY version",
+            (name,),
+        ).fetchall()
+    return [
+        Entry(
+            number=str(number),
+            aliases=tuple(alias for owner, alias in aliases if owner == number),
+            created=created,
+            folder=Path(folder),
+            tags={key: value for owner, key, value in tags if owner == number},
+        )
+        for number, created, folder in versions
+    ]
