@@ -1,7 +1,6 @@
 """Genes as points: the leading components of their standardised profiles."""
 
 import numpy as np
-from sklearn.utils.extmath import randomized_svd
 
 _N_COMPONENTS = 50
 
@@ -30,6 +29,9 @@ def project_genes(expression: np.ndarray, chosen: np.ndarray, rng: np.random.Gen
     >>> (points @ points.T).round(1)[0].tolist()
     [1.0, -1.0, 1.0]
     """
+    # Here, as in every module that a method with options loads: params are checked without scikit-learn.
+    from sklearn.utils.extmath import randomized_svd
+
     profiles = expression.T[chosen].astype(np.float32, copy=False)
     profiles -= profiles.mean(axis=1, keepdims=True)
     profiles /= np.sqrt(np.einsum("gs,gs->g", profiles, profiles, dtype=np.float64))[:, None]

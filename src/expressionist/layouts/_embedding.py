@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.neighbors import NearestNeighbors
 
 from expressionist.layouts._components import lead, project_genes
-from expressionist.layouts._grid import snap
 
 # With fewer genes there is no neighbourhood to speak of; they lie on their components.
 _FEWEST = 8
@@ -39,6 +37,8 @@ class Embedding:
 
     def snap(self, shape: tuple[int, int]) -> np.ndarray:
         """Return the pixel of every gene: one for each while there are enough, constant genes at the rim."""
+        from expressionist.layouts._grid import snap
+
         placed = snap(self.points, shape, profiles=self.components, n_more=len(self.constant))
         return self._order(placed)
 
@@ -154,6 +154,8 @@ def find_neighbours(components: np.ndarray, n_neighbours: int) -> tuple[np.ndarr
     >>> find_neighbours(components, 1)[0].ravel().tolist()
     [2, 3, 0, 1]
     """
+    from sklearn.neighbors import NearestNeighbors
+
     lengths = np.linalg.norm(components, axis=1, keepdims=True)
     directions = components / np.where(lengths > 0, lengths, 1)
     # By brute force: at 10,000 genes it takes a second, misses nothing, and is the same every time.

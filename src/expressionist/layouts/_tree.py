@@ -1,9 +1,11 @@
 """Points in an order in which like stands beside like, read off a tree of them."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from scipy.sparse import coo_array, csr_array
-from sklearn.cluster import ward_tree
-from sklearn.neighbors import kneighbors_graph
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _N_NEIGHBOURS = 10
 
@@ -33,6 +35,8 @@ def order_by_similarity(
     """
     if len(components) < 2 or not components.size:
         return np.arange(len(components))
+    from sklearn.cluster import ward_tree
+
     nothing = np.zeros(components.shape[1])
     joins = ward_tree(components, connectivity=_link_neighbours(components))[0]
     return _read_tree(
@@ -40,8 +44,11 @@ def order_by_similarity(
     )
 
 
-def _link_neighbours(components: np.ndarray) -> csr_array:
+def _link_neighbours(components: np.ndarray) -> "csr_array":
     """Link every gene with its nearest genes, and all of them in a chain, so that none is out of reach."""
+    from scipy.sparse import coo_array, csr_array
+    from sklearn.neighbors import kneighbors_graph
+
     n_genes = len(components)
     nearest = kneighbors_graph(components, min(_N_NEIGHBOURS, n_genes - 1))
     chain = np.argsort(components[:, 0], kind="stable")

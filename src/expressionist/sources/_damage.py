@@ -9,18 +9,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
-from anndata._io.specs.registry import IORegistryError
 
 from expressionist.errors import CohortError
 from expressionist.sources._faults import shorten
 
-# openpyxl, h5py, anndata and Arrow have no error of their own for a damaged file: what they raise is what
+# openpyxl, h5py and Arrow have no error of their own for a damaged file: what they raise is what
 # broke first inside them. A file that lies about its size makes them run out of memory.
 _DAMAGE = (
     ArithmeticError,
     AttributeError,
     EOFError,
-    IORegistryError,
     LookupError,
     MemoryError,
     OSError,

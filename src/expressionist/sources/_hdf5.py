@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse
+from anndata._io.specs.registry import IORegistryError
 
 from expressionist.errors import CohortError, name_some
 from expressionist.sources._damage import refuse_damaged, refuse_deadly
@@ -85,13 +86,21 @@ def _read_anndata(path: Path, file: h5py.File) -> NamedMatrix:
             f"{path} must be an AnnData file with X, obs and var, but lacks {', '.join(missing)}. "
             "Write it with anndata."
         )
-    rows, columns = (anndata.io.read_elem(file[part]) for part in ("obs", "var"))
+    rows, columns = (_read_element(file[part]) for part in ("obs", "var"))
     if not (isinstance(rows, pd.DataFrame) and isinstance(columns, pd.DataFrame)):
         raise CohortError(
             f"obs and var of {path} must be tables, but got something else. Write it with anndata."
         )
     _refuse_stretched(path, file["X"])
-    return _name(path, "X", anndata.io.read_elem(file["X"]), _name_index(rows), _name_index(columns))
+    return _name(path, "X", _read_element(file["X"]), _name_index(rows), _name_index(columns))
+
+
+def _read_element(element: h5py.Dataset | h5py.Group) -> Any:  # noqa: ANN401
+    try:
+        return anndata.io.read_elem(element)
+    except IORegistryError as error:
+        # Of no kind that `refuse_damaged` knows.
+        raise ValueError(str(error)) from error
 
 
 def _read_feature_barcodes(path: Path, file: h5py.File) -> NamedMatrix:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,6 @@ from expressionist.errors import CohortError, name_some
 from expressionist.sources._files import suffix_of
 from expressionist.sources._formats import TABLE_FORMATS, TableFile, open_table
 from expressionist.sources._genes import check_ids
-from expressionist.sources._hdf5 import NamedMatrix, read_10x, read_h5ad
 from expressionist.sources._ids import GeneIds, identify_genes, refuse_unprintable
 from expressionist.sources._orientation import (
     Orientation,
@@ -20,6 +20,9 @@ from expressionist.sources._orientation import (
     refuse_transposed,
 )
 from expressionist.sources._tables import need_columns
+
+if TYPE_CHECKING:
+    from expressionist.sources._hdf5 import NamedMatrix
 
 # What pandas calls the index that it wrote without a name.
 _UNNAMED = ("", "Unnamed: 0")
@@ -99,6 +102,9 @@ def read_matrix(path: Path, stated: Sides) -> Matrix:
     """
     suffix = suffix_of(path)
     if suffix == ".h5ad":
+        # Here, as in `_read_10x`: who loads this module to check params must not wait for HDF5.
+        from expressionist.sources._hdf5 import read_h5ad
+
         return _read_named(path, read_h5ad(path), stated)
     if suffix == ".h5":
         return _read_10x(path, stated)
@@ -193,13 +199,15 @@ def _read_10x(path: Path, stated: Sides) -> Matrix:
             f"Beside a 10x matrix the labels must stand in a second table, but got only {path}. "
             "Name the table in cohort.table.labels."
         )
+    from expressionist.sources._hdf5 import read_10x
+
     matrix = read_10x(path)
     return _as_matrix(
         path, matrix, stated, Orientation("columns", "a 10x matrix says which side has the features")
     )
 
 
-def _read_named(path: Path, matrix: NamedMatrix, stated: Sides) -> Matrix:
+def _read_named(path: Path, matrix: "NamedMatrix", stated: Sides) -> Matrix:
     orientation = Orientation(stated.genes_in, _STATED)
     above, beside = list(matrix.columns.index), _name_samples(matrix, stated.sample_column)
     if stated.genes_in == "auto" and stated.labelled is None:
@@ -215,11 +223,11 @@ def _read_named(path: Path, matrix: NamedMatrix, stated: Sides) -> Matrix:
     return _as_matrix(path, matrix, stated, orientation)
 
 
-def _name_samples(matrix: NamedMatrix, sample_column: str) -> list[str]:
+def _name_samples(matrix: "NamedMatrix", sample_column: str) -> list[str]:
     return [str(name) for name in matrix.rows.get(sample_column, matrix.rows.index)]
 
 
-def _as_matrix(path: Path, matrix: NamedMatrix, stated: Sides, orientation: Orientation) -> Matrix:
+def _as_matrix(path: Path, matrix: "NamedMatrix", stated: Sides, orientation: Orientation) -> Matrix:
     samples = matrix.rows.astype(object)
     samples = samples.where(samples.notna(), "").astype(str)
     if stated.sample_column not in samples:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,8 +12,10 @@ from expressionist.errors import name_some
 from expressionist.sources._faults import is_number
 from expressionist.sources._files import suffix_of
 from expressionist.sources._formats import open_table
-from expressionist.sources._hdf5 import NamedMatrix, read_10x, read_h5ad
 from expressionist.sources._ids import guess_kind
+
+if TYPE_CHECKING:
+    from expressionist.sources._hdf5 import NamedMatrix
 
 # Columns of text are told by the first rows, so that a file is not read as text from end to end.
 _N_PEEKED = 50
@@ -56,6 +59,8 @@ def view_sides(path: Path) -> SidesView:
     """Look at the ids and text on the two sides of a matrix, without reading its values where that can be."""
     suffix = suffix_of(path)
     if suffix in (".h5ad", ".h5"):
+        from expressionist.sources._hdf5 import read_10x, read_h5ad
+
         return _view_named(read_h5ad(path) if suffix == ".h5ad" else read_10x(path))
     file = open_table(path)
     rows = [row for row in file.peek(_N_PEEKED) if len(row) == len(file.header)]
@@ -64,7 +69,7 @@ def view_sides(path: Path) -> SidesView:
     return SidesView([name for i, name in enumerate(file.header) if i], beside)
 
 
-def _view_named(matrix: NamedMatrix) -> SidesView:
+def _view_named(matrix: "NamedMatrix") -> SidesView:
     beside = matrix.rows.astype(str)
     beside.insert(0, "sample", list(matrix.rows.index), allow_duplicates=True)
     return SidesView([str(name) for name in matrix.columns.index], beside)
