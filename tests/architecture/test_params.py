@@ -1,11 +1,13 @@
 """params.yaml and the code agree: every key is there, and every plug-in accepts its own section."""
 
 import inspect
+import shutil
 from dataclasses import fields, is_dataclass
 from typing import get_type_hints
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from architecture.source_tree import ROOT
 from expressionist.baselines import OPPONENTS
@@ -76,3 +78,32 @@ def test_words_name_what_is_there():
     assert set(params.baselines.opponents) <= set(OPPONENTS)
     assert params.cohort.source == "embedded", "the default must run without data"
     assert not params.weights.required, "the default must run without a network"
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("cohort.source=tcga", "  source: tcga "),
+        ("cohort.pancan-mrna.verify=false", "    verify: false "),
+        ("cohort.table.labels=labels.csv", "    labels: labels.csv"),
+        ("split.seed=7", "  seed: 7"),
+        ("training.epochs=20", "  epochs: 20 "),
+        ("training.learning_rate=1e-3", "  learning_rate: 0.001"),
+        ("weights.required=true", "  required: true "),
+        ("search.storage='sqlite:///studies.db'", "  storage: sqlite:///studies.db"),
+        ("registry.gate.f1_macro=0.7", "    f1_macro: 0.7"),
+    ],
+)
+def test_dvc_changes_one_line_of_it(tmp_path, override, line):
+    """`dvc exp run -S` goes through this function; comments and the form of all other lines stay."""
+    path = tmp_path / "params.yaml"
+    shutil.copyfile(PATH, path)
+    apply_overrides(path, [override])
+    before, after = (each.read_text(encoding="utf-8").splitlines() for each in (PATH, path))
+    assert len(before) == len(after), "it must be kept as DVC writes it"
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == 1, changed
+    ((old, new),) = changed
+    assert new.startswith(line)
+    assert old.partition("#")[2] == new.partition("#")[2]
+    read_params(path)
