@@ -16,7 +16,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint format ui lock clean clean-all
+.PHONY: help setup repro test lint format docs ui lock clean clean-all
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1#\2/p' Makefile | while IFS='#' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -49,6 +49,9 @@ lint: .venv/.done  ## Check style, types and floors
 format: .venv/.done  ## Write the code as `make lint` wants it
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+docs: .venv/.done  ## Write the tables of docs/params.md and params.yaml's JSON schema, from the code
+	@$(BIN)/python -m expressionist.params_docs
 
 ui: .venv/.done  ## Show runs and models in the browser (PORT=5000)
 	@test -f $(DATABASE) || { echo "There must be runs to show, but $(DATABASE) is not there. Run: make repro" >&2; exit 2; }

@@ -27,7 +27,8 @@ from expressionist.cohort import LOG2_UNIT, Cohort
 from expressionist.expression import to_log2
 from expressionist.metrics import mcnemar, score
 from expressionist.network import assemble
-from expressionist.params import Params, read_params
+from expressionist.params import Params
+from expressionist.params_file import read_params
 
 COHORTS = {"mrna": ("tcga-mrna-5", "RSEM"), "mirna": ("tcga-mirna-32", "RPM")}
 NETWORK = "mobilenet"

@@ -59,7 +59,7 @@ def generate(folder: Path, n_genes: int) -> None:
 
 def read_ours(folder: Path) -> Callable[[], tuple[int, ...]]:
     """Get ready to read through the source `tcga`."""
-    from expressionist.params import parse
+    from expressionist.parsing import parse
     from expressionist.sources import find_source
 
     source = find_source("tcga")

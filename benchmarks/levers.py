@@ -30,7 +30,9 @@ from expressionist.image_sets import ImageSet
 from expressionist.imaging import fit_imaging
 from expressionist.layout import Layout
 from expressionist.layouts import layout_names
-from expressionist.params import Params, parse, read_params
+from expressionist.params import Params
+from expressionist.params_file import read_params
+from expressionist.parsing import parse
 from expressionist.sources import tcga
 from expressionist.split import split_by_patient
 from expressionist.training import Fit

@@ -27,7 +27,8 @@ from expressionist.image_sets import ImageSet
 from expressionist.layers import Centre
 from expressionist.layout import Layout
 from expressionist.optimiser import compile_tail
-from expressionist.params import NetworkParams, TrainingParams, read_params
+from expressionist.params import NetworkParams, TrainingParams
+from expressionist.params_file import read_params
 from expressionist.training import Epoch, Fit, weigh_samples
 
 N_TYPES, SIDE = 33, 102

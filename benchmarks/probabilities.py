@@ -15,7 +15,7 @@ import numpy as np
 
 from expressionist.expression import to_log2
 from expressionist.novelty import Novelty
-from expressionist.params import parse
+from expressionist.parsing import parse
 from expressionist.sources import tcga
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "tcga-mirna-32"

@@ -125,7 +125,7 @@ def _make_option(name: str, kind: str) -> click.Option:
 
 
 def _read_params() -> Any:  # noqa: ANN401  what it gives is imported here only
-    from expressionist.params import read_params
+    from expressionist.params_file import read_params
 
     return read_params(PARAMS)
 

@@ -31,6 +31,8 @@ class Backbone:
         Least height and width of an image, in pixels.
     last_block : str
         What the names of all layers of its last convolutional block start with.
+    n_layers : int
+        Number of its weighted layers, the greatest fine-tune depth: params are checked without Keras.
     weights_files : tuple of str
         Names under which its ImageNet weights (without classifier) may lie in a folder; the first is Keras's
         own.
@@ -42,32 +44,40 @@ class Backbone:
     mode: str
     smallest_side: int
     last_block: str
+    n_layers: int
     weights_files: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict)
 
 
 BACKBONES = {
     "xception": Backbone(
-        "Xception", "tf", 71, "block14_", ("xception_weights_tf_dim_ordering_tf_kernels_notop.h5",)
+        "Xception", "tf", 71, "block14_", 40, ("xception_weights_tf_dim_ordering_tf_kernels_notop.h5",)
     ),
     "densenet169": Backbone(
         "DenseNet169",
         "torch",
         32,
         "conv5_block32_",
+        168,
         ("densenet169_weights_tf_dim_ordering_tf_kernels_notop.h5",),
     ),
     "resnet50": Backbone(
-        "ResNet50", "caffe", 32, "conv5_block3_", ("resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",)
+        "ResNet50",
+        "caffe",
+        32,
+        "conv5_block3_",
+        53,
+        ("resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",),
     ),
     "vgg19": Backbone(
-        "VGG19", "caffe", 32, "block5_", ("vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",)
+        "VGG19", "caffe", 32, "block5_", 16, ("vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",)
     ),
     "mobilenet": Backbone(
         "MobileNet",
         "tf",
         32,
         "conv_*_13",
+        27,
         ("mobilenet_2_5_224_tf_no_top.h5", "mobilenet_2_5_224_imagenet_no_top.weights.h5"),
         {"alpha": 0.25},
     ),

@@ -213,7 +213,7 @@ def _read_module(text: str) -> dict[str, _Definition]:
 
 
 class _Undocumented(ast.NodeTransformer):
-    """Takes out docstrings, and other text that stands for itself."""
+    """Takes out docstrings, other text that stands for itself, and what `parsing.key` is told of a key."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
@@ -225,6 +225,12 @@ class _Undocumented(ast.NodeTransformer):
         return node
 
     visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = visit_body
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "key":
+            node.args = []
+        return node
 
 
 def _read_imports(statement: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, _Node, str]]:

@@ -18,6 +18,7 @@ N_LINES = 350
 LONGER = {
     "baselines": (450, "the opponents are one table, and each row is a few lines of its own"),
     "metrics": (450, "every score beside its interval, with the definition in its docstring"),
+    "params": (400, "every key stands with what it means, and the page and schema are made from it"),
     "registry": (450, "versions, aliases and loading share one client and one idea of a version"),
 }
 # Counted in statements, since line breaks are the formatter's. A stage is one recipe, read top to bottom.
@@ -26,8 +27,8 @@ N_STATEMENTS_OF_RUN = 40
 
 # Modules that neither ask for time, environment or process nor speak, and what they may know all the same.
 CORE = dict.fromkeys(
-    """errors params cohort layout layouts expression split metrics markers cut layers network figures prefix
-    attribution report sources resources gate baselines serving""".split(),
+    """errors params params_file parsing plug_ins cohort layout layouts expression split metrics markers cut
+    layers network figures prefix attribution report sources resources gate baselines serving""".split(),
     set(),
 ) | {"backbones": {"os", "socket"}}  # Keras's cache lies where KERAS_HOME says; a silent network is given up
 

@@ -37,7 +37,9 @@ KNOWN_TO = {
     "click": ["__main__"],
     "rich": ["stages."],
     "jinja2": ["report"],
-    "yaml": ["params", "timing"],
+    "yaml": ["params_docs", "params_file", "timing"],
+    "pydantic": ["params_docs", "parsing"],
+    "pydantic_core": ["parsing"],
     "sklearn": [
         "baselines",
         "components",

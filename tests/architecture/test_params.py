@@ -1,7 +1,11 @@
-"""params.yaml and the code agree: every key is there, and every plug-in accepts its own section."""
+"""params.yaml and the code agree: every key is there, plug-ins accept their sections, the docs say so."""
 
 import inspect
+import json
+import re
 import shutil
+import subprocess
+import sys
 from dataclasses import fields, is_dataclass
 from typing import get_type_hints
 
@@ -10,15 +14,19 @@ import yaml
 from dvc.utils.hydra import apply_overrides
 
 from architecture.source_tree import ROOT
-from expressionist.baselines import OPPONENTS
+from expressionist import params_docs
 from expressionist.layouts import find_layout, layout_names
-from expressionist.params import CohortParams, LayoutParams, Params, parse, read_params
+from expressionist.params import CohortParams, LayoutParams, Params
+from expressionist.params_file import find_options, read_params
+from expressionist.parsing import find_faults, parse
 from expressionist.sources import find_source, source_names
 
 PATH = ROOT / "params.yaml"
 WRITTEN = yaml.safe_load(PATH.read_text(encoding="utf-8"))
 # Below these stand, beside the keys, sections of options called like the plug-ins that read them.
 CHOOSING = {CohortParams: source_names(), LayoutParams: layout_names()}
+# What a command that reads params has loaded anyway: the lightest are `models` and `promote`.
+LOADED_ANYWAY = ["expressionist.__main__", "expressionist.registry"]
 
 
 def list_keys(kind, above=""):
@@ -66,18 +74,69 @@ def test_source_accepts_its_section(name):
 
 @pytest.mark.parametrize("name", layout_names())
 def test_layout_accepts_its_section(name):
+    """What it declares as its options is what it takes, with the same defaults."""
     parameters = inspect.signature(find_layout(name).place).parameters.values()
-    options = [item.name for item in parameters if item.kind is inspect.Parameter.KEYWORD_ONLY]
-    assert list(WRITTEN["layout"].get(name, {})) == options
+    taken = {item.name: item.default for item in parameters if item.kind is inspect.Parameter.KEYWORD_ONLY}
+    kind = find_options("layout", name)
+    declared = {} if kind is None else {item.name: item.default for item in fields(kind)}
+    assert declared == taken
+    section = WRITTEN["layout"].get(name, {})
+    assert list(section) == list(taken)
+    assert kind is None or find_faults(kind, section, name, whole=False)[1] == []
 
 
-def test_words_name_what_is_there():
+def test_the_default_runs_without_data_and_without_a_network():
     params = read_params(PATH)
-    assert params.cohort.source in source_names()
-    assert params.layout.method in layout_names()
-    assert set(params.baselines.opponents) <= set(OPPONENTS)
-    assert params.cohort.source == "embedded", "the default must run without data"
-    assert not params.weights.required, "the default must run without a network"
+    assert params.cohort.source == "embedded"
+    assert not params.weights.required
+
+
+def test_docs_are_those_of_the_code(tmp_path, monkeypatch):
+    (tmp_path / "docs").mkdir()
+    for name in ("params.yaml", "docs/params.md", "docs/params.schema.json"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    params_docs.write_docs()
+    for name in (params_docs.PAGE, params_docs.SCHEMA):
+        assert name.read_text(encoding="utf-8") == (ROOT / name).read_text(encoding="utf-8"), (
+            f"{name} is stale; run: make docs"
+        )
+
+
+def test_the_page_has_every_key_and_says_what_it_means():
+    page = (ROOT / params_docs.PAGE).read_text(encoding="utf-8")
+    tables = re.findall(r"<!-- keys of ([^>]+) -->\n(.*?)<!-- end -->", page, re.DOTALL)
+    found = set()
+    for names, table in tables:
+        rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()[2:]]
+        for key, allowed, shipped, meaning in rows:
+            assert allowed.strip(), key
+            assert shipped.strip("` "), key
+            assert len(meaning.split()) > 1, key
+            found |= {f"{name}.{key.strip('` ')}" for name in names.split(", ")}
+    # A mapping is one key to the page, and its section to the list here.
+    written = {re.sub(r"(more_sample_types)\..*", r"\1", key) for key in list_written(WRITTEN)}
+    assert found == (written - {"backbones"}) | {"backbones.backbones"}
+
+
+def test_editors_find_the_schema_and_it_knows_every_key():
+    first = PATH.read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"# yaml-language-server: $schema={params_docs.SCHEMA}"
+    schema = json.loads((ROOT / params_docs.SCHEMA).read_text(encoding="utf-8"))
+
+    def check(said, content):
+        said = schema["$defs"][said["$ref"].rpartition("/")[2]] if "$ref" in said else said
+        if "properties" in said:
+            assert not said["additionalProperties"]
+            assert content.keys() <= said["properties"].keys()
+            for name, value in content.items():
+                check(said["properties"][name], value)
+        else:
+            assert said["description"]
+            assert "enum" not in said or content in said["enum"]
+
+    check(schema, WRITTEN)
+    assert schema["properties"]["backbones"]["items"]["enum"]
 
 
 @pytest.mark.parametrize(
@@ -107,3 +166,28 @@ def test_dvc_changes_one_line_of_it(tmp_path, override, line):
     assert new.startswith(line)
     assert old.partition("#")[2] == new.partition("#")[2]
     read_params(path)
+
+
+def test_reading_it_loads_pydantic_and_nothing_else_that_is_heavy():
+    """Words and options are those of modules that load scikit-learn, HDF5 and Keras; they are not loaded."""
+    program = """
+import importlib, sys
+from pathlib import Path
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+before = set(sys.modules)
+from expressionist.params_file import read_params
+read_params(Path("params.yaml"))
+print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+
+    def list_loaded(*modules):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *modules], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        return set(done.stdout.split()) - set(sys.stdlib_module_names)
+
+    typing = {"annotated_types", "typing_extensions", "typing_inspection"}
+    # Pandas has loaded the most of pyarrow.
+    own = {"expressionist", "yaml", "pydantic", "pydantic_core", "pyarrow", *typing}
+    assert {name for name in list_loaded(*LOADED_ANYWAY) if not name.startswith("_")} <= own

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from expressionist import params
 from expressionist.backbones import BACKBONES, build_backbone, build_untrained, find_backbone, randomise
 from expressionist.cut import divide, last_block_depth, weighted_layers
 from expressionist.errors import ParamsError
@@ -97,6 +98,20 @@ def test_its_last_block_is_one_run_of_layers_next_to_the_head(name, row, backbon
     depth = last_block_depth(name, backbone)
     assert 0 < depth < len(matches)
     assert matches == [True] * depth + [False] * (len(matches) - depth)
+
+
+def test_its_layers_are_as_many_as_keras_builds(row, backbone):
+    """Params are checked by the table, without Keras: it refuses what cannot be cut, and nothing else."""
+    assert row.n_layers == len(weighted_layers(backbone))
+    assert len(divide(backbone, row.n_layers, STRIDES).unfrozen) == row.n_layers
+    with pytest.raises(ParamsError, match=f"must be 0 to {row.n_layers}, but got"):
+        divide(backbone, row.n_layers + 1, STRIDES)
+
+
+def test_it_has_a_map_of_every_stride_that_params_may_name(backbone):
+    depth_0 = divide(backbone, 0, params.STRIDES)
+    ratios = [backbone.input.shape[1] / tensor.shape[1] for tensor in depth_0.prefix.outputs]
+    assert [2 ** round(np.log2(ratio)) for ratio in ratios] == list(params.STRIDES)
 
 
 def test_every_depth_cuts_it_without_changing_what_it_computes(name, backbone, pixels):

@@ -45,7 +45,7 @@ from contract.bad_files import (
 from expressionist import __main__ as command_line
 from expressionist.cohort import Cohort
 from expressionist.errors import CohortError
-from expressionist.params import parse
+from expressionist.parsing import parse
 from expressionist.sources import _damage, _faults, _files, _formats, find_source
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

@@ -12,7 +12,7 @@ import yaml
 
 from expressionist.cohort import Cohort
 from expressionist.errors import ParamsError
-from expressionist.params import parse
+from expressionist.parsing import parse
 from expressionist.sources import find_source, source_names
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

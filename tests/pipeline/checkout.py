@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from expressionist.params import read_params
+from expressionist.params_file import read_params
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = "mobilenet"

@@ -25,8 +25,8 @@ def checkout(tmp_path, call):
     ("stage", "change", "reason"),
     [
         ("split", {"split.tset": 0.1}, "split has no key 'tset'"),
-        ("split", {"split.test": 0.9}, "split: test must be between 0.01 and 0.5, but got 0.9"),
-        ("split", {"split.seed": "one"}, "seed must be of type int"),
+        ("split", {"split.test": 0.9}, "split: test must be at most 0.5, but got 0.9"),
+        ("split", {"split.seed": "one"}, "seed must be a whole number, but got 'one'"),
         ("prepare", {"cohort.source": "gtex"}, "gtex"),
         ("prepare", {"cohort.embedded": {"n_samples": 330, "n_gnes": 4}}, "n_gnes"),
         ("fetch", {"cohort.source": "tcga"}, "expression.tsv.gz, which is not there"),

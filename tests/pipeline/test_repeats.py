@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expressionist.params import SplitParams, read_params
+from expressionist.params import SplitParams
+from expressionist.params_file import read_params
 from expressionist.protocol import Deal, Recipe, judge
 from expressionist.repeats import deal_anew
 from expressionist.spreads import METRICS

@@ -9,7 +9,7 @@ import pyarrow.feather as feather
 import pytest
 
 from expressionist.cohort import Cohort
-from expressionist.params import parse
+from expressionist.parsing import parse
 from expressionist.sources import table, tcga
 from toy import shipped_options
 

@@ -9,9 +9,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 
 from expressionist.errors import ParamsError
+from expressionist.parsing import parse
 from expressionist.resources import read_resource
 from expressionist.sources.embedded import Options, read
-from expressionist.sources.embedded.patients import share_out
+from expressionist.sources.embedded.patients import LEAST_PATIENTS, share_out
 
 SMALL = Options(n_samples=330, n_genes=600, seed=5)
 NOWHERE = Path("no/such/folder")
@@ -197,14 +198,16 @@ def test_smallest_cohort_has_eight_patients_of_every_type():
 
 def test_no_room_for_every_marker_is_refused():
     n_markers = read_resource("markers.tsv")["entrez"].nunique()
-    with pytest.raises(ParamsError, match=f"n_genes must be at least {n_markers}, .* got {n_markers - 1}"):
-        Options(n_samples=264, n_genes=n_markers - 1, seed=1)
+    with pytest.raises(ParamsError, match=f"n_genes must be at least {n_markers}, but got {n_markers - 1}"):
+        parse(Options, {"n_genes": n_markers - 1}, "embedded")
     assert read(Options(n_samples=264, n_genes=n_markers, seed=1), NOWHERE)[1]["n_markers"] == n_markers
 
 
 def test_no_room_for_every_type_is_refused():
-    with pytest.raises(ParamsError, match="n_samples must be at least 264, .* got 263"):
-        Options(n_samples=263, n_genes=600, seed=1)
+    least = LEAST_PATIENTS * len(read_resource("tumour_types"))
+    with pytest.raises(ParamsError, match=f"n_samples must be at least {least}, but got {least - 1}"):
+        parse(Options, {"n_samples": least - 1}, "embedded")
+    assert parse(Options, {"n_samples": least}, "embedded").n_samples == least
 
 
 def test_large_cohort_keeps_the_true_proportions():

@@ -14,6 +14,7 @@ import yaml
 
 from expressionist.errors import CohortError
 from expressionist.params import CohortParams
+from expressionist.parsing import parse
 from expressionist.sources import _published, find_source, pancan_mirna, pancan_mrna
 from expressionist.stages import fetch
 from file_server import Answer, serve_files
@@ -128,7 +129,7 @@ def test_pancan_from_server_to_cohort(tmp_path, server, monkeypatch, shipped, so
         assert (tmp_path / "raw" / name).read_bytes() == bodies[name.split(".")[0]]
         assert entry["from"].startswith(server.url("/data/"))
     assert [path.name for path in (tmp_path / "cache" / "downloads").iterdir()] == ["lock"]
-    parsed = fetch.parse(source.Options, options, word)
+    parsed = parse(source.Options, options, word)
     cohort, quality = find_source(word).read(parsed, tmp_path / "raw")
     assert cohort.tumour_types == ["ACC", "LAML", "SKCM"]
     assert quality["samples"]["kept"] == 7

@@ -34,7 +34,7 @@ def make_images(n_samples, shape=SHAPE, *, seed):
 
 @pytest.fixture
 def toy_backbone(monkeypatch):
-    monkeypatch.setitem(BACKBONES, "toy", Backbone("Toy", "tf", 8, "late_", ()))
+    monkeypatch.setitem(BACKBONES, "toy", Backbone("Toy", "tf", 8, "late_", 7, ()))
     monkeypatch.setattr(
         finetuning, "build_backbone", lambda name, side, path, *, seed: toy.make_backbone(side, seed=seed)
     )

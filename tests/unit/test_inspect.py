@@ -12,7 +12,7 @@ from contract.bad_files import FRAME, GOOD, LABELS, ROWS, h5ad, parquet, tenx, x
 from expressionist import __main__ as command_line
 from expressionist.errors import CohortError
 from expressionist.inspection import describe_file, describe_inspection, inspect_files
-from expressionist.params import CohortParams, parse
+from expressionist.parsing import parse
 from expressionist.sources import find_source
 from expressionist.sources._files import find_file
 
@@ -37,12 +37,11 @@ def draw(n_genes: int = 60) -> pd.DataFrame:
 def paste(lines: list[str], raw: Path) -> tuple:
     """Read the cohort that the printed params describe, as `fetch` and `prepare` would."""
     pasted = yaml.safe_load("\n".join(lines[lines.index("cohort:") :]))["cohort"]
-    params = parse(CohortParams, pasted, "cohort")
-    source = find_source(params.source)
-    options = parse(source.Options, params.options, "cohort: table")
+    source = find_source(pasted["source"])
+    options = parse(source.Options, pasted["table"], "cohort: table")
     raw.mkdir()
     for file in source.list_files(options):
-        given = Path(params.folder) / getattr(options, file.option)
+        given = Path(pasted["folder"]) / getattr(options, file.option)
         (raw / (file.option + "".join(given.suffixes))).write_bytes(given.read_bytes())
         assert find_file(raw, file.option)
     return source.read(options, raw)[0], options

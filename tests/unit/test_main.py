@@ -110,6 +110,22 @@ def test_a_refusal_is_one_line_and_exit_code_2(call) -> None:
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("stage", ["fetch", "split"])
+def test_what_a_later_stage_would_refuse_is_refused_by_every_command(call, tmp_path, stage) -> None:
+    """All of it at once: `fetch` reads neither backbones nor opponents, and runs for an hour."""
+    shipped = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
+    broken = shipped.replace("- resnet50", "- resnet51").replace("- linear_svm", "- xgboost")
+    (tmp_path / "params.yaml").write_text(broken, encoding="utf-8")
+    options = {"fetch": ("--raw", "raw", "--cache", "cache"), "split": ("--cohort", "c", "--out", "o")}
+    code, printed, said = call(stage, *options[stage])
+    assert (code, printed) == (2, "")
+    first, second = said.splitlines()
+    assert first.startswith("expressionist: params.yaml: backbones: entry ")
+    assert "but got 'resnet51'" in first
+    assert "but got 'xgboost'" in second
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
 def test_a_bug_keeps_its_traceback(call, monkeypatch) -> None:
     from expressionist import params
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn.model_selection import cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
-from expressionist.params import parse
+from expressionist.parsing import parse
 from expressionist.sources import tcga
 from expressionist.sources._tables import read_header, read_numbers
 from toy import shipped_options

@@ -260,7 +260,7 @@ def test_the_front_repeats_pixels_and_keeps_three_equal_channels():
     ],
 )
 def test_magnification_gives_both_smallest_sides(shape, magnify, smallest_side, least, expected):
-    row = Backbone("X", "tf", least, "", ())
+    row = Backbone("X", "tf", least, "", 0, ())
     found = choose_magnification(shape, magnify, smallest_side, row)
     assert found == expected
     if not magnify:

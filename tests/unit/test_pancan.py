@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from expressionist.errors import CohortError, ParamsError
-from expressionist.params import parse
+from expressionist.parsing import parse
 from expressionist.sources import pancan_mirna, pancan_mrna, tcga
 from expressionist.sources._published import ANNOTATIONS, CLINICAL
 from pancan_files import (

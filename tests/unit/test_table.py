@@ -14,7 +14,7 @@ import scipy.sparse
 
 from expressionist.cohort import Cohort
 from expressionist.errors import CohortError
-from expressionist.params import parse
+from expressionist.parsing import parse
 from expressionist.sources import table
 
 DEFAULTS = {

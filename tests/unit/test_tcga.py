@@ -10,7 +10,7 @@ import pytest
 
 from expressionist.cohort import Cohort
 from expressionist.errors import CohortError, ParamsError
-from expressionist.params import parse
+from expressionist.parsing import parse
 from expressionist.sources import tcga
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"
@@ -282,7 +282,7 @@ def test_refuses_in_one_sentence(tmp_path, written, changed, sentence):
 
 
 def test_refuses_more_sample_types_that_are_no_lists():
-    with pytest.raises(ParamsError, match="SKCM must be a list of quoted codes, but got '06'"):
+    with pytest.raises(ParamsError, match="more_sample_types: SKCM must be a list, but got '06'"):
         parse(tcga.Options, DEFAULTS | {"more_sample_types": {"SKCM": "06"}}, "cohort: tcga")
 
 

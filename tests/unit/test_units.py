@@ -10,7 +10,7 @@ import yaml
 
 from expressionist.cohort import UNITS, Cohort
 from expressionist.errors import CohortError
-from expressionist.params import parse
+from expressionist.parsing import parse
 from expressionist.sources import embedded, table, tcga
 from expressionist.sources._units import FACTS, check_unit, guess_unit, measure_spread
 

@@ -1,7 +1,6 @@
 """Layout methods, one per file: the file's name is the word for it in params.yaml."""
 
 import inspect
-import pkgutil
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from expressionist.errors import CohortError, ParamsError, name_some
+from expressionist.plug_ins import list_layouts
 
 CROWDING = ("single", "average")
 
@@ -27,7 +27,7 @@ def layout_names() -> list[str]:
     >>> {"chromosome", "coexpression", "random"} <= set(layout_names())
     True
     """
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return list_layouts()
 
 
 def find_layout(name: str) -> ModuleType:

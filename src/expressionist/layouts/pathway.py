@@ -1,6 +1,7 @@
 """Genes by pathway, or whatever sets of genes are given: every set one region of the image."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,23 @@ from expressionist.layouts._components import project_genes
 from expressionist.layouts._curve import trace_curve
 from expressionist.layouts._spread import spread_along
 from expressionist.layouts._tree import order_by_similarity
+from expressionist.parsing import key
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``layout: pathway:`` holds."""
+
+    gene_sets: str | None = field(
+        default=None, metadata=key("A GMT file in `cohort.folder`; genes are matched by id or symbol.")
+    )
+
+    def __post_init__(self) -> None:
+        if not self.gene_sets:
+            raise ParamsError(
+                f"gene_sets must name a GMT file in cohort.folder, but got {self.gene_sets!r}. Give gene "
+                "sets or choose another layout method."
+            )
 
 
 def place(

@@ -1,15 +1,14 @@
 """Genes on the plane of a t-SNE embedding, as in DeepInsight."""
 
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import pandas as pd
-from openTSNE import TSNEEmbedding
-from openTSNE.affinity import PerplexityBasedNN
-from openTSNE.nearest_neighbors import PrecomputedNeighbors
 
 from expressionist.errors import ParamsError
 from expressionist.layouts._embedding import Embedding, embed_genes, find_neighbours, start_embedding
+from expressionist.parsing import key
 
 # Half of the engine's own numbers of iterations: twice as many score the same on the grid (docs/layouts.md).
 _N_EARLY, _N_LATE = 125, 250
@@ -20,6 +19,15 @@ _MANY = 2000
 # Threads that wait for one another on busy cores can take longer than one alone: 14 to 39 s with two, 9 s
 # with one, at 10,404 genes. The points are the same.
 _N_JOBS = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``layout: tsne:`` holds."""
+
+    perplexity: float = field(
+        default=30, metadata=key("How many genes count as a gene's neighbours, about.", ge=1)
+    )
 
 
 def place(
@@ -84,6 +92,10 @@ def embed(
 
 
 def _embed(components: np.ndarray, *, rng: np.random.Generator, perplexity: float) -> np.ndarray:
+    from openTSNE import TSNEEmbedding
+    from openTSNE.affinity import PerplexityBasedNN
+    from openTSNE.nearest_neighbors import PrecomputedNeighbors
+
     perplexity = min(perplexity, (len(components) - 1) / 3)
     neighbours = PrecomputedNeighbors(*find_neighbours(components, int(3 * perplexity)))
     affinities = PerplexityBasedNN(perplexity=perplexity, knn_index=neighbours, n_jobs=_N_JOBS)

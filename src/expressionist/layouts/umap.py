@@ -1,6 +1,7 @@
 """Genes on the plane of a UMAP embedding, as in DeepInsight."""
 
 import warnings
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -8,9 +9,19 @@ import pandas as pd
 
 from expressionist.errors import ParamsError
 from expressionist.layouts._embedding import Embedding, embed_genes, find_neighbours, start_embedding
+from expressionist.parsing import key
 
 # What UMAP scales the start of an embedding to.
 _START = 10
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``layout: umap:`` holds."""
+
+    n_neighbours: int = field(
+        default=15, metadata=key("How many genes count as a gene's neighbourhood, itself among them.", ge=2)
+    )
 
 
 def place(

@@ -1,10 +1,10 @@
 """Sources of cohorts: one dataset per file, whose name, with hyphens, is the word for it in params.yaml."""
 
-import pkgutil
 from importlib import import_module
 from types import ModuleType
 
 from expressionist.errors import ParamsError
+from expressionist.plug_ins import list_sources
 
 
 def source_names() -> list[str]:
@@ -20,8 +20,7 @@ def source_names() -> list[str]:
     >>> "embedded" in source_names(), "pancan-mrna" in source_names()
     (True, True)
     """
-    modules = [module.name for module in pkgutil.iter_modules(__path__)]
-    return sorted(name.replace("_", "-") for name in modules if not name.startswith("_"))
+    return list_sources()
 
 
 def find_source(name: str) -> ModuleType:

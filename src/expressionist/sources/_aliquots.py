@@ -10,12 +10,13 @@ the samples table says.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 
-from expressionist.errors import CohortError, NoSamplesError, ParamsError, name_some
+from expressionist.errors import CohortError, NoSamplesError, name_some
+from expressionist.parsing import Must, OneOf, key
 from expressionist.sources._quality import count_dropped, count_types
 from expressionist.sources._tables import NO_TEXT, need_columns, read_texts
 
@@ -25,6 +26,9 @@ BOOKKEEPING = ("column", "sample", "spare")
 _IN_BARCODE = {"patient": slice(0, 12), "sample_type_code": slice(13, 15)}
 # The batch that the quality page looks for. Nothing else depends on it, and a barcode may end before it.
 _PLATE = slice(21, 25)
+_Code = Annotated[
+    str, Must("be a sample type of two digits", lambda code: len(code) == 2 and code.isdigit(), "Write '01'.")
+]
 
 
 @dataclass(frozen=True)
@@ -47,28 +51,38 @@ class AliquotRules:
         Least number of patients of a tumour type.
     normal_types : tuple of str
         Codes of normal tissue, which is kept aside to tell samples unlike tumours.
-
-    Raises
-    ------
-    ParamsError
-        If the further codes of a type are no list of texts.
     """
 
-    sample_types: tuple[str, ...]
-    more_sample_types: Mapping[str, list[str]]
-    aliquots: str = field(metadata={"words": ("first", "mean")})
-    missing: str = field(metadata={"words": ("drop", "zero")})
-    unnamed: str = field(metadata={"words": ("keep", "drop")})
-    smallest_type: int = field(metadata={"range": (1, float("inf"))})
-    normal_types: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name, codes in self.more_sample_types.items():
-            if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
-                raise ParamsError(
-                    f"more_sample_types: {name} must be a list of quoted codes, but got {codes!r}. "
-                    'Write it like SKCM: ["06"].'
-                )
+    sample_types: tuple[_Code, ...] = field(
+        metadata=key(
+            "TCGA sample types kept for all tumour types. `01` only would lose all of LAML (`03`) and most "
+            "of SKCM (`06`).",
+            min_length=1,
+        )
+    )
+    more_sample_types: Mapping[str, list[_Code]] = field(metadata=key("Further ones, by tumour type."))
+    aliquots: Annotated[str, OneOf(lambda: ("first", "mean"))] = field(
+        metadata=key("Of several aliquots of one sample: the first by barcode, or their mean.")
+    )
+    missing: Annotated[str, OneOf(lambda: ("drop", "zero"))] = field(
+        metadata=key(
+            "What becomes of genes without a value in some kept sample. Missingness gives tumour types away, "
+            "so `drop`."
+        )
+    )
+    unnamed: Annotated[str, OneOf(lambda: ("keep", "drop"))] = field(
+        metadata=key("What becomes of genes whose symbol is `?`; they have an Entrez id.")
+    )
+    smallest_type: int = field(
+        metadata=key("Tumour types with fewer patients are dropped, and named in `quality.json`.", ge=1)
+    )
+    normal_types: tuple[_Code, ...] = field(
+        default=(),
+        metadata=key(
+            "TCGA sample types of normal tissue. They never train the network; those of training patients "
+            "teach the novelty score what is no tumour. `[]` keeps them out."
+        ),
+    )
 
 
 def label_columns(

@@ -5,8 +5,9 @@ and md5 of its manifest.
 """
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from expressionist.errors import ParamsError
+from expressionist.parsing import Must, OneOf, key
 from expressionist.sources._aliquots import AliquotRules
 from expressionist.sources._raw_files import RawFile, list_given
 
@@ -37,14 +38,31 @@ CLINICAL = Published(
 
 @dataclass(frozen=True)
 class _Files:
-    expression: str | None
-    annotations: str | None
-    clinical: str | None
-    positions: str | None
-    mirror: str
-    verify: bool
-    do_not_use: str = field(metadata={"words": ("drop", "keep")})
-    excluded_by_awg: str = field(metadata={"words": ("drop", "keep")})
+    expression: str | None = field(metadata=key("Null: downloaded; or a file or URL of yours."))
+    annotations: str | None = field(
+        metadata=key("`merged_sample_quality_annotations.tsv`, likewise: null or yours.")
+    )
+    clinical: str | None = field(
+        metadata=key("`TCGA-CDR-SupplementalTableS1.xlsx`, likewise: null or yours.")
+    )
+    positions: str | None = field(
+        metadata=key("File or URL of where the genes lie, of any kind named above.")
+    )
+    mirror: Annotated[
+        str, Must("be an http or https URL", lambda url: url.startswith(("http://", "https://")))
+    ] = field(metadata=key("URL below which the files stand by their UUID."))
+    verify: bool = field(
+        metadata=key(
+            "`true`: every file must have the size and md5 of the GDC's manifest, wherever it comes from. "
+            "`false`: for a part, or a repacked one."
+        )
+    )
+    do_not_use: Annotated[str, OneOf(lambda: ("drop", "keep"))] = field(
+        metadata=key("What becomes of aliquots that the atlas advises against.")
+    )
+    excluded_by_awg: Annotated[str, OneOf(lambda: ("drop", "keep"))] = field(
+        metadata=key("What becomes of aliquots that its working groups excluded after pathology review.")
+    )
 
 
 @dataclass(frozen=True)
@@ -77,14 +95,7 @@ def list_published(options: PancanOptions, expression: Published) -> tuple[RawFi
         Which are given.
     expression : Published
         The expression file of the source.
-
-    Raises
-    ------
-    ParamsError
-        If the mirror is no http or https URL.
     """
-    if not options.mirror.startswith(("http://", "https://")):
-        raise ParamsError(f"mirror must be an http or https URL, but got {options.mirror!r}. Correct it.")
     wanted = {"expression": expression, "annotations": ANNOTATIONS, "clinical": CLINICAL}
     files = []
     for option, published in wanted.items():

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 
 from expressionist.cohort import UNITS, Cohort
 from expressionist.errors import CohortError, name_some
+from expressionist.parsing import OneOf, key
 from expressionist.sources._files import find_file, refuse_changed
 from expressionist.sources._formats import read_label_table
 from expressionist.sources._ids import KINDS
@@ -50,16 +51,50 @@ class Options:
         Least number of patients of a tumour type.
     """
 
-    expression: str
-    genes_in: str = field(metadata={"words": GENES_IN})
-    ids: str = field(metadata={"words": KINDS})
-    labels: str | None
-    sample_column: str
-    label_column: str
-    patient_column: str | None
-    positions: str | None
-    unit: str = field(metadata={"words": UNITS})
-    smallest_type: int = field(metadata={"range": (1, float("inf"))})
+    expression: str = field(
+        metadata=key(
+            "File in the folder, or URL: csv, tsv (plain, gzip, zstd), parquet, feather, xlsx (first sheet), "
+            "h5ad, or h5 as 10x Genomics writes it.",
+            min_length=1,
+        )
+    )
+    genes_in: Annotated[str, OneOf(lambda: GENES_IN)] = field(
+        metadata=key(
+            "Where the genes stand. `auto`: on the side whose ids have no labels. A stated side that the "
+            "labels contradict is refused; what was decided, and why, stands in `quality.json` under "
+            "`read`."
+        )
+    )
+    ids: Annotated[str, OneOf(lambda: KINDS)] = field(
+        metadata=key(
+            "What the gene ids are: `symbol`, `entrez` (also `SYMBOL|ENTREZ`), `ensembl` (versions are cut "
+            "off and kept in `id_with_version`), `mirna`. `auto`: whatever at least 99 in 100 of them are. "
+            "`other`: any names, unchecked, mixed or like dates too."
+        )
+    )
+    labels: str | None = field(
+        metadata=key(
+            "A second table, csv, tsv, parquet, feather or xlsx. Null: the labels stand in the matrix or "
+            "its obs."
+        )
+    )
+    sample_column: str = field(
+        metadata=key("Column of sample ids; an index without a name counts as it.", min_length=1)
+    )
+    label_column: str = field(metadata=key("Column of tumour types.", min_length=1))
+    patient_column: str | None = field(
+        metadata=key("Column of patients. Null: every sample is a patient of its own.")
+    )
+    positions: str | None = field(
+        metadata=key("File or URL of where the genes lie, of any kind named above.")
+    )
+    unit: Annotated[str, OneOf(lambda: UNITS)] = field(
+        metadata=key(
+            "As in `tcga`; values that contradict it are refused (`sources/_units.py` says where the limits "
+            "are, and why)."
+        )
+    )
+    smallest_type: int = field(metadata=key("Tumour types with fewer patients are dropped.", ge=1))
 
 
 def list_files(options: Options) -> tuple[RawFile, ...]:

@@ -5,9 +5,10 @@ What stays is said in `expressionist.sources._tcga_rules`.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from expressionist.cohort import UNITS, Cohort
+from expressionist.parsing import OneOf, key
 from expressionist.sources._aliquots import AliquotRules, label_columns, read_samples
 from expressionist.sources._files import find_file, refuse_changed
 from expressionist.sources._normals import read_aside
@@ -18,10 +19,22 @@ from expressionist.sources._tcga_rules import build_cohort
 
 @dataclass(frozen=True)
 class _Files:
-    expression: str
-    samples: str
-    positions: str | None
-    unit: str = field(metadata={"words": UNITS})
+    expression: str = field(
+        metadata=key(
+            "File in the folder, or URL: genes in rows, aliquot barcodes in columns; `.tsv`, packed or not.",
+            min_length=1,
+        )
+    )
+    samples: str = field(metadata=key("Likewise: a table with `barcode` and `cancer_type`.", min_length=1))
+    positions: str | None = field(
+        metadata=key("File or URL of where the genes lie, of any kind named above.")
+    )
+    unit: Annotated[str, OneOf(lambda: UNITS)] = field(
+        metadata=key(
+            "Of the expression. Linear ones are put on a log2(x+1) scale inside the network; `as is` is "
+            "left as it is."
+        )
+    )
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,13 @@ from expressionist.code_digest import Code
 from expressionist.params import CohortParams, LayoutParams
 from expressionist.stages import list_stages, read_signature
 
-# A stage's own sections of params.yaml are found from its `run`; the others are not its matter.
-_NOT_FOLLOWED = ("params:Params", "code_digest")
+# A stage's own sections of params.yaml are found from its `run`; the others, and whether sections fit together,
+# are not its matter.
+_NOT_FOLLOWED = (
+    "params:Params",
+    *("params_file:CHOOSERS", "params_file:find_options", "params_file:_TOGETHER"),
+    "code_digest",
+)
 
 
 def run(cohort: CohortParams, layout: LayoutParams, *, package: Path, out: Path) -> None:
@@ -30,7 +35,7 @@ def run(cohort: CohortParams, layout: LayoutParams, *, package: Path, out: Path)
         if stage != Path(__file__).stem:
             entries = [f"stages.{stage}:run"]
             if read_signature(stage, folder).sections:
-                entries.append("params:read_params")
+                entries.append("params_file:read_params")
             found = code.find(*entries, without=_NOT_FOLLOWED)
             lines = (" ".join([module, digest, *names]) for module, (digest, names) in found.items())
             (out / f"{stage}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")

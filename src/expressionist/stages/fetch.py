@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from expressionist.errors import CohortError
-from expressionist.params import CohortParams, parse
+from expressionist.params import CohortParams
+from expressionist.parsing import parse
 from expressionist.sources import find_source
 from expressionist.sources._download import Patience, download, forget_download, refuse_disk_trouble
 from expressionist.sources._raw_files import RawFile, digest_file, verify_file

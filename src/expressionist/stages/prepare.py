@@ -4,7 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from expressionist.params import CohortParams, parse
+from expressionist.params import CohortParams
+from expressionist.parsing import parse
 from expressionist.sources import find_source
 from expressionist.store import write_cohort, write_json, write_whole
 

@@ -23,12 +23,11 @@ import numpy as np
 import pandas as pd
 
 from expressionist.cohort import Cohort
-from expressionist.errors import ParamsError
-from expressionist.resources import read_resource
+from expressionist.parsing import key
 from expressionist.sources._raw_files import RawFile
 from expressionist.sources.embedded.counts import draw_counts
 from expressionist.sources.embedded.genes import draw_genes
-from expressionist.sources.embedded.patients import LEAST_PATIENTS, draw_samples
+from expressionist.sources.embedded.patients import draw_samples
 
 NAME = "SYNTHETIC-embedded"
 
@@ -46,30 +45,13 @@ class Options:
         Number of genes, at least the number of planted markers.
     seed : int
         The same seed gives the same cohort, byte for byte.
-
-    Raises
-    ------
-    ParamsError
-        If there is no room for every tumour type or every marker.
     """
 
-    n_samples: int = field(default=990, metadata={"range": (1, float("inf"))})
-    n_genes: int = field(default=10_404, metadata={"range": (1, float("inf"))})
-    seed: int = field(default=33, metadata={"range": (0, float("inf"))})
-
-    def __post_init__(self) -> None:
-        n_markers = read_resource("markers.tsv")["entrez"].nunique()
-        if self.n_genes < n_markers:
-            raise ParamsError(
-                f"cohort: embedded: n_genes must be at least {n_markers}, the number of planted markers, "
-                f"but got {self.n_genes}. Raise it."
-            )
-        least = LEAST_PATIENTS * len(read_resource("tumour_types.tsv"))
-        if self.n_samples < least:
-            raise ParamsError(
-                f"cohort: embedded: n_samples must be at least {least}, {LEAST_PATIENTS} per tumour type, "
-                f"but got {self.n_samples}. Raise it."
-            )
+    n_samples: int = field(
+        default=990, metadata=key("At least 8 patients for each of the 33 tumour types.", ge=264)
+    )
+    n_genes: int = field(default=10_404, metadata=key("At least all markers, which are planted.", ge=242))
+    seed: int = field(default=33, metadata=key("Of the simulation.", ge=0))
 
 
 def list_files(options: Options) -> tuple[RawFile, ...]:
