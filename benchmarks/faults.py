@@ -32,7 +32,7 @@ SMALL = {
     "backbones": [BACKBONE],
     "weights": {"source": "random"},
     # Half precision makes more of the last bits in which processes differ than the comparison allows.
-    "network": {"smallest_side": 32, "strides": [8, 32], "precision": "float32"},
+    "network": {"side": 32, "strides": [8, 32], "precision": "float32"},
     "training": {"epochs": 16},
     "search": {"epochs": 8, "prune": False, "depths": [0, 1, 2]},
 }

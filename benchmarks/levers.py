@@ -61,7 +61,7 @@ LEVERS: dict[str, dict[str, dict[str, Any]]] = {
     "weight decay": {f"{each:g}": {"training.weight_decay": each} for each in (0.0, 1e-2, 1e-1)},
     "class weight": {each: {"training.class_weight": each} for each in ("none", "sqrt", "balanced")},
     "epochs": {str(each): {"training.epochs": each} for each in (6, 12, 24)},
-    "side": {str(each): {"network.smallest_side": each} for each in (52, 96, 192)},
+    "side": {str(each): {"network.side": each} for each in (52, 96, 192)},
     "depth": {str(each): {"depth": each} for each in (0, 1, 2)},
 }
 

@@ -75,7 +75,7 @@ def measure(backbone: str, n_samples: int, n_genes: int) -> dict[str, float]:
             n_types=N_TYPES,
             layout=layout,
             scale=Scale(np.zeros(n_genes, np.float32), np.ones(n_genes, np.float32)),
-            network=replace(PARAMS.network, smallest_side=64),
+            network=replace(PARAMS.network, side=64),
             weights_seed=1,
             cache=Path(folder) / "prefix",
         )

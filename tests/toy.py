@@ -56,7 +56,7 @@ def make_scale(n_genes, *, seed=0):
 def network_params(**changes):
     defaults = {
         "magnify": 2,
-        "smallest_side": 8,
+        "side": 8,
         "channels": "copies",
         "head": "places",
         "strides": (2, 4),

@@ -119,7 +119,7 @@ class FineTuner:
             most_bytes=cache_gigabytes * 1e9,
             scheduler=scheduler,
         )
-        self.magnify = choose_magnification(shape, network.magnify, network.smallest_side, row)
+        self.magnify = choose_magnification(shape, network.magnify, network.side, row)
         # What channels depend on, beside the image that they show: part of all that is kept on disk.
         self.channels, views, painted = [network.channels], None, layout.crowding > 0
         if network.channels == "views":

@@ -17,7 +17,7 @@ from expressionist.layout import Layout
 _N_ROWS = 64
 
 
-def choose_magnification(shape: tuple[int, int], magnify: int, smallest_side: int, backbone: Backbone) -> int:
+def choose_magnification(shape: tuple[int, int], magnify: int, side: int, backbone: Backbone) -> int:
     """Return the edge of the square that a pixel is drawn as.
 
     Parameters
@@ -25,11 +25,11 @@ def choose_magnification(shape: tuple[int, int], magnify: int, smallest_side: in
     shape : tuple of int
         (height, width) of the painted images.
     magnify : int
-        As asked for; 0 chooses the least that gives both smallest sides.
-    smallest_side : int
-        Of the images that the backbone sees, in pixels.
+        As asked for; 0 chooses the one whose images come nearest, by ratio, to `side`.
+    side : int
+        Wanted for the shorter edge of the images that the backbone sees, in pixels.
     backbone : Backbone
-        Which has a smallest side of its own.
+        Its smallest side is always reached.
 
     Examples
     --------
@@ -37,7 +37,11 @@ def choose_magnification(shape: tuple[int, int], magnify: int, smallest_side: in
     >>> choose_magnification((27, 27), 0, 96, find_backbone("mobilenet"))
     4
     """
-    return magnify or -(-max(smallest_side, backbone.smallest_side) // min(shape))
+    edge = min(shape)
+    least, below = -(-backbone.smallest_side // edge), side // edge
+    # Of n and n + 1 the first is nearer, by ratio, up to their geometric mean.
+    nearest = below + (side**2 > below * (below + 1) * edge**2)
+    return magnify or max(least, nearest)
 
 
 def image_front(shape: tuple[int, int], magnify: int, mode: str, views: Views | None = None) -> keras.Model:

@@ -171,10 +171,14 @@ class NetworkParams:
 
     magnify: int = field(
         metadata=key(
-            "Edge of the square that a pixel is drawn as; 0: the least that reaches `smallest_side`.", ge=0
+            "Edge of the square that a pixel is drawn as; 0: that which comes nearest to `side`.", ge=0
         )
     )
-    smallest_side: int = field(metadata=key("Of the images that a backbone sees, in pixels.", ge=1))
+    side: int = field(
+        metadata=key(
+            "Edge of the images that a backbone sees, in pixels, as near as whole squares come to it.", ge=1
+        )
+    )
     channels: Annotated[str, _one_of("copies", "views")] = field(
         metadata=key(
             "What the three inputs of a backbone show of a pixel: three copies of its scaled expression, or "

@@ -25,7 +25,7 @@ TINY = {
     "layout.method": "coexpression",
     "backbones": [BACKBONE],
     "weights.source": "random",
-    "network.smallest_side": 32,
+    "network.side": 32,
     "network.strides": [8, 32],
     "training.epochs": 2,
     "search.epochs": 2,

@@ -248,23 +248,30 @@ def test_the_front_repeats_pixels_and_keeps_three_equal_channels():
 
 
 @pytest.mark.parametrize(
-    ("shape", "magnify", "smallest_side", "least", "expected"),
+    ("shape", "magnify", "side", "least", "expected"),
     [
         ((27, 27), 0, 96, 32, 4),
-        ((96, 96), 0, 96, 32, 1),
-        ((95, 200), 0, 96, 32, 2),
-        ((200, 95), 0, 96, 32, 2),
+        ((72, 72), 0, 96, 71, 1),
+        ((67, 67), 0, 96, 32, 2),
+        ((68, 68), 0, 96, 32, 1),
+        ((68, 68), 0, 96, 71, 2),
+        ((102, 102), 0, 96, 71, 1),
+        ((96, 200), 0, 96, 32, 1),
+        ((200, 50), 0, 96, 32, 2),
         ((102, 102), 0, 1, 71, 1),
         ((10, 10), 0, 32, 71, 8),
         ((10, 10), 3, 96, 71, 3),
     ],
 )
-def test_magnification_gives_both_smallest_sides(shape, magnify, smallest_side, least, expected):
-    row = Backbone("X", "tf", least, "", 0, ())
-    found = choose_magnification(shape, magnify, smallest_side, row)
+def test_magnification_comes_nearest_to_the_side_above_the_backbones_least(
+    shape, magnify, side, least, expected
+):
+    row = Backbone("X", "tf", least, "", 1, ())
+    found = choose_magnification(shape, magnify, side, row)
     assert found == expected
     if not magnify:
-        assert found * min(shape) >= max(smallest_side, least) > (found - 1) * min(shape)
+        able = [each for each in range(1, 200) if each * min(shape) >= least]
+        assert found == min(able, key=lambda each: abs(np.log(each * min(shape) / side)))
 
 
 # --- random weights

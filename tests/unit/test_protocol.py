@@ -23,7 +23,7 @@ RECIPE = Recipe(
     ExpressionParams(N_GENES),
     LayoutParams("coexpression", 1, {}),
     WeightsParams("random", "none", required=False, seed=1),
-    network_params(magnify=0, smallest_side=32, strides=(8, 32), dropout=0.2, gene_dropout=0.2),
+    network_params(magnify=0, side=32, strides=(8, 32), dropout=0.2, gene_dropout=0.2),
     training_params(epochs=2),
     SearchParams(
         n_trials=1,

@@ -6,7 +6,7 @@ from expressionist.code_digest import Code
 from expressionist.params import CohortParams, LayoutParams
 from expressionist.stages import list_stages, read_signature
 
-# A stage's own sections of params.yaml are found from its `run`; the others, and whether sections fit together,
+# Its own sections of params.yaml a stage reaches from `run`; the others, and whether sections fit together,
 # are not its matter.
 _NOT_FOLLOWED = (
     "params:Params",
