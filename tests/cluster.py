@@ -1,4 +1,4 @@
-"""A Dask cluster on this machine, and work for it that needs no TensorFlow."""
+"""A Dask cluster on this machine, of processes that have TensorFlow, and work for it that needs none."""
 
 import importlib.util
 import os
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+import forked
 import toy
 from expressionist.errors import ParamsError
 
@@ -27,8 +28,9 @@ def start_cluster(n_workers=2, **settings):
     import dask
     import distributed
 
+    forked.start_server()
     with (
-        dask.config.set(settings),
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"} | settings),
         distributed.LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,

@@ -8,12 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import yaml
 
 from expressionist.params_file import read_params
+from forked import Forked, run_main
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = "mobilenet"
@@ -104,11 +106,39 @@ def stage_command(stage):
     return [sys.executable, "-m", "expressionist", stage, *words]
 
 
-def run_command(folder, *words, timeout=300):
+def start(folder, words, log, errors=None):
+    """Start a command in a checkout; what it says goes into one file, or into two.
+
+    A command of the package is a copy of a process that has imported all it needs, which takes seconds.
+    """
+    errors = log if errors is None else errors
+    if list(words[:3]) == [sys.executable, "-m", "expressionist"]:
+        return Forked(
+            run_main, *words[3:], folder=folder, environment=environment(), stdout=log, stderr=errors
+        )
+    with Path(log).open("a") as out, Path(errors).open("a") as err:
+        return subprocess.Popen(
+            words, cwd=folder, env=environment(), stdout=out, stderr=err, start_new_session=True
+        )
+
+
+def kill(process):
+    """`kill -9` a process that still runs, with all that it started; return what it ended with."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
+
+
+def run_command(folder, *words, timeout=600):
     """Run a command in a checkout to its end."""
-    return subprocess.run(
-        words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout, check=False
-    )
+    with tempfile.TemporaryDirectory() as name:
+        out, err = Path(name, "out"), Path(name, "err")
+        process = start(folder, words, out, err)
+        try:
+            ended = process.wait(timeout)
+        finally:
+            kill(process)
+        return subprocess.CompletedProcess(words, ended, *(each.read_text("utf-8") for each in (out, err)))
 
 
 def run_expressionist(folder, *words):
@@ -116,26 +146,20 @@ def run_expressionist(folder, *words):
     return run_command(folder, sys.executable, "-m", "expressionist", *words)
 
 
-def kill_when(folder, words, is_time, *, timeout=300):
+def kill_when(folder, words, is_time, *, timeout=600):
     """Start a command in a checkout, and `kill -9` it with all that it started as soon as it is time."""
     log = folder / "killed.log"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            words, cwd=folder, env=environment(), stdout=stream, stderr=stream, start_new_session=True
-        )
-        try:
-            deadline = time.monotonic() + timeout
-            while not is_time():
-                ended = process.poll()
-                assert ended is None, (
-                    f"it ended with {ended} before it was killed:\n{log.read_text()[-3000:]}"
-                )
-                assert time.monotonic() < deadline, f"the moment never came:\n{log.read_text()[-3000:]}"
-                time.sleep(0.005)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            ended = process.wait()
+    log.unlink(missing_ok=True)
+    process = start(folder, words, log)
+    try:
+        deadline = time.monotonic() + timeout
+        while not is_time():
+            ended = process.poll()
+            assert ended is None, f"it ended with {ended} before it was killed:\n{log.read_text()[-3000:]}"
+            assert time.monotonic() < deadline, f"the moment never came:\n{log.read_text()[-3000:]}"
+            time.sleep(0.005)
+    finally:
+        ended = kill(process)
     assert ended == -signal.SIGKILL
 
 

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -20,7 +18,8 @@ from expressionist.network import image_front
 from expressionist.prefix import compute_prefix
 from expressionist.stages import images as stage
 from expressionist.store import read_json, write_array, write_cohort, write_json, write_layout, write_split
-from pipeline.checkout import read_tree
+from forked import Forked
+from pipeline.checkout import environment, read_tree
 
 N_SAMPLES, BATCH = 50, 4
 # Of activations: another process, with another number of threads, may round a last bit differently.
@@ -120,10 +119,14 @@ def networks():
     return early, rebuild_after(backbone, division.cut.frozen, later.frozen)
 
 
-@pytest.fixture
-def doubling():
+def make_doubling():
     pixels = keras.Input((8, 8, 1))
     return keras.Model(pixels, keras.layers.Rescaling(2.0)(pixels))
+
+
+@pytest.fixture
+def doubling():
+    return make_doubling()
 
 
 def compute(model, inputs, folder, *, identity=None, **kwargs):
@@ -191,24 +194,16 @@ def test_what_half_precision_cannot_hold_is_kept_whole(images, tmp_path, workers
     np.testing.assert_allclose(found, images * np.float32(1e6), rtol=1e-6)
 
 
-KILLED = """
-import sys, keras, numpy as np, os
-from pathlib import Path
-from expressionist import prefix
-folder, address = Path(sys.argv[1]), sys.argv[2]
-prefix._ROWS_PER_SHARD = 8
-pixels = keras.Input((8, 8, 1))
-model = keras.Model(pixels, keras.layers.Rescaling(2.0)(pixels))
-told = []
-def die(n_done):
-    told.append(n_done)
-    if len(told) == 3:
-        os.kill(os.getpid(), 9)
-prefix.compute_prefix(
-    model, [np.load(folder / "images.npy", mmap_mode="r")], folder / "cache", {"images": "a"},
-    batch_size=4, scheduler=address, advance=die,
-)
-"""
+def compute_and_die(folder, address):
+    def die(n_done):
+        told.append(n_done)
+        if len(told) == 3:
+            toy.kill_me()
+
+    told = []
+    prefix._ROWS_PER_SHARD = 2 * BATCH
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    compute(make_doubling(), [images], folder / "cache", scheduler=address, advance=die)
 
 
 class Counting:
@@ -224,9 +219,10 @@ class Counting:
 
 def test_after_a_kill_of_the_command_one_process_goes_on(images, doubling, tmp_path, workers):
     """Shards that were done, in whatever order, are not computed again, and nothing is left behind."""
-    words = [sys.executable, "-c", KILLED, str(tmp_path), workers.scheduler_address]
-    ended = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr[-3000:]
+    log = tmp_path / "killed.log"
+    about = {"folder": tmp_path, "environment": environment(), "stdout": log, "stderr": log}
+    killed = Forked(compute_and_die, tmp_path, workers.scheduler_address, **about)
+    assert killed.wait(600) == -signal.SIGKILL, log.read_text()[-3000:]
     (partial,) = (tmp_path / "cache").glob(".partial-*")
     done = prefix.read_record(partial / "rows")
     n_done = sum(last - first for first, last in done)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from inspect import signature
@@ -18,10 +17,10 @@ from expressionist.studies import open_studies
 from pipeline.checkout import (
     BACKBONE,
     copy_data,
-    environment,
     read_options,
     run_expressionist,
     stage_command,
+    start,
     without_times,
     write_params,
 )
@@ -45,11 +44,6 @@ def checkouts(request, tiny, tmp_path, monkeypatch):
         yield *folders, url
 
 
-def start(folder, words, log):
-    with log.open("w") as stream:
-        return subprocess.Popen(words, cwd=folder, env=environment(), stdout=stream, stderr=stream)
-
-
 def count_running(storage):
     with open_studies(storage) as studies:
         known = optuna.study.get_all_study_summaries(storage=studies.storage)
@@ -65,13 +59,13 @@ def test_a_killed_worker_leaves_its_trial_to_the_search(tiny, checkouts, tmp_pat
     joined = start(there, words, tmp_path / "worker.log")
     search = start(here, stage_command("tune"), tmp_path / "tune.log")
     try:
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 600
         while count_running(storage) < 2:
             assert joined.poll() is None, (tmp_path / "worker.log").read_text()
             assert time.monotonic() < deadline, (tmp_path / "worker.log").read_text()
             time.sleep(0.05)
         os.kill(joined.pid, signal.SIGKILL)
-        assert search.wait(240) == 0, (tmp_path / "tune.log").read_text()[-3000:]
+        assert search.wait(600) == 0, (tmp_path / "tune.log").read_text()[-3000:]
     finally:
         for process in (joined, search):
             process.kill()
