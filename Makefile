@@ -7,6 +7,9 @@ DATABASE := mlruns/mlflow.db
 # What the stages write, without the raw files; tests/architecture/test_dvc_yaml.py holds this to dvc.yaml.
 MADE := data/cache data/code data/cohort data/quality data/split.tsv data/layout data/images data/baselines data/search data/models data/novelty data/evaluation data/repeats.tsv data/comparison data/attributions data/report
 
+# A file's tests stay together, in the order that tests/conftest.py gives them.
+PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # Where uv is neither on the path nor to be had, and where it cannot use what pip is set up for, pip installs the same.
 UV := $(or $(shell command -v uv),$(BIN)/uv)
@@ -16,7 +19,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint format docs ui lock clean clean-all
+.PHONY: help setup repro test test-all lint format docs ui lock clean clean-all
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1#\2/p' Makefile | while IFS='#' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -37,8 +40,11 @@ repro: .venv/.done  ## Run the pipeline as far as something has changed
 	@export PATH="$(CURDIR)/$(BIN):$$PATH" EXPRESSIONIST_BEGAN=$$(date +%s); dvc repro && expressionist times
 	@echo "Report: data/report/report.html    Runs and models: make ui"
 
-test: .venv/.done  ## Run all tests
-	@$(BIN)/python -m pytest -q
+test: .venv/.done  ## Run every test on all cores, with few rounds of what is tried at random
+	@EXPRESSIONIST_TEST_ROUNDS=small $(PYTEST)
+
+test-all: .venv/.done  ## Run every test with as many rounds as CI
+	@EXPRESSIONIST_TEST_ROUNDS=large $(PYTEST)
 
 lint: .venv/.done  ## Check style, types and floors
 	@$(BIN)/ruff check

@@ -1,5 +1,6 @@
 """The tiny pipeline, run once for all tests of this folder."""
 
+import fcntl
 import os
 import shutil
 
@@ -21,12 +22,23 @@ def _no_store_but_ours():
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """A checkout in which everything up to `compare` was run, in this process and undisturbed; not to be
-    changed."""
-    folder = tmp_path_factory.mktemp("tiny")
-    write_params(folder)
-    run_stages(folder, "fetch", "prepare", "split", "layout", "images", "baselines", "tune", "train")
-    run_stages(folder, "novelty", "evaluate", "repeats", "compare")
+    """A checkout in which everything up to `compare` was run, in one process and undisturbed; not to be
+    changed.
+
+    The workers of pytest-xdist share it: the first to need it makes it, and others wait.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, done = shared / "tiny", shared / "tiny.done"
+    with (shared / "tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            write_params(folder)
+            run_stages(folder, "fetch", "prepare", "split", "layout", "images", "baselines", "tune", "train")
+            run_stages(folder, "novelty", "evaluate", "repeats", "compare")
+            done.touch()
     return folder
 
 

@@ -20,6 +20,7 @@ from pipeline.checkout import (
     without_times,
     write_params,
 )
+from rounds import count_rounds
 
 REPRO = ("dvc", "repro", "compare")
 CODE_ONLY = shutil.ignore_patterns("__pycache__")
@@ -42,7 +43,7 @@ def checkout(tmp_path_factory):
 
 
 def do(folder, *words):
-    ended = run_command(folder, *words, timeout=500)
+    ended = run_command(folder, *words, timeout=900)
     assert ended.returncode == 0, f"{ended.stdout[-2000:]}\n{ended.stderr[-3000:]}"
     return ended.stdout
 
@@ -66,13 +67,17 @@ def test_the_stages_hang_together(checkout):
     assert set(zip(order[:-1], order[1:], strict=True)) <= named
 
 
-def test_killed_in_search_and_training_it_ends_like_an_undisturbed_run(tiny, checkout):
-    kill_when(checkout, REPRO, lambda: is_training(checkout))
-    assert not (checkout / f"data/search/{BACKBONE}.json").exists()
+def test_killed_in_search_and_training_it_ends_like_an_undisturbed_run(request, checkout):
+    # `test_kill` kills the stages alone, in either size; here a search that is killed costs two stages more.
+    if count_rounds(0, 1):
+        kill_when(checkout, REPRO, lambda: is_training(checkout))
+        assert not (checkout / f"data/search/{BACKBONE}.json").exists()
     searched = checkout / f"data/search/{BACKBONE}.json"
     kill_when(checkout, REPRO, lambda: searched.exists() and is_training(checkout))
     assert not (checkout / f"data/models/{BACKBONE}").exists()
     do(checkout, *REPRO)
+    # Only now: another worker of pytest-xdist makes it meanwhile.
+    tiny = request.getfixturevalue("tiny")
     for output in ("split.tsv", "layout", "images"):
         assert read_tree(checkout / "data" / output) == read_tree(tiny / "data" / output)
     before, after = (read_json(folder / f"data/search/{BACKBONE}.json") for folder in (tiny, checkout))

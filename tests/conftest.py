@@ -1,0 +1,35 @@
+"""What holds for all tests: one thread a process, the sizes of random tests, and the slowest files first."""
+
+import os
+
+import pytest
+
+# Several processes share the cores, and threads that wait for each other cost more than they bring. Libraries
+# read this when they are loaded; processes that tests start inherit it.
+for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Else every process compiles TensorFlow's 4,000 modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Files whose tests take longest, so that no worker is left with one of them at the end. The first two do not
+# wait for each other: DVC runs the pipeline by itself, while the other runs it for all that need it finished.
+FIRST = (
+    "pipeline/test_dvc.py",
+    "pipeline/test_kill.py",
+    "pipeline/test_workers.py",
+    "pipeline/test_registry.py",
+    "pipeline/test_repeats.py",
+    "pipeline/test_test_rows.py",
+    "pipeline/test_cluster.py",
+    "pipeline/",
+    "unit/test_finetuning.py",
+    "unit/test_tracking.py",
+    "unit/test_sharding.py",
+    "unit/test_layouts.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort files, and leave the tests of each in their order."""
+    items.sort(key=lambda item: [part not in item.nodeid for part in FIRST])
