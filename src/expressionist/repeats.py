@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
 from expressionist.backbones import find_weights
 from expressionist.cohort import Cohort
@@ -34,6 +33,7 @@ def score_repeats(
     incoming: Path,
     cache: Path,
     cache_gigabytes: float,
+    tell: Callable[[str], object],
 ) -> Iterator[dict[str, Any]]:
     """Fit, choose and score every model anew on every deal but the first, which is the split of the stages.
 
@@ -53,6 +53,8 @@ def score_repeats(
         Folder that keeps what is done when this is killed; may be deleted at any time.
     cache_gigabytes : float
         Room that the frozen activations of one network may take.
+    tell : callable
+        Told in words of everything that is finished.
 
     Yields
     ------
@@ -70,7 +72,7 @@ def score_repeats(
     models = _list_models(recipe, backbones)
     for number in range(2, split.repeats + 1):
         sides = deal_anew(whole.samples, split, number)
-        repeat = _Repeat(whole, sides, recipe, facts, incoming, cache, cache_gigabytes)
+        repeat = _Repeat(whole, sides, recipe, facts, incoming, cache, cache_gigabytes, tell)
         for model in models:
             yield {"repeat": number, **repeat.score(model, f"repeat {number} of {split.repeats}")}
         repeat.clear()
@@ -142,6 +144,7 @@ class _Repeat:
         incoming: Path,
         folder: Path,
         cache_gigabytes: float,
+        tell: Callable[[str], object],
     ) -> None:
         self.cohort, self.sides, self.recipe = cohort, sides, recipe
         self.incoming, self.cache_gigabytes = incoming, cache_gigabytes
@@ -150,7 +153,7 @@ class _Repeat:
         self.results = folder / _RESULTS
         code = [digest_protocol(recipe.layout.method, networks=networks) for networks in (False, True)]
         self.folder = folder / digest({**self.facts, "code": code})
-        self.console = Console()
+        self.tell = tell
 
     @cached_property
     def deal(self) -> Deal:
@@ -175,7 +178,7 @@ class _Repeat:
             self.deal.clear(model.name)
         kept = read_json(path)
         scores = kept["test"]
-        self.console.print(
+        self.tell(
             f"{title}, {model.name}: accuracy {scores['accuracy']:.3f}, "
             f"macro-F1 {scores['f1_macro']:.3f} ({told})"
         )
@@ -194,7 +197,7 @@ class _Repeat:
             fitted = self.deal.fit_opponent(model.name)
         else:
             fitted = self.deal.fit_network(
-                model.name, lambda words: self.console.print(f"{title}, {model.name}: {words}")
+                model.name, lambda words: self.tell(f"{title}, {model.name}: {words}")
             )
         test = self.cohort.take((self.sides == "test").to_numpy())
         return {

@@ -204,7 +204,7 @@ def test_no_room_for_every_marker_is_refused():
 
 
 def test_no_room_for_every_type_is_refused():
-    least = LEAST_PATIENTS * len(read_resource("tumour_types"))
+    least = LEAST_PATIENTS * len(read_resource("tumour_types.tsv"))
     with pytest.raises(ParamsError, match=f"n_samples must be at least {least}, but got {least - 1}"):
         parse(Options, {"n_samples": least - 1}, "embedded")
     assert parse(Options, {"n_samples": least}, "embedded").n_samples == least

@@ -127,12 +127,12 @@ def test_what_a_later_stage_would_refuse_is_refused_by_every_command(call, tmp_p
 
 
 def test_a_bug_keeps_its_traceback(call, monkeypatch) -> None:
-    from expressionist import params
+    from expressionist import params_file
 
     def fail(path: Path) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(params, "read_params", fail)
+    monkeypatch.setattr(params_file, "read_params", fail)
     monkeypatch.setattr(sys, "argv", ["expressionist", "split", "--cohort", "a", "--out", "b"])
     with pytest.raises(ZeroDivisionError):
         command_line.main()

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
 
 from expressionist.params import (
     BaselinesParams,
@@ -73,6 +74,7 @@ def run(
                 incoming=incoming,
                 cache=cache / "repeats",
                 cache_gigabytes=cache_gigabytes,
+                tell=Console().print,
             )
         )
     write_table(out, pd.DataFrame(rows, columns=list(_COLUMNS)), index=False)
