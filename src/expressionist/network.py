@@ -200,11 +200,14 @@ def predict_logits(
         float64.
     """
     tempered = keras.Model(network.inputs, network.get_layer("temperature").output)
+    # As even as can be, and the last filled up: a batch of another size would be traced anew, which takes as
+    # long as some hundred samples.
+    n_rows = -(-len(samples) // -(-len(samples) // _N_ROWS))
     logits = [
-        tempered.predict_on_batch(expression[samples[start : start + _N_ROWS]])
-        for start in watch(range(0, len(samples), _N_ROWS))
+        tempered.predict_on_batch(expression[np.resize(samples[start : start + n_rows], n_rows)])
+        for start in watch(range(0, len(samples), n_rows))
     ]
-    return np.concatenate(logits).astype(np.float64)
+    return np.concatenate(logits)[: len(samples)].astype(np.float64)
 
 
 def _classify(

@@ -387,7 +387,7 @@ def predict_with(store: Store, model: str, table: pd.DataFrame) -> pd.DataFrame:
     found = next(folder.glob("artifacts/*/model.json"), None)
     if found is None:
         raise RegistryError(f"The files of {model} must lie in {folder}, but do not. Register it again.")
-    return predict(*load_model(found.parent), table)
+    return predict(*load_model(found.parent), table, once=True)
 
 
 def _find_folder(store: Store, model: str) -> Path:

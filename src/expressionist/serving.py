@@ -277,7 +277,9 @@ def _refuse_columns(table: pd.DataFrame, bad: np.ndarray, must: str, got: str, m
         )
 
 
-def predict(served: Served, network: "Model", novelty: Novelty, table: pd.DataFrame) -> pd.DataFrame:
+def predict(
+    served: Served, network: "Model", novelty: Novelty, table: pd.DataFrame, *, once: bool = False
+) -> pd.DataFrame:
     """Predict the tumour types of a user's samples.
 
     Parameters
@@ -287,6 +289,8 @@ def predict(served: Served, network: "Model", novelty: Novelty, table: pd.DataFr
     table : pandas.DataFrame of shape (n_samples, any number of columns)
         Samples in rows, genes in columns, in the unit of `served`. Sample names are the column ``sample`` if
         there is one (an index does not survive JSON), else the index.
+    once : bool
+        Whether no other table will follow.
 
     Returns
     -------
@@ -313,7 +317,11 @@ def predict(served: Served, network: "Model", novelty: Novelty, table: pd.DataFr
         served.missing_genes,
         negative=served.unit == AS_IS_UNIT,
     )
-    probabilities = np.asarray(network.predict(aligned.expression, batch_size=_BATCH_SIZE, verbose=0))
+    if once and len(table) <= 2 * _BATCH_SIZE:
+        # Tracing a graph takes longer than a few samples do without it.
+        probabilities = np.asarray(network(aligned.expression, training=False))
+    else:
+        probabilities = np.asarray(network.predict(aligned.expression, batch_size=_BATCH_SIZE, verbose=0))
     strangeness = novelty.score(to_log2(aligned.expression, served.unit))
     types = list(served.tumour_types)
     summary = pd.DataFrame(

@@ -176,6 +176,8 @@ def test_predictions_are_the_networks_with_genes_shuffled(folder: object) -> Non
         predicted["tumour_type"], np.array(served.tumour_types)[probabilities.argmax(axis=1)]
     )
     np.testing.assert_allclose(predicted["probability"], probabilities.max(axis=1))
+    untraced = predict(served, network, novelty, frame, once=True)
+    pd.testing.assert_frame_equal(untraced, predicted, rtol=1e-5)
     assert predicted["sample"].tolist() == list("dcba")
     assert predict(served, network, novelty, frame.set_index("sample"))["sample"].tolist() == list("dcba")
 
