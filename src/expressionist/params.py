@@ -361,7 +361,11 @@ class RegistryParams:
     missing_genes: float = field(
         metadata=key("Share of the model's genes that a user's table may lack.", ge=0, le=1)
     )
-    gate: GateParams = field(metadata=key("What `expressionist promote` asks for."))
+    gate: GateParams = field(
+        metadata=key(
+            "What `expressionist promote` asks for, which lets no simulated samples or random weights through unasked."
+        )
+    )
 
 
 @dataclass(frozen=True)
