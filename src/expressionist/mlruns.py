@@ -41,9 +41,9 @@ Runs of the cohort **{name}**. `tags.kind` says what a run is:
 To see who won: filter `metrics.accuracy >= 0` (only what was tested has it), show the columns `model`,
 `backbone`, `depth`, `accuracy` and `f1_macro`, and sort by `f1_macro`. `accuracy_low` and `accuracy_high` are
 bounds by a bootstrap.
-A run marked RANDOM started from no pretrained weights, and the param `weights.source` of a final training says
-whether it was to; one marked SYNTHETIC saw simulated samples only. Tags `dvc.*` are what `dvc.lock` has for the
-outputs that a run hangs on.
+A run marked RANDOM started from no pretrained weights; the param `weights.source` of a final training says
+whether it was to. One marked SYNTHETIC saw simulated samples only. Tags `dvc.*` are what `dvc.lock` has for
+the outputs that a run hangs on.
 """
 
 

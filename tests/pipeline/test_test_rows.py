@@ -54,6 +54,9 @@ def test_choices_of_the_opponents_stay(tiny, scrambled):
 def test_search_stays(tiny, scrambled):
     before, after = (read_json(folder / f"data/search/{BACKBONE}.json") for folder in (tiny, scrambled))
     assert [trial["depth"] for trial in before["trials"]] != []
+    # What DVC calls the images, of all three sides: said, and read by nothing that is fitted.
+    digests = [record.pop("digests") for record in (before, after)]
+    assert [name for name in digests[0] if digests[0][name] != digests[1][name]] == ["images"]
     assert without_times(after) == without_times(before)
 
 
