@@ -31,7 +31,7 @@ setup: .venv/.done  ## Make .venv with exactly the packages of requirements.lock
 	@echo "Setting up .venv (once; about a minute)"
 	@$(PYTHON) -m venv .venv
 	@command -v $(UV) >/dev/null || { sed -n '/^uv==/,/[^\\]$$/p' requirements.lock >.venv/uv.lock && $(PIP) install --require-hashes -r .venv/uv.lock; } || true
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock || $(PIP) install --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock || $(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -3,6 +3,13 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+from rounds import SIZE
+
+settings.register_profile("small", max_examples=10)
+settings.register_profile("large", max_examples=50)
+settings.load_profile(SIZE)
 
 # Several processes share the cores, and threads that wait for each other cost more than they bring. Libraries
 # read this when they are loaded; processes that tests start inherit it.

@@ -9,12 +9,12 @@ from scipy.stats import binomtest
 
 from expressionist.errors import Refusal, name_some
 
-METRICS = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "balanced_accuracy", "log_loss", "ece")
+METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "log_loss", "ece")
 
 _N_BINS = 15
 # The float32 epsilon, for every model alike: a network computes in float32 and a linear model in float64, and
 # the smaller zeros of the latter would otherwise cost it more for the same mistake.
-_SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
+SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
 _N_WEIGHTS_AT_ONCE = 4_000_000
 
 
@@ -39,7 +39,7 @@ def score(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Score predicted probabilities.
 
     Macro means run over the tumour types in `truth`: a type that nobody has can neither help nor hurt,
-    and the macro recall is the balanced accuracy. A type that is never predicted has precision 0.
+    and the balanced accuracy is the macro mean of the recall. A type that is never predicted has precision 0.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def score(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     Examples
     --------
     >>> scores = score(np.array([[0.75, 0.25], [0.75, 0.25], [0.25, 0.75]]), np.array([0, 1, 1]))
-    >>> scores["accuracy"], scores["recall_macro"], scores["precision_macro"]
+    >>> scores["accuracy"], scores["balanced_accuracy"], scores["precision_macro"]
     (0.6666666666666666, 0.75, 0.75)
     """
     probabilities, truth = _check(probabilities, truth)
@@ -344,7 +344,7 @@ def _columns(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     has_type, given_type = np.eye(n_types)[truth], np.eye(n_types)[predicted]
     overconfidence = np.zeros((n_samples, _N_BINS))
     overconfidence[np.arange(n_samples), _bin(probabilities, _N_BINS)] = probabilities.max(axis=1) - right
-    loss = -np.log(np.maximum(probabilities[np.arange(n_samples), truth], _SMALLEST_PROBABILITY))
+    loss = -np.log(np.maximum(probabilities[np.arange(n_samples), truth], SMALLEST_PROBABILITY))
     return np.hstack([has_type * right[:, None], has_type, given_type, overconfidence, loss[:, None]])
 
 
@@ -359,10 +359,9 @@ def _score_sums(sums: np.ndarray, n_samples: int | np.ndarray, n_types: int) -> 
     }
     return {
         "accuracy": n_right.sum(axis=1) / n_samples,
-        "precision_macro": macro["precision"],
-        "recall_macro": macro["recall"],
-        "f1_macro": macro["f1"],
         "balanced_accuracy": macro["recall"],
+        "f1_macro": macro["f1"],
+        "precision_macro": macro["precision"],
         "log_loss": loss[:, 0] / n_samples,
         "ece": np.abs(overconfidence).sum(axis=1) / n_samples,
     }

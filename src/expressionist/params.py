@@ -363,7 +363,8 @@ class RegistryParams:
     )
     gate: GateParams = field(
         metadata=key(
-            "What `expressionist promote` asks for, which lets no simulated samples or random weights through unasked."
+            "What `expressionist promote` asks for. Simulated samples and random weights it never lets "
+            "through unasked."
         )
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-METRICS = ("accuracy", "f1_macro", "precision_macro", "recall_macro", "balanced_accuracy", "log_loss", "ece")
+METRICS = ("accuracy", "f1_macro", "precision_macro", "balanced_accuracy", "log_loss", "ece")
 # Those whose spread is told.
 SPREAD = ("accuracy", "f1_macro")
 _DIGITS = 8

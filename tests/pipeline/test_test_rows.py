@@ -7,7 +7,7 @@ import pytest
 from expressionist.store import read_arrays, read_cohort, read_json, read_split, read_table
 from pipeline.checkout import BACKBONE, read_tree, read_weights, without_times
 
-OPPONENTS = ("logistic_regression", "linear_svm", "random_forest", "k_nearest_neighbours")
+OPPONENTS = ("logistic_regression", "linear_svm", "kernel_svm", "random_forest", "k_nearest_neighbours")
 
 
 def test_only_the_test_rows_differ(tiny, scrambled):

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 import toy
 from expressionist.attribution import IntegratedGradients
+from rounds import count_rounds
 
 # Every example traces a graph of its own.
-few = settings(max_examples=8, deadline=None)
+few = settings(max_examples=count_rounds(4, 8), deadline=None)
 
 
 @st.composite

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from expressionist.sources.embedded import Options, read
 from expressionist.sources.embedded.patients import LEAST_PATIENTS, share_out
+from rounds import count_rounds
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=count_rounds(4, 8), deadline=None)
 @given(st.integers(264, 500), st.integers(243, 700), st.integers(0, 2**40))
 def test_any_size_and_seed_gives_a_whole_cohort(n_samples, n_genes, seed):
     cohort, quality = read(Options(n_samples=n_samples, n_genes=n_genes, seed=seed), Path("none"))
@@ -19,7 +20,7 @@ def test_any_size_and_seed_gives_a_whole_cohort(n_samples, n_genes, seed):
     assert quality["n_markers"] == (cohort.genes["marker_of"] != "").sum()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=40), st.integers(0, 5000))
 def test_shares_sum_up_respect_the_floor_and_the_order(sizes, extra):
     n_samples = LEAST_PATIENTS * len(sizes) + extra

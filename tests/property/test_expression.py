@@ -12,7 +12,7 @@ matrices = arrays(
     array_shapes(min_dims=2, max_dims=2, max_side=9),
     elements=st.floats(0, 30, width=32),
 )
-few = settings(max_examples=25, deadline=None)
+few = settings(deadline=None)
 
 
 @few

@@ -10,7 +10,7 @@ from expressionist import ExpressionImager
 any_size = st.integers(1, 8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(any_size, st.integers(1, 12), any_size, any_size, st.booleans(), st.integers(0, 2**32 - 1))
 def test_any_shape(n_samples, n_genes, height, width, coarse, seed):
     """Oblong, 1×n, too large, too small, constant genes, equal genes."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from expressionist.layout import Layout
 
-few = settings(max_examples=25, deadline=None)
+few = settings(deadline=None)
 
 
 @st.composite

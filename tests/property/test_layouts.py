@@ -10,11 +10,12 @@ from expressionist.errors import CohortError
 from expressionist.layouts import find_layout, layout_names, place_genes
 from expressionist.layouts._curve import trace_curve
 from expressionist.layouts._spread import spread_along
+from rounds import count_rounds
 
 sides = st.integers(1, 60)
-few = settings(max_examples=25, deadline=None)
+few = settings(deadline=None)
 # For every method anew.
-fewer = settings(max_examples=12, deadline=None)
+fewer = settings(max_examples=count_rounds(5, 12), deadline=None)
 methods = pytest.mark.parametrize("method", layout_names())
 averaging = pytest.mark.parametrize(
     "method", [name for name in layout_names() if hasattr(find_layout(name), "embed")]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from expressionist.markers import benjamini_hochberg, fold_change, match_markers, recovery
 
-awkward = settings(max_examples=25, deadline=None)
+awkward = settings(deadline=None)
 
 
 @st.composite

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from expressionist.metrics import bootstrap, confusion, mcnemar, score
 
-awkward = settings(max_examples=25, deadline=None)
+awkward = settings(deadline=None)
 
 
 @st.composite

@@ -10,7 +10,7 @@ from expressionist.layers import Paint, Rescale
 from expressionist.layout import Layout
 from expressionist.store import read_array, write_array
 
-few = settings(max_examples=25, deadline=None)
+few = settings(deadline=None)
 
 
 @st.composite

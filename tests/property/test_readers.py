@@ -12,11 +12,12 @@ from contract.bad_files import FRAME, GOOD, LABELS, h5ad, parquet, tenx, to_feat
 from expressionist.cohort import Cohort
 from expressionist.errors import Refusal
 from expressionist.sources import _damage, table
+from rounds import count_rounds
 
 # Rounds for each format; the same ones on every run. HDF5 is tried in a child process first, which takes
 # longer.
-N_ROUNDS = 300
-N_HDF5_ROUNDS = 100
+N_ROUNDS = count_rounds(60, 300)
+N_HDF5_ROUNDS = count_rounds(20, 100)
 FIXED = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 VALID = {
     "expression.csv": GOOD.encode(),

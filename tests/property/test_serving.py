@@ -21,7 +21,7 @@ def tables(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
     return pd.DataFrame(expression, columns=ids), genes, rng.permutation(n_genes)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(tables(), st.sampled_from(["id", "symbol", "both"]))
 def test_order_naming_and_extra_genes_change_nothing(case: tuple, naming: str) -> None:
     table, genes, order = case
@@ -35,7 +35,7 @@ def test_order_naming_and_extra_genes_change_nothing(case: tuple, naming: str) -
     assert aligned.n_by_symbol == (len(order) if naming == "symbol" else 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(tables(), st.data())
 def test_missing_genes_are_filled_and_counted(case: tuple, data: st.DataObject) -> None:
     table, genes, order = case

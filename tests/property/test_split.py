@@ -11,7 +11,7 @@ from expressionist.split import split_by_patient
 cohorts = st.lists(st.lists(st.integers(1, 3), min_size=3, max_size=40), min_size=1, max_size=8)
 shares = st.floats(0.02, 0.45)
 seeds = st.integers(0, 99)
-few = settings(max_examples=25, deadline=None)
+few = settings(deadline=None)
 
 
 def make_samples(cohort):

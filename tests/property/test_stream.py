@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from expressionist.sources import _stream, _tables
 from expressionist.sources._stream import GrowingRows, NotPlainError, Plain, read_plain
+from rounds import count_rounds
 
 NUMBERS = st.one_of(
     st.floats(-(2.0**99), 2.0**99).map(repr),
@@ -38,7 +39,7 @@ def read(content, plain, wanted=None):
     return read_plain(stream, plain, range(plain.n_numbers) if wanted is None else wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_rounds(20, 60), deadline=None)
 @given(
     table=tables(),
     mark=st.sampled_from("\t,"),

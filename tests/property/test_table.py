@@ -21,7 +21,7 @@ VALUES = arrays(
 ).filter(lambda values: bool((values.min(axis=0) < values.max(axis=0)).any()))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(VALUES, st.sampled_from([".csv", ".tsv", ".tsv.gz", ".parquet", ".feather", ".xlsx"]), st.booleans())
 def test_values_survive(values, suffix, transposed):
     samples = pd.Index([f"s{i}" for i in range(len(values))], name="sample")

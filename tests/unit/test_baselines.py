@@ -1,13 +1,17 @@
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.stats import rankdata
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.class_weight import compute_sample_weight
 
 from expressionist import baselines
@@ -25,6 +29,10 @@ def draw_fold(seed, n_samples=80, n_genes=30, *, distance=1.5):
     types = np.r_[np.arange(N_TYPES), rng.choice(N_TYPES, n_samples - N_TYPES, p=[0.5, 0.25, 0.15, 0.1])]
     expression = 6 + centres[types] + rng.normal(size=(n_samples, n_genes)) * np.linspace(0.5, 3, n_genes)
     return Fold(expression.astype(np.float32), types)
+
+
+def untempered(fitted):
+    return replace(fitted, choice={**fitted.choice, "temperature": 1.0})
 
 
 @pytest.fixture(autouse=True)
@@ -76,17 +84,55 @@ def test_the_same_seed_gives_the_same_opponent(name):
 def test_validation_samples_choose_but_do_not_teach(name, monkeypatch):
     training, validation = draw_fold(1), draw_fold(2)
     fixed = OPPONENTS[name].choices[:1]
-    monkeypatch.setitem(
-        OPPONENTS, name, baselines.Opponent("one", OPPONENTS[name].prepare, OPPONENTS[name].build, fixed)
-    )
+    monkeypatch.setitem(OPPONENTS, name, replace(OPPONENTS[name], choices=fixed))
     moved = Fold(validation.expression * 3 + 5, validation.types[::-1].copy())
-    one, other = (
-        fit_opponent(name, training, fold, n_types=N_TYPES, seed=0).predict_proba(validation.expression)
-        for fold in (validation, moved)
+    one, other = (fit_opponent(name, training, fold, n_types=N_TYPES, seed=0) for fold in (validation, moved))
+    assert one.choice["temperature"] != other.choice["temperature"]
+    np.testing.assert_array_equal(
+        *(untempered(fitted).predict_proba(validation.expression) for fitted in (one, other))
     )
-    np.testing.assert_array_equal(one.argmax(axis=1), other.argmax(axis=1))
-    if name != "linear_svm":  # whose temperature, and nothing else, comes from validation samples
-        np.testing.assert_array_equal(one, other)
+
+
+class _Logits(ClassifierMixin, BaseEstimator):
+    """A classifier whose samples are its logits, for scikit-learn to calibrate."""
+
+    def fit(self, logits, types):
+        self.classes_ = np.arange(logits.shape[1])
+        return self
+
+    def decision_function(self, logits):
+        return logits
+
+    def predict(self, logits):
+        return logits.argmax(axis=1)
+
+
+@pytest.mark.parametrize("name", OPPONENTS)
+def test_probabilities_are_those_of_scikit_learns_temperature(name):
+    training, validation, test = (draw_fold(seed, distance=0.3) for seed in (1, 2, 3))
+    fitted = fit_opponent(name, training, validation, n_types=N_TYPES, seed=0)
+    plain = untempered(fitted)
+    logits = [np.log(plain.predict_proba(fold.expression)) for fold in (validation, test)]
+    frozen = FrozenEstimator(_Logits().fit(logits[0], validation.types))
+    theirs = CalibratedClassifierCV(frozen, method="temperature").fit(logits[0], validation.types)
+    expected = theirs.predict_proba(logits[1])
+    np.testing.assert_allclose(fitted.predict_proba(test.expression), expected, atol=1e-4)
+    assert abs(expected - np.exp(logits[1])).max() > 0.01
+
+
+@pytest.mark.parametrize("name", OPPONENTS)
+@pytest.mark.parametrize("distance", [0.2, 0.4, 1.5])
+def test_the_temperature_lowers_validation_log_loss_and_moves_no_prediction(name, distance):
+    training, validation, test = (draw_fold(seed, distance=distance) for seed in (1, 2, 3))
+    fitted = fit_opponent(name, training, validation, n_types=N_TYPES, seed=0)
+    before, after = (
+        [each.predict_proba(fold.expression) for fold in (validation, test)]
+        for each in (untempered(fitted), fitted)
+    )
+    losses = [score(each[0], validation.types)["log_loss"] for each in (before, after)]
+    assert losses[1] < losses[0]
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one.argmax(axis=1), other.argmax(axis=1))
 
 
 @pytest.mark.parametrize("name", OPPONENTS)
@@ -107,20 +153,19 @@ def test_the_best_choice_on_validation_is_kept():
         probabilities = model.predict_proba(fitted.prepare.transform(validation.expression))
         reached.append(score(probabilities, validation.types)["f1_macro"])
     assert len(set(reached)) > 1
-    assert fitted.validation_f1_macro == pytest.approx(max(reached))
-    assert fitted.choice == OPPONENTS["k_nearest_neighbours"].choices[int(np.argmax(reached))]
+    best = OPPONENTS["k_nearest_neighbours"].choices[int(np.argmax(reached))]
+    assert fitted.choice == {**best, "temperature": fitted.choice["temperature"]}
 
 
-@pytest.mark.parametrize("build", [baselines._build_logistic, baselines._build_svm])
-def test_the_rotated_model_is_the_direct_one(build, monkeypatch):
+def test_the_rotated_model_is_the_direct_one(monkeypatch):
     monkeypatch.setattr(baselines, "_TOLERANCE", 1e-9)
     training, test = draw_fold(1, n_samples=60, n_genes=300), draw_fold(2, n_genes=300)
     scaler = StandardScaler().fit(training.expression.astype(np.float64))
     x, held_out = (scaler.transform(fold.expression.astype(np.float64)) for fold in (training, test))
     rotation = baselines._RowSpace().fit(x)
     assert rotation.transform(x).shape == (60, 60)
-    direct = build(0, C=0.01).fit(x, training.types)
-    rotated = build(0, C=0.01).fit(rotation.transform(x), training.types)
+    direct = baselines._build_logistic(0, C=0.01).fit(x, training.types)
+    rotated = baselines._build_logistic(0, C=0.01).fit(rotation.transform(x), training.types)
     expected = direct.decision_function(held_out)
     np.testing.assert_allclose(
         rotated.decision_function(rotation.transform(held_out)), expected, atol=1e-5 * np.abs(expected).max()
@@ -139,34 +184,28 @@ def test_logistic_regression_is_the_plain_scikit_learn_one():
     plain = LogisticRegression(C=fitted.choice["C"], class_weight="balanced", max_iter=5000, tol=1e-7)
     plain.fit(scaler.transform(training.expression).astype(np.float64), training.types)
     expected = plain.predict_proba(scaler.transform(validation.expression))
-    np.testing.assert_allclose(fitted.predict_proba(validation.expression), expected, atol=5e-3)
+    np.testing.assert_allclose(untempered(fitted).predict_proba(validation.expression), expected, atol=5e-3)
 
 
-@pytest.mark.parametrize("C", [1e-4, 1e-2])
-def test_the_svm_is_that_of_liblinear(C, monkeypatch):
-    monkeypatch.setattr(baselines, "_TOLERANCE", 1e-8)
-    fold, test = draw_fold(1, distance=0.5), draw_fold(2, distance=0.5)
-    scaler = StandardScaler().fit(fold.expression.astype(np.float64))
-    x, held_out = (scaler.transform(side.expression.astype(np.float64)) for side in (fold, test))
-    # A large scaling of the intercept all but frees it from the penalty, as ours is.
-    liblinear = LinearSVC(C=C, dual=False, tol=1e-8, max_iter=10_000, intercept_scaling=1000)
-    liblinear.fit(x, fold.types, sample_weight=compute_sample_weight("balanced", fold.types))
-    ours = baselines._build_svm(0, C=C).fit(x, fold.types)
-    expected = liblinear.decision_function(held_out)
-    np.testing.assert_allclose(ours.decision_function(held_out), expected, atol=1e-4 * np.abs(expected).max())
+def rank(expression):
+    return rankdata(expression, axis=1).astype(np.float64)
 
 
-def test_an_svm_that_does_not_converge_says_so(monkeypatch):
-    monkeypatch.setattr(baselines, "_N_ITERATIONS", 2)
-    with pytest.warns(ConvergenceWarning, match="linear SVM"):
-        baselines._build_svm(0, C=0.1).fit(draw_fold(1).expression, draw_fold(1).types)
-
-
-def test_the_temperature_that_made_the_truth_is_found():
-    rng = np.random.default_rng(0)
-    decisions = rng.normal(scale=2, size=(4000, 3))
-    types = (softmax(decisions / 0.5, axis=1).cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
-    assert baselines._fit_temperature(decisions, np.arange(3), types) == pytest.approx(0.5, rel=0.1)
+@pytest.mark.parametrize(
+    ("name", "prepare", "kernel", "gamma"),
+    [("linear_svm", np.float64, "linear", 1.0), ("kernel_svm", rank, "rbf", baselines._WIDTH / 300)],
+)
+def test_svms_are_scikit_learns_with_one_kernel_for_all_types(name, prepare, kernel, gamma):
+    training, test = (draw_fold(seed, n_genes=300, distance=0.3) for seed in (1, 2))
+    fitted = fit_opponent(name, training, test, n_types=N_TYPES, seed=0)
+    scaler = StandardScaler().fit(prepare(training.expression))
+    x, held_out = (scaler.transform(prepare(fold.expression)) for fold in (training, test))
+    C = fitted.choice["C"] / (300 if kernel == "linear" else 1)  # our linear kernel is the mean over genes
+    weights = compute_sample_weight("balanced", training.types)
+    ours = fitted.model.decision_function(fitted.prepare.transform(test.expression))
+    for one in range(N_TYPES):
+        plain = SVC(C=C, kernel=kernel, gamma=gamma).fit(x, training.types == one, sample_weight=weights)
+        np.testing.assert_allclose(ours[:, one], plain.decision_function(held_out), atol=5e-3)
 
 
 def test_neighbours_by_hand():
@@ -186,7 +225,6 @@ def test_two_types_are_enough():
 
 def test_one_more_opponent_is_one_more_row(monkeypatch):
     row = baselines.Opponent(
-        title="LinearSVC",
         prepare=baselines._prepare_linear,
         build=lambda seed, C: LinearSVC(C=C, random_state=seed, max_iter=10_000),
         choices=({"C": 0.001},),

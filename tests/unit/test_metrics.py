@@ -35,10 +35,9 @@ def test_score_agrees_with_scikit_learn(rng):
     macro = {"average": "macro", "labels": labels, "zero_division": 0}
     expected = {
         "accuracy": sk.accuracy_score(truth, predicted),
-        "precision_macro": sk.precision_score(truth, predicted, **macro),
-        "recall_macro": sk.recall_score(truth, predicted, **macro),
-        "f1_macro": sk.f1_score(truth, predicted, **macro),
         "balanced_accuracy": sk.balanced_accuracy_score(truth, predicted),
+        "f1_macro": sk.f1_score(truth, predicted, **macro),
+        "precision_macro": sk.precision_score(truth, predicted, **macro),
         "log_loss": sk.log_loss(truth, probabilities, labels=range(6)),
     }
     scores = score(probabilities, truth)
@@ -50,7 +49,7 @@ def test_types_absent_from_the_truth_do_not_enter_macro_means():
     # Nobody has type 2, but one sample of type 1 is taken for it.
     probabilities = np.eye(3)[[0, 0, 1, 2]]
     scores = score(probabilities, np.array([0, 0, 1, 1]))
-    assert scores["recall_macro"] == pytest.approx((1 + 1 / 2) / 2)
+    assert scores["balanced_accuracy"] == pytest.approx((1 + 1 / 2) / 2)
     assert scores["precision_macro"] == pytest.approx((1 + 1) / 2)
     assert scores["f1_macro"] == pytest.approx((1 + 2 / 3) / 2)
 
@@ -103,10 +102,14 @@ def test_per_type_agrees_with_scikit_learn_and_with_the_macro_means(rng):
     )
     present = n_samples > 0
     assert table["n_samples"].tolist() == n_samples.tolist()
-    for column, expected in (("precision", precision), ("recall", recall), ("f1", f1)):
+    for column, mean, expected in (
+        ("precision", "precision_macro", precision),
+        ("recall", "balanced_accuracy", recall),
+        ("f1", "f1_macro", f1),
+    ):
         np.testing.assert_allclose(table[column][present], expected[present])
         assert np.isnan(table[column][3])
-        assert table[column].mean() == pytest.approx(score(probabilities, truth)[f"{column}_macro"])
+        assert table[column].mean() == pytest.approx(score(probabilities, truth)[mean])
 
 
 def test_per_type_refuses_too_few_names():

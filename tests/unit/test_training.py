@@ -1,5 +1,4 @@
-import subprocess
-import sys
+import os
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from expressionist.training import (
     trace_prediction,
     weigh_samples,
 )
+from forked import Forked
 
 N_TYPES, N_FEATURES = 3, 6
 
@@ -379,23 +379,14 @@ def test_a_kill_while_a_checkpoint_is_written_costs_at_most_that_epoch(
     assert [path.name for path in tmp_path.glob("epoch-*")] == ["epoch-4.npz"]
 
 
-KILLED = """
-import sys
-from pathlib import Path
-
-sys.path[:0] = sys.argv[2:]
-import toy
-from test_training import fit_part
-
-fit_part(Path(sys.argv[1]), lambda epoch: epoch["epoch"] == 3 and toy.kill_me())
-"""
+def fit_part_and_die(checkpoint):
+    fit_part(checkpoint, lambda epoch: epoch["epoch"] == 3 and toy.kill_me())
 
 
 def test_a_training_under_kill_9_is_resumed_by_another_process(tmp_path, uninterrupted):
-    checkpoint, here = tmp_path / "checkpoint", Path(__file__).parent
-    command = [sys.executable, "-c", KILLED, str(checkpoint), str(here), str(here.parent)]
-    killed = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert killed.returncode == -9, killed.stderr
+    checkpoint, log = tmp_path / "checkpoint", tmp_path / "killed.log"
+    about = {"folder": tmp_path, "environment": os.environ, "stdout": log, "stderr": log}
+    assert Forked(fit_part_and_die, checkpoint, **about).wait(600) == -9, log.read_text()
     told = []
     found = fit_part(checkpoint, lambda epoch: bool(told.append(epoch["epoch"])))
     assert told == [3, 4]

@@ -48,7 +48,7 @@ def describe_probabilities(
         f"The network's logits are divided by {facts['temperature']:.2f}, the temperature of least log-loss "
         "on validation samples. It changes no predicted type. On test samples the expected calibration error "
         f"is {test['ece_after']:.3f}; it was {test['ece_before']:.3f} before"
-        + (f". The opponents' are: {beside}." if beside else "."),
+        + (f". The opponents', scaled likewise, are: {beside}." if beside else "."),
         _tell_answers(facts, test, validation),
         _tell_flags(facts),
     ]

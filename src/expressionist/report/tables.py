@@ -31,7 +31,6 @@ _HEADINGS = {
     "only_right": "Only this model right",
     "p_value": "McNemar p",
     "precision_macro": "Macro-precision",
-    "recall_macro": "Macro-recall",
     "expected": "By chance",
     "n_expected": "By chance",
     "number": "Trial",
