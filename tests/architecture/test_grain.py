@@ -282,8 +282,12 @@ def test_edits_by_chance_reach_whom_they_must(package, before):
         path = package / MODULES[whole].relative_to(PACKAGE)
         text = path.read_text(encoding="utf-8")
         tree = ast.parse(text)
+        mention = rf"^{re.escape(module)} .*\b{name}\b"
         for node in tree.body:
             if getattr(node, "name", None) == name:
+                if "register_keras" in " ".join(map(ast.unparse, node.decorator_list)):
+                    # Keras knows the class as soon as the module is imported.
+                    mention = rf"^{re.escape(module)} "
                 node.body.append(ast.parse("odd = 1").body[0])
             elif name in {
                 getattr(part, "id", None)
@@ -297,11 +301,7 @@ def test_edits_by_chance_reach_whom_they_must(package, before):
         after = write_texts(package, package.parent / "after")
         path.write_text(text, encoding="utf-8")
         changed = {stage for stage in STAGES if after[stage] != before[stage]}
-        assert changed == {
-            stage
-            for stage in STAGES
-            if re.search(rf"^{re.escape(module)} .*\b{name}\b", before[stage], re.MULTILINE)
-        }
+        assert changed == {stage for stage in STAGES if re.search(mention, before[stage], re.MULTILINE)}
         assert changed
 
 

@@ -66,16 +66,21 @@ def run_stages(folder, *stages):
     """Run stages in this process, with the paths of dvc.yaml below `folder`."""
     params = read_params(folder / "params.yaml")
     for stage in stages:
-        run = importlib.import_module(f"expressionist.stages.{stage}").run
-        declared = inspect.signature(run).parameters.values()
-        sections = [getattr(params, item.name) for item in declared if item.kind is not item.KEYWORD_ONLY]
-        options = {
-            name: value if name == "backbone" else folder / value
-            for name, value in read_options(stage).items()
-        }
-        environment = {"root": folder, "tracking_uri": None, "cache_gigabytes": 1.0, "scheduler": None}
-        options |= {item.name: environment[item.name] for item in declared if item.name in environment}
-        run(*sections, **options)
+        run_stage(folder, stage, params)
+
+
+def run_stage(folder, stage, params):
+    """Run a stage in this process, with these params."""
+    run = importlib.import_module(f"expressionist.stages.{stage}").run
+    declared = inspect.signature(run).parameters.values()
+    sections = [getattr(params, item.name) for item in declared if item.kind is not item.KEYWORD_ONLY]
+    options = {
+        name: value if name == "backbone" else folder / value
+        for name, value in read_options(stage).items()
+    }
+    environment = {"root": folder, "tracking_uri": None, "cache_gigabytes": 1.0, "scheduler": None}
+    options |= {item.name: environment[item.name] for item in declared if item.name in environment}
+    run(*sections, **options)
 
 
 def copy_data(source, folder, *names):

@@ -10,6 +10,7 @@ import pytest
 
 from expressionist.errors import RegistryError
 from expressionist.mlruns import open_store
+from expressionist.params_file import read_params
 from expressionist.registry import list_versions, predict_with
 from expressionist.store import md5, read_cohort, read_json, read_predictions, read_table
 from pipeline.checkout import BACKBONE, run_command, run_stages, stage_command, write_params
@@ -184,7 +185,7 @@ def test_predict_takes_genes_in_rows(published, trained, table, tmp_path, call):
     [
         (CHALLENGER, N_MISSING + 1, "may lack 20 of the model's 400 genes"),
         ("models:/tumour-type@staging", 0, "must be in the registry"),
-        ("models:/another/1", 0, "must be in the registry"),
+        ("models:/another/1", 0, "another must be registered"),
     ],
 )
 def test_predict_refuses_in_one_line(published, table, tmp_path, call, model, n_lost, reason):
@@ -262,11 +263,12 @@ def test_final_runs_have_the_params_that_they_hang_on(published):
         "layout.method": "coexpression",
         "layout.crowding": "single",
     }
-    assert len(finals) == 5
+    opponents = read_params(published / "params.yaml").baselines.opponents
+    assert set(finals) == {BACKBONE, *opponents}
     for run in finals.values():
         assert shared.items() <= run.data.params.items()
         assert not any(name.startswith(("cohort.tcga", "cohort.options")) for name in run.data.params)
-    own = {"weights.source": "random", "network.smallest_side": "32", "training.epochs": "2"}
+    own = {"weights.source": "random", "network.side": "32", "training.epochs": "2"}
     assert own.items() <= finals[BACKBONE].data.params.items()
 
 

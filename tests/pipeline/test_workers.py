@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import time
-from inspect import signature
 
 import optuna
 import pytest
@@ -90,8 +89,8 @@ def test_a_killed_worker_leaves_its_trial_to_the_search(tiny, checkouts, tmp_pat
 
 def test_a_worker_looks_where_the_search_looks():
     """Paths stand in dvc.yaml; these are the same."""
-    declared = signature(worker).parameters
-    paths = {name: str(declared[name].default) for name in ("split", "layout", "images", "cache")}
+    declared = {each.name: str(each.default) for each in worker.params}
+    paths = {name: declared[name] for name in ("split", "layout", "images", "cache")}
     options = read_options("tune")
     assert paths == {name: options[name] for name in paths}
 
