@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from expressionist.backbones import Weights
-from expressionist.cut import divide, listed
+from expressionist.cut import divide
 from expressionist.expression import Scale
 from expressionist.finetuning import FineTuned, FineTuner
 from expressionist.head import attach_head
@@ -29,6 +29,7 @@ from expressionist.layout import Layout
 from expressionist.optimiser import compile_tail
 from expressionist.params import NetworkParams, TrainingParams
 from expressionist.params_file import read_params
+from expressionist.tracing import listed
 from expressionist.training import Epoch, Fit, weigh_samples
 
 N_TYPES, SIDE = 33, 102

@@ -16,6 +16,8 @@ settings.load_profile(SIZE)
 for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The kernels that the command line asks for.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # Else every process compiles TensorFlow's 4,000 modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

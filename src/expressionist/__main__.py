@@ -274,6 +274,8 @@ def main() -> None:
     """Run the command line; a refusal is one line and exit code 2."""
     # Errors of the libraries come as exceptions; what else they log is about the machine.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Processors without AVX-512 have these kernels too, but TensorFlow uses them there only if told to.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
         # Whatever a library could not write; what the package writes itself is named by its own path.
         with explain_full_disk(Path("data")):

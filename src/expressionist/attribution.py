@@ -9,6 +9,9 @@ import numpy as np
 import shap
 import tensorflow as tf
 
+from expressionist.convolution import quick_convolutions
+from expressionist.tracing import sign, trace_prediction
+
 
 @dataclass(frozen=True)
 class Attribution:
@@ -56,10 +59,12 @@ class IntegratedGradients:
     def __init__(self, model: keras.Model, *, batch_size: int = 32) -> None:
         self.model, self.batch_size = model, batch_size
         # One graph for every batch: eager tapes would also compute, and throw away, the kernels' gradients.
-        self._gradients = tf.function(self._differentiate)
+        signature = [*sign(model), tf.TensorSpec([None], tf.int64)]
+        self._gradients = tf.function(self._differentiate, input_signature=signature, autograph=False)
+        self._predict = trace_prediction(model)
 
     def _differentiate(self, points: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape, quick_convolutions(self.model):
             tape.watch(points)
             logits = tf.gather(self.model(points, training=False), targets, batch_dims=1)
         return tape.gradient(logits, points)
@@ -137,7 +142,7 @@ class IntegratedGradients:
             if np.median(gap) <= median_gap and np.percentile(gap, 95) <= p95_gap:
                 break
             n_steps *= 3
-            rows = np.flatnonzero(gap > median_gap)
+            rows = np.flatnonzero(gap > (median_gap if np.median(gap) > median_gap else p95_gap))
             given = samples[rows], baselines[rows], targets[rows]
             summed = self._sum_gradients(*given, _midpoints(n_steps)[np.arange(n_steps) % 3 != 1], advance)
             found.values[rows] = found.values[rows] / 3 + summed / n_steps * (given[0] - given[1])
@@ -157,18 +162,17 @@ class IntegratedGradients:
         pairs = np.arange(len(samples) * len(shares))
         for start in range(0, len(pairs), self.batch_size):
             batch = pairs[start : start + self.batch_size]
-            # The last batch is filled up, so that the graph is traced for one shape only.
-            rows, places = np.divmod(np.resize(batch, self.batch_size), len(shares))
+            rows, places = np.divmod(batch, len(shares))
             share = shares[places].astype(np.float32)[:, None]
             points = baselines[rows] + share * (samples[rows] - baselines[rows])
             gradients = self._gradients(tf.constant(points), tf.constant(targets[rows])).numpy()
-            np.add.at(summed, rows[: len(batch)], gradients[: len(batch)])
+            np.add.at(summed, rows, gradients)
             advance(len(batch))
         return summed
 
     def _logits(self, samples: np.ndarray, targets: np.ndarray) -> np.ndarray:
         blocks = range(0, len(samples), self.batch_size)
-        logits = [self.model.predict_on_batch(samples[start : start + self.batch_size]) for start in blocks]
+        logits = [self._predict([samples[start : start + self.batch_size]])[0].numpy() for start in blocks]
         chosen: np.ndarray = np.concatenate(logits).astype(np.float64)[np.arange(len(samples)), targets]
         return chosen
 
@@ -208,13 +212,24 @@ def shap_values(
     numpy.ndarray of shape (n_samples, n_genes)
         Expected gradients.
     """
-    explainer = shap.GradientExplainer(model, background.astype(np.float32), batch_size=32)
-    # Naming the output of every sample keeps shap from differentiating all types of all samples.
+    target = _Target(name="target")
+    single = keras.Model(model.inputs, target(model.output))
+    explainer = shap.GradientExplainer(single, background.astype(np.float32), batch_size=32)
+    expected = []
     with warnings.catch_warnings():
         # shap gives a list of one array where the model has one input; Keras takes it, and says so.
         warnings.filterwarnings("ignore", message="The structure of `inputs`")
-        values, _ = explainer.shap_values(
-            samples, nsamples=n_draws, ranked_outputs=targets[:, None], output_rank_order="custom", rseed=seed
-        )
-    expected: np.ndarray = np.asarray(values, np.float32)[..., 0]
-    return expected
+        for row, place in enumerate(targets):
+            target.place.assign([place])
+            expected.append(explainer.shap_values(samples[row : row + 1], nsamples=n_draws, rseed=seed))
+    return np.concatenate(expected)[..., 0].astype(np.float32)
+
+
+class _Target(keras.layers.Layer):
+    """One of the logits, whichever: shap traces every output by itself, and this one once."""
+
+    def build(self, _: tuple[int | None, ...]) -> None:
+        self.place = self.add_weight(shape=(1,), dtype="int32", initializer="zeros", trainable=False)
+
+    def call(self, logits: tf.Tensor) -> tf.Tensor:
+        return keras.ops.take(logits, self.place, axis=1)

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 # Where the transforms below are taken; more of them would save more products, but round worse.
@@ -20,7 +21,8 @@ _FEWEST_CHANNELS = 128
 def quick_convolutions(model: keras.Model) -> Iterator[None]:
     """Let a model compute its convolutions of small maps as products of matrices while the block runs.
 
-    What is traced in the block keeps the quick way; what is saved or built afterwards knows nothing of it.
+    What is traced in the block keeps the quick way; what is saved or built afterwards knows nothing of it. A
+    GPU has kernels of its own that do the same: where there is one, nothing changes.
 
     Parameters
     ----------
@@ -28,7 +30,8 @@ def quick_convolutions(model: keras.Model) -> Iterator[None]:
         Its plain convolutions (a kernel of 1 x 1, or of 3 x 3 that keeps the size of the map; stride 1) are
         changed in place, and changed back in the end.
     """
-    layers = [layer for layer in model._flatten_layers() if _is_plain(layer)]
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    layers = [layer for layer in model._flatten_layers() if _is_plain(layer) and not has_gpu]
     for layer in layers:
         layer.convolution_op = partial(_convolve, layer.convolution_op)
     try:

@@ -10,6 +10,7 @@ import numpy as np
 
 from expressionist.backbones import find_backbone
 from expressionist.errors import ParamsError
+from expressionist.tracing import listed
 
 _WEIGHTED = (
     keras.layers.Conv2D,
@@ -273,8 +274,3 @@ def _inputs(layer: keras.layers.Layer) -> list[Any]:
 
 def _outputs(layer: keras.layers.Layer) -> list[Any]:
     return list(layer._inbound_nodes[0].output_tensors)
-
-
-def listed(tensors: Any) -> list[Any]:
-    """Return the tensors of a model's input or output as a list, also where Keras gives a single one bare."""
-    return list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]

@@ -211,7 +211,7 @@ class FineTuner:
         )
         self._centre(model, division.cut, training)
         facts = {
-            **self._facts(division.cut),
+            **self._facts,
             "dropout": dropout,
             "head": [getattr(self.network, name) for name in _HEAD],
             "ranks": ranker.digest() if ranker else None,
@@ -266,11 +266,12 @@ class FineTuner:
         beside = [images.images] if self.network.genes else []
         if ranks is not None:
             beside.append(self._frozen.rank(ranks, images.images, images.digest))
-        activations = self._frozen.take(cut, images.images, images.digest, self._facts(cut), advance)
+        activations = self._frozen.take(cut, images.images, images.digest, self._facts, advance)
         return Rows([*beside, *activations], images.types)
 
-    def _facts(self, cut: Cut) -> dict[str, Any]:
-        """Name what the frozen activations depend on, but for the rows."""
+    @cached_property
+    def _facts(self) -> dict[str, Any]:
+        """Name what the frozen activations depend on, but for the rows and the layers."""
         return {
             "images": self.training.digest,
             "backbone": self.backbone,
@@ -279,8 +280,6 @@ class FineTuner:
             "channels": self.channels,
             "strides": self.strides,
             "precision": self.network.precision,
-            # Names that Keras gives by a counter differ between sessions; the position of the cut does not.
-            "cut": cut.position,
             "code": digest_code("finetuning"),
         }
 

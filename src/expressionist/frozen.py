@@ -1,4 +1,4 @@
-"""What stays frozen of a backbone: its activations, each computed once from the nearest ones there are."""
+"""What stays frozen of a backbone: the output of each layer, computed once from the nearest that there is."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from expressionist.code_digest import digest_code
-from expressionist.cut import Cut, rebuild_after
+from expressionist.cut import Cut, articulation_points, rebuild_after
 from expressionist.layers import Ranks
 
 _N_ROWS = 256
@@ -34,7 +34,10 @@ class FrozenActivations:
         # By images and layers: whose bytes were checked once are not read again for every trial.
         self._averages: dict[tuple[str, int], np.ndarray] = {}
         self._ranked: dict[tuple[str, str], np.ndarray] = {}
-        self._known: dict[str, dict[tuple[int, ...], list[np.ndarray]]] = {}
+        self._known: dict[str, dict[int, np.ndarray]] = {}
+        # What training samples have passed, validation samples pass too: traced once.
+        self._models: dict[tuple[int | None, tuple[int, ...]], keras.Model] = {}
+        self._points = set(articulation_points(backbone))
 
     def take(
         self,
@@ -44,7 +47,7 @@ class FrozenActivations:
         facts: Mapping[str, Any],
         advance: Callable[[int], object],
     ) -> list[np.ndarray]:
-        """Return the activations that a tail takes; what lies behind the cut comes from what is kept there.
+        """Return the activations that a tail takes. Cuts that need the same layer share what is kept of it.
 
         Parameters
         ----------
@@ -66,21 +69,22 @@ class FrozenActivations:
         """
         known = self._known.setdefault(images_digest, {})
 
-        def compute(places: tuple[int, ...], advance: Callable[[int], object]) -> list[np.ndarray]:
-            model, inputs = self._continue(known, cut, places, images)
+        def compute(places: tuple[int, ...], start: int | None, advance: Callable[[int], object]) -> None:
             identity = {**facts, "layers": places, "images": images_digest}
-            return self.keep(model, inputs, identity=identity, advance=advance)
+            given = [images] if start is None else [known[start]]
+            found = self.keep(self._build(start, places), given, identity=identity, advance=advance)
+            known.update(zip(places, found, strict=True))
 
-        if cut.kept in known:
+        if cut.kept[0] in known:
             advance(len(images))
-        else:
-            known[cut.kept] = compute(cut.kept, advance)
-        if cut.frozen not in known:
-            later = tuple(place for place in cut.frozen if place not in cut.kept)
-            found = dict(zip(cut.kept, known[cut.kept], strict=True))
-            found |= zip(later, compute(later, lambda _: None), strict=True)
-            known[cut.frozen] = [found[place] for place in cut.frozen]
-        return known[cut.frozen]
+        for place in cut.kept:
+            if place not in known:
+                before = [each for each in known if each < place and each in self._points]
+                compute((place,), max(before, default=None), advance if place == cut.kept[0] else _ignore)
+        later = tuple(place for place in cut.frozen if place not in cut.kept)
+        if not known.keys() >= set(later):
+            compute(later, cut.kept[-1], _ignore)
+        return [known[place] for place in cut.frozen]
 
     def rank(self, ranks: Ranks, images: np.ndarray, images_digest: str) -> np.ndarray:
         """Return the genes' ranks within every sample, memory-mapped, in the shape of the images.
@@ -121,17 +125,18 @@ class FrozenActivations:
             self._averages[known] = np.concatenate([pool(block) for block in blocks])
         return self._averages[known]
 
-    def _continue(
-        self,
-        known: Mapping[tuple[int, ...], list[np.ndarray]],
-        cut: Cut,
-        places: tuple[int, ...],
-        images: np.ndarray,
-    ) -> tuple[keras.Model, list[np.ndarray]]:
-        """Build what gives the outputs of some layers from the latest known ones that are enough for it."""
-        start = max((each for each in known if max(each) <= cut.position), key=max, default=None)
-        if start is not None:
-            return rebuild_after(self.backbone, start, places), known[start]
-        wanted = [self.backbone.layers[place].output for place in places]
-        prefix = keras.Model(self.backbone.input, wanted)
-        return keras.Model(self.front.input, prefix(self.front.output)), [images]
+    def _build(self, start: int | None, places: tuple[int, ...]) -> keras.Model:
+        """Build what goes from the images, or from a layer that all paths go through, to some layers."""
+        if (start, places) not in self._models:
+            if start is None:
+                wanted = [self.backbone.layers[place].output for place in places]
+                prefix = keras.Model(self.backbone.input, wanted)
+                model = keras.Model(self.front.input, prefix(self.front.output))
+            else:
+                model = rebuild_after(self.backbone, [start], places)
+            self._models[start, places] = model
+        return self._models[start, places]
+
+
+def _ignore(_: int) -> None:
+    """Show nothing of what takes little time beside the first pass."""

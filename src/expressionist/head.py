@@ -6,8 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from expressionist.cut import listed, rebuild_after
+from expressionist.cut import rebuild_after
 from expressionist.layers import Centre
+from expressionist.tracing import listed, trace_prediction
 
 # Names of the layers of the head that train.
 CLASSIFIER, RANK_LAYERS = "classifier", ("hidden", "rank_classifier")
@@ -118,15 +119,17 @@ def centre_head(model: keras.Model, blocks: Iterable[Sequence[np.ndarray]]) -> N
         The model's inputs for the training rows, block of rows by block of rows. Read once.
     """
     features, head = split_head(model)
+    predict = trace_prediction(features)
     layers = [layer for layer in head.layers if isinstance(layer, Centre)]
     sums = [np.zeros(layer.mean.shape, np.float64) for layer in layers]
     squares = [np.zeros(layer.mean.shape, np.float64) for layer in layers]
     n_samples = 0
     for block in blocks:
         n_samples += len(block[0])
-        for place, part in enumerate(listed(features.predict_on_batch(list(block)))):
-            sums[place] += part.sum(axis=0, dtype=np.float64)
-            squares[place] += np.square(part, dtype=np.float64).sum(axis=0)
+        for place, part in enumerate(predict(list(block))):
+            values = part.numpy()
+            sums[place] += values.sum(axis=0, dtype=np.float64)
+            squares[place] += np.square(values, dtype=np.float64).sum(axis=0)
     for layer, total, square in zip(layers, sums, squares, strict=True):
         mean = total / n_samples
         layer.fit(mean, np.maximum(square / n_samples - mean**2, 0))

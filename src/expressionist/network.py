@@ -9,10 +9,10 @@ import numpy as np
 
 from expressionist.backbones import Backbone
 from expressionist.cohort import LINEAR_UNITS
-from expressionist.cut import listed
 from expressionist.expression import Scale
 from expressionist.layers import Log2, Paint, PixelScaling, Ranks, Rescale, Temperature, Views
 from expressionist.layout import Layout
+from expressionist.tracing import listed, trace_prediction
 
 _N_ROWS = 64
 
@@ -200,14 +200,10 @@ def predict_logits(
         float64.
     """
     tempered = keras.Model(network.inputs, network.get_layer("temperature").output)
-    # As even as can be, and the last filled up: a batch of another size would be traced anew, which takes as
-    # long as some hundred samples.
-    n_rows = -(-len(samples) // -(-len(samples) // _N_ROWS))
-    logits = [
-        tempered.predict_on_batch(expression[np.resize(samples[start : start + n_rows], n_rows)])
-        for start in watch(range(0, len(samples), n_rows))
-    ]
-    return np.concatenate(logits)[: len(samples)].astype(np.float64)
+    predict = trace_prediction(tempered)
+    blocks = watch(range(0, len(samples), _N_ROWS))
+    logits = [predict([expression[samples[start : start + _N_ROWS]]])[0].numpy() for start in blocks]
+    return np.concatenate(logits).astype(np.float64)
 
 
 def _classify(

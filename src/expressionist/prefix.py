@@ -17,6 +17,7 @@ from expressionist import layers  # noqa: F401  registers the layers of a model 
 from expressionist.files import digest_file, lock_file
 from expressionist.row_record import Span, cut_spans, find_gaps, read_record, write_record
 from expressionist.sharding import Compute, allocate_rows, clear_shared, run_shards, share_folder
+from expressionist.tracing import trace_prediction
 
 # Rises when the same inputs would give other activations or another file layout.
 _VERSION = 2
@@ -199,13 +200,13 @@ def _prepare(partial: Path, shapes: Sequence[tuple[int, ...]], dtype: str) -> li
 
 def _predict(model: keras.Model, inputs: Sequence[np.ndarray], dtype: str, batch_size: int) -> Compute:
     """Make the function that computes rows of the activations batch by batch."""
+    predict = trace_prediction(model)
 
     def compute(first: int, last: int) -> Iterator[tuple[int, list[np.ndarray]]]:
         for start in range(first, last, batch_size):
             stop = min(start + batch_size, last)
             parts = [np.asarray(part[start:stop], np.float32) for part in inputs]
-            outputs = model.predict_on_batch(parts if len(parts) > 1 else parts[0])
-            outputs = outputs if isinstance(outputs, list) else [outputs]
+            outputs = [np.asarray(output) for output in predict(parts)]
             if any(np.abs(output).max() > np.finfo(dtype).max for output in outputs):
                 raise OverflowError
             yield start, outputs

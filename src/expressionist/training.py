@@ -13,15 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from expressionist.convolution import quick_convolutions
-from expressionist.cut import listed
 from expressionist.disk import reserve
 from expressionist.errors import ParamsError
 from expressionist.metrics import score
 from expressionist.optimiser import compile_tail
 from expressionist.params import TrainingParams
+from expressionist.tracing import Predict, listed, sign, trace_prediction
 
 Epoch = dict[str, float]
-Predict = Callable[[list[np.ndarray]], Any]
 # What a file of arrays holds beside them, in bytes, and more.
 _HEADERS = 2**16
 # Metrics of which less is better; all others are shares.
@@ -180,8 +179,6 @@ def fit_tail(
     batches = _Batches(training, weights, params.batch_size, params.seed)
     history, stopped = _resume(model, checkpoint) if checkpoint else [], False
     step, predict = _trace_step(model), trace_prediction(model)
-    # A GPU has kernels of its own that do the same.
-    quick = quick and not tf.config.list_physical_devices("GPU")
     with quick_convolutions(model) if quick else nullcontext():
         while not stopped and len(history) < params.epochs:
             started = time.perf_counter()
@@ -213,7 +210,6 @@ def _trace_step(model: keras.Model) -> Callable[..., Any]:
     """
     optimizer, variables = model.optimizer, model.trainable_variables
     optimizer.build(variables)
-    shapes = [tf.TensorSpec(each.shape, each.dtype) for each in model.inputs]
 
     def step(activations: list[Any], types: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
@@ -223,7 +219,7 @@ def _trace_step(model: keras.Model) -> Callable[..., Any]:
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss / len(logits)
 
-    signature = [shapes, tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.float32)]
+    signature = [sign(model), tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.float32)]
     return tf.function(step, input_signature=signature, autograph=False)
 
 
@@ -251,16 +247,6 @@ def predict_types(predict: Predict, rows: Rows) -> np.ndarray:
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     softened: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
     return softened
-
-
-def trace_prediction(model: keras.Model) -> Predict:
-    """Make the function that takes a model's inputs, a list, and returns its outputs, a list of tensors."""
-    shapes = [tf.TensorSpec(each.shape, each.dtype) for each in model.inputs]
-
-    def predict(parts: list[Any]) -> list[Any]:
-        return listed(model(parts, training=False))
-
-    return tf.function(predict, input_signature=[shapes], autograph=False)
 
 
 def _record(model: keras.Model, checkpoint: Path, history: list[Epoch]) -> None:

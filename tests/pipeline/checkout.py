@@ -75,8 +75,7 @@ def run_stage(folder, stage, params):
     declared = inspect.signature(run).parameters.values()
     sections = [getattr(params, item.name) for item in declared if item.kind is not item.KEYWORD_ONLY]
     options = {
-        name: value if name == "backbone" else folder / value
-        for name, value in read_options(stage).items()
+        name: value if name == "backbone" else folder / value for name, value in read_options(stage).items()
     }
     environment = {"root": folder, "tracking_uri": None, "cache_gigabytes": 1.0, "scheduler": None}
     options |= {item.name: environment[item.name] for item in declared if item.name in environment}

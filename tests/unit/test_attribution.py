@@ -11,7 +11,8 @@ from expressionist.head import attach_head, centre_head
 from expressionist.layers import Paint
 from expressionist.layout import Layout
 from expressionist.network import assemble, fit_ranks, image_front, logits_of_scaled
-from expressionist.training import Rows, fit_tail, predict_types, trace_prediction
+from expressionist.tracing import trace_prediction
+from expressionist.training import Rows, fit_tail, predict_types
 
 N_GENES, SHAPE, N_TYPES, N_MARKERS = 12, (2, 3), 3, 3
 

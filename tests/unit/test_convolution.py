@@ -71,3 +71,10 @@ def test_an_error_in_the_block_leaves_no_trace():
         fail()
     assert changed == ["large_map", "small_map", "few_filters", "pointwise"]
     assert not any("convolution_op" in vars(layer) for layer in model.layers)
+
+
+def test_nothing_changes_where_a_gpu_has_kernels_of_its_own(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    model = make_model()
+    with quick_convolutions(model):
+        assert not any("convolution_op" in vars(layer) for layer in model.layers)

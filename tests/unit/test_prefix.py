@@ -10,6 +10,7 @@ import pytest
 import toy
 from expressionist import prefix
 from expressionist.prefix import compute_prefix, digest
+from expressionist.tracing import trace_prediction
 
 N_SAMPLES, BATCH = 50, 4
 IDENTITY = {"images": "a", "backbone": "toy", "cut": 3}
@@ -25,11 +26,20 @@ class NumpyModel:
         self.outputs = [SimpleNamespace(shape=(None, 3, 2, 5)), SimpleNamespace(shape=(None, 7))]
         self.n_seen, self.then = 0, then
 
-    def predict_on_batch(self, images):
+    def predict(self, parts):
+        (images,) = parts
         self.n_seen += len(images)
         self.then(self.n_seen)
         flat = images.reshape(len(images), -1)
         return [np.tile(flat[:, :1], 30).reshape(-1, 3, 2, 5) + np.arange(5), flat[:, :7] * 2]
+
+
+@pytest.fixture(autouse=True)
+def trace_only_real_models(monkeypatch):
+    def trace(model):
+        return model.predict if isinstance(model, NumpyModel) else trace_prediction(model)
+
+    monkeypatch.setattr(prefix, "trace_prediction", trace)
 
 
 @pytest.fixture
@@ -47,7 +57,7 @@ def compute(model, images, folder, identity=IDENTITY, **kwargs):
 
 
 def assert_right(found, images):
-    for array, expected in zip(found, NumpyModel().predict_on_batch(images), strict=True):
+    for array, expected in zip(found, NumpyModel().predict([images]), strict=True):
         assert array.dtype == np.float32
         np.testing.assert_array_equal(array, expected.astype(np.float32))
 
@@ -128,9 +138,7 @@ def test_after_a_kill_it_goes_on_where_it_was(images, tmp_path, n_batches):
     recorded = int((partial / "rows").read_text())
     assert n_batches * BATCH - recorded <= 8 + BATCH
     # Every row that counts as done is whole, in every output.
-    for path, expected in zip(
-        sorted(partial.glob("*.npy")), NumpyModel().predict_on_batch(images), strict=True
-    ):
+    for path, expected in zip(sorted(partial.glob("*.npy")), NumpyModel().predict([images]), strict=True):
         np.testing.assert_array_equal(np.load(path)[:recorded], expected[:recorded].astype(np.float32))
     model, told = NumpyModel(), []
     assert_right(compute(model, images, tmp_path, advance=told.append), images)

@@ -11,11 +11,11 @@ from expressionist import training
 from expressionist.errors import ParamsError
 from expressionist.metrics import score
 from expressionist.optimiser import Group, GroupedAdamW, compile_tail
+from expressionist.tracing import trace_prediction
 from expressionist.training import (
     Rows,
     fit_tail,
     predict_types,
-    trace_prediction,
     weigh_samples,
 )
 from forked import Forked

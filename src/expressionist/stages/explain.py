@@ -1,6 +1,5 @@
 """Attribute the winner's decisions to genes, beside the controls that make marker recovery evidence."""
 
-import functools
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -78,9 +77,10 @@ def run(
         "zero": scale.apply(np.zeros((1, len(genes)), np.float32))[0],
     }
     temperature = read_json(evaluations / winner / "probabilities.json")["temperature"]
-    load = functools.partial(load_calibrated, models / winner / "model.keras", temperature)
-    results = _explain(load(), scaled[explained], types[explained], baselines, attribution)
-    training = (rows["split"] == "train").to_numpy()
+    network = load_calibrated(models / winner / "model.keras", temperature)
+    logits = logits_of_scaled(network)
+    training = np.flatnonzero(rows["split"] == "train")
+    results = _explain(network, logits, scaled[explained], types[explained], baselines, attribution)
     changes = fold_change(log2[training], types[training], n_types=len(tumour_types))
     means = {
         name: _mean_by_type(result.values, types[explained], len(tumour_types))
@@ -95,9 +95,7 @@ def run(
         "fold_change": changes,
     }
     shown = np.flatnonzero(n_samples)
-    checked = _cross_check(
-        load(), scaled, np.flatnonzero(training), explained, types, results["mean"], attribution
-    )
+    checked = _cross_check(logits, scaled, training, explained, types, results["mean"], attribution)
     with write_whole(out) as partial:
         partial.mkdir()
         write_arrays(
@@ -165,6 +163,7 @@ def _choose_samples(predictions: Path, rows: pd.DataFrame, params: AttributionPa
 
 def _explain(
     network: keras.Model,
+    logits: keras.Model,
     samples: np.ndarray,
     targets: np.ndarray,
     baselines: dict[str, np.ndarray],
@@ -176,7 +175,7 @@ def _explain(
     least complete) 17 of the 20 first genes, and r = 0.99 over all, are those of three times as many.
     """
     # Traced once for all three: random weights are assigned to the same variables.
-    method = IntegratedGradients(logits_of_scaled(network))
+    method, trained = IntegratedGradients(logits), network.get_weights()
     with Progress() as progress:
 
         def count(description: str, total: int | None = None) -> Callable[[int], object]:
@@ -201,6 +200,7 @@ def _explain(
         random = method.explain(
             samples, baselines["mean"], targets, params.steps, advance=count("random weights", n_points)
         )
+        network.set_weights(trained)
     return {"mean": found, "zero": zero, "random": random}
 
 
@@ -291,7 +291,7 @@ def _draw_types(types: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _cross_check(
-    network: keras.Model,
+    logits: keras.Model,
     scaled: np.ndarray,
     training: np.ndarray,
     explained: np.ndarray,
@@ -303,7 +303,7 @@ def _cross_check(
     rng = np.random.default_rng(params.seed)
     places = _draw_types(types[explained], rng)
     background = scaled[rng.choice(training, min(_N_BACKGROUND, len(training)), replace=False)]
-    logits, rows = logits_of_scaled(network), explained[places]
+    rows = explained[places]
     theirs = shap_values(logits, scaled[rows], background, types[rows], n_draws=_N_DRAWS, seed=params.seed)
     n_top = min(100, scaled.shape[1])
     records: list[dict[str, Any]] = []
