@@ -171,8 +171,8 @@ def _explain(
 ) -> dict[str, Attribution]:
     """Explain the samples from the mean until complete, then from zero and through random weights.
 
-    The two controls rank genes only, and take the fewest steps: on a random VGG19 (whose attributions are the
-    least complete) 17 of the 20 first genes, and r = 0.99 over all, are those of three times as many.
+    The two controls rank genes only, and take half the fewest steps: on a resnet50 16 to 17 of the 20 first
+    genes are those of six times as many steps, and r = 0.97 (random weights) and 0.99 (zero) over all.
     """
     # Traced once for all three: random weights are assigned to the same variables.
     method, trained = IntegratedGradients(logits), network.get_weights()
@@ -192,13 +192,14 @@ def _explain(
             p95_gap=params.p95_delta,
             advance=count("mean baseline"),
         )
-        n_points = len(samples) * params.steps
+        n_steps = max(1, params.steps // 2)
+        n_points = len(samples) * n_steps
         zero = method.explain(
-            samples, baselines["zero"], targets, params.steps, advance=count("zero baseline", n_points)
+            samples, baselines["zero"], targets, n_steps, advance=count("zero baseline", n_points)
         )
         randomise(network, params.seed)
         random = method.explain(
-            samples, baselines["mean"], targets, params.steps, advance=count("random weights", n_points)
+            samples, baselines["mean"], targets, n_steps, advance=count("random weights", n_points)
         )
         network.set_weights(trained)
     return {"mean": found, "zero": zero, "random": random}
