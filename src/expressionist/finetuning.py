@@ -212,6 +212,7 @@ class FineTuner:
         self._centre(model, division.cut, training)
         facts = {
             **self._facts,
+            "strides": self.strides,
             "dropout": dropout,
             "head": [getattr(self.network, name) for name in _HEAD],
             "ranks": ranker.digest() if ranker else None,
@@ -278,7 +279,6 @@ class FineTuner:
             "weights": self.weights.digest,
             "magnify": self.magnify,
             "channels": self.channels,
-            "strides": self.strides,
             "precision": self.network.precision,
             "code": digest_code("finetuning"),
         }

@@ -52,6 +52,24 @@ def test_help_imports_nothing_that_takes_long(tmp_path: Path, words: tuple[str, 
     assert set(loaded.split()) - set(sys.stdlib_module_names) == {"expressionist", "click"}
 
 
+@pytest.mark.parametrize(("words", "code"), [(("--help",), 0), (("split", "--nonsense"), 2)])
+def test_a_process_that_ends_at_once_loses_nothing(tmp_path: Path, words: tuple[str, ...], code: int) -> None:
+    script = (
+        f"import atexit, sys; sys.argv = {['expressionist', *words]}\n"
+        "atexit.register(print, 'tidied up')\n"
+        "class Kept:\n"
+        "    def __del__(self): print('taken apart')\n"
+        "kept = Kept()\n"
+        "from expressionist.__main__ import run; run()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == code
+    assert "Usage: " in ended.stdout + ended.stderr
+    assert ended.stdout.endswith("tidied up\n")
+
+
 def test_a_command_has_no_options_but_its_own(call) -> None:
     for command, own, others in (
         ("models", {"--root", "--tracking-uri"}, {"--to", "--model", "--cache"}),

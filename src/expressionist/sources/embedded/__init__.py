@@ -48,7 +48,7 @@ class Options:
     """
 
     n_samples: int = field(
-        default=429, metadata=key("At least 8 patients for each of the 33 tumour types.", ge=264)
+        default=495, metadata=key("At least 8 patients for each of the 33 tumour types.", ge=264)
     )
     n_genes: int = field(default=5_184, metadata=key("At least all markers, which are planted.", ge=242))
     seed: int = field(default=33, metadata=key("Of the simulation.", ge=0))
