@@ -204,7 +204,12 @@ HARMFUL = {
     ),
     "an epoch": ("training.py", "return ", "return 1 and ", TRAINING),
     "the optimiser": ("optimiser.py", "return ", "return 1 and ", TRAINING),
-    "quick convolutions": ("convolution.py", "_LARGEST_MAP = ", "_LARGEST_MAP = 1 + ", TRAINING),
+    "quick convolutions": (
+        "convolution.py",
+        "_LARGEST_MAP = ",
+        "_LARGEST_MAP = 1 + ",
+        TRAINING | {"explain"},
+    ),
     "the head": ("head.py", "_HIDDEN_DROPOUT = ", "_HIDDEN_DROPOUT = 1 - ", TRAINING),
     "frozen activations": ("frozen.py", "_N_ROWS = ", "_N_ROWS = 1 + ", TRAINING),
     "the search": (

@@ -222,27 +222,29 @@ def test_trials_that_are_cut_alike_share_their_activations(tmp_path, monkeypatch
     monkeypatch.setattr(prefix, "_fill", lambda *args: computed.append(args[1][0].parent) or fill(*args))
     tuner, params = make_tuner(tmp_path), toy.training_params(epochs=1)
     for depth, dropout, n_expected in (
-        (2, 0.3, 2),
-        (1, 0.0, 4),
-        (2, 0.0, 4),
-        (1, 0.2, 4),
-        (3, 0.0, 6),
-        (0, 0.0, 8),
-        (3, 0.5, 8),
+        (2, 0.3, 4),
+        (1, 0.0, 6),
+        (2, 0.0, 6),
+        (1, 0.2, 6),
+        (3, 0.0, 8),
+        (0, 0.0, 10),
+        (3, 0.5, 10),
     ):
         fit(tuner, tmp_path, depth, dropout, params)
-        # Training and validation images each; depths 1 and 2 are both cut before the last residual block, and
-        # depth 1 has frozen activations inside it too.
+        # Training and validation images each; all look at the same fine map. Depths 1 and 2 are both cut before
+        # the last residual block, and depth 1 has frozen activations inside it too.
         assert len(computed) == n_expected
     fit(make_tuner(tmp_path, weights_seed=1), tmp_path, 1, params=params)
     fit(make_tuner(tmp_path, magnify=3), tmp_path, 1, params=params)
+    assert len(computed) == 22
+    # Whoever looks at fewer maps finds all that is frozen.
     fit(make_tuner(tmp_path, strides=(4,)), tmp_path, 1, params=params)
-    assert len(computed) == 20
+    assert len(computed) == 22
     # The same validation images are seen otherwise where other samples trained, or other pixels hold genes.
     for changed in ({}, {"bare": 3}, {"seeds": (2, 1)}):
         fit(make_tuner(tmp_path, channels="views", **changed), tmp_path, 1, params=params)
-    assert len(computed) == 32
-    assert len(set(computed)) == 32
+    assert len(computed) == 40
+    assert len(set(computed)) == 40
 
 
 @pytest.mark.usefixtures("toy_backbone")
