@@ -231,8 +231,8 @@ def test_trials_that_are_cut_alike_share_their_activations(tmp_path, monkeypatch
         (3, 0.5, 10),
     ):
         fit(tuner, tmp_path, depth, dropout, params)
-        # Training and validation images each; all look at the same fine map. Depths 1 and 2 are both cut before
-        # the last residual block, and depth 1 has frozen activations inside it too.
+        # Training and validation images each; all look at the same fine map. Depths 1 and 2 are both cut
+        # before the last residual block, and depth 1 has frozen activations inside it too.
         assert len(computed) == n_expected
     fit(make_tuner(tmp_path, weights_seed=1), tmp_path, 1, params=params)
     fit(make_tuner(tmp_path, magnify=3), tmp_path, 1, params=params)
