@@ -261,7 +261,7 @@ class _SVM:
     """An SVM on a kernel for each type against the rest, all types weighing the same in each of them.
 
     scikit-learn's `OneVsRestClassifier` hands no such weights on, and the pairs that `SVC` sets against each
-    other only vote, which says little of how sure they are (docs/decisions.md).
+    other only vote, which says little of how sure they are.
     """
 
     def __init__(self, C: float) -> None:

@@ -1,6 +1,6 @@
 """What stays frozen of a backbone: the output of each layer, computed once from the nearest that there is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -69,21 +69,28 @@ class FrozenActivations:
         """
         known = self._known.setdefault(images_digest, {})
 
-        def compute(places: tuple[int, ...], start: int | None, advance: Callable[[int], object]) -> None:
+        def compute(
+            places: tuple[int, ...],
+            start: int | None,
+            advance: Callable[[int], object] = lambda _: None,
+        ) -> None:
             identity = {**facts, "layers": places, "images": images_digest}
             given = [images] if start is None else [known[start]]
             found = self.keep(self._build(start, places), given, identity=identity, advance=advance)
             known.update(zip(places, found, strict=True))
 
-        if cut.kept[0] in known:
+        # Nearly all of the time goes into the first.
+        first, *others = cut.kept
+        if first in known:
             advance(len(images))
-        for place in cut.kept:
+        else:
+            compute((first,), self._find_start(known, first), advance)
+        for place in others:
             if place not in known:
-                before = [each for each in known if each < place and each in self._points]
-                compute((place,), max(before, default=None), advance if place == cut.kept[0] else _ignore)
+                compute((place,), self._find_start(known, place))
         later = tuple(place for place in cut.frozen if place not in cut.kept)
         if not known.keys() >= set(later):
-            compute(later, cut.kept[-1], _ignore)
+            compute(later, cut.kept[-1])
         return [known[place] for place in cut.frozen]
 
     def rank(self, ranks: Ranks, images: np.ndarray, images_digest: str) -> np.ndarray:
@@ -125,6 +132,10 @@ class FrozenActivations:
             self._averages[known] = np.concatenate([pool(block) for block in blocks])
         return self._averages[known]
 
+    def _find_start(self, known: Iterable[int], place: int) -> int | None:
+        """Find the last layer before another that is known and enough for it; None: only the images are."""
+        return max((each for each in known if each < place and each in self._points), default=None)
+
     def _build(self, start: int | None, places: tuple[int, ...]) -> keras.Model:
         """Build what goes from the images, or from a layer that all paths go through, to some layers."""
         if (start, places) not in self._models:
@@ -136,7 +147,3 @@ class FrozenActivations:
                 model = rebuild_after(self.backbone, [start], places)
             self._models[start, places] = model
         return self._models[start, places]
-
-
-def _ignore(_: int) -> None:
-    """Show nothing of what takes little time beside the first pass."""

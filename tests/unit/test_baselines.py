@@ -5,15 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import rankdata
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.class_weight import compute_sample_weight
 
+import scikit_temperature
 from expressionist import baselines
 from expressionist.baselines import OPPONENTS, Fold, fit_opponent
 from expressionist.errors import CohortError, ParamsError
@@ -93,28 +91,13 @@ def test_validation_samples_choose_but_do_not_teach(name, monkeypatch):
     )
 
 
-class _Logits(ClassifierMixin, BaseEstimator):
-    """A classifier whose samples are its logits, for scikit-learn to calibrate."""
-
-    def fit(self, logits, types):
-        self.classes_ = np.arange(logits.shape[1])
-        return self
-
-    def decision_function(self, logits):
-        return logits
-
-    def predict(self, logits):
-        return logits.argmax(axis=1)
-
-
 @pytest.mark.parametrize("name", OPPONENTS)
 def test_probabilities_are_those_of_scikit_learns_temperature(name):
     training, validation, test = (draw_fold(seed, distance=0.3) for seed in (1, 2, 3))
     fitted = fit_opponent(name, training, validation, n_types=N_TYPES, seed=0)
     plain = untempered(fitted)
     logits = [np.log(plain.predict_proba(fold.expression)) for fold in (validation, test)]
-    frozen = FrozenEstimator(_Logits().fit(logits[0], validation.types))
-    theirs = CalibratedClassifierCV(frozen, method="temperature").fit(logits[0], validation.types)
+    theirs = scikit_temperature.calibrate(logits[0], validation.types)
     expected = theirs.predict_proba(logits[1])
     np.testing.assert_allclose(fitted.predict_proba(test.expression), expected, atol=1e-4)
     assert abs(expected - np.exp(logits[1])).max() > 0.01

@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.frozen import FrozenEstimator
 
+import scikit_temperature
 from expressionist.calibration import bin_reliability, choose_threshold, fit_temperature, trace_coverage
 from expressionist.metrics import score
 
@@ -23,26 +21,11 @@ def test_the_temperature_undoes_a_factor(factor):
     assert fit_temperature(factor * logits, truth) == pytest.approx(factor, rel=0.05)
 
 
-class _Network(ClassifierMixin, BaseEstimator):
-    """A classifier whose samples are its logits, for scikit-learn to calibrate."""
-
-    def fit(self, logits, truth):
-        self.classes_ = np.arange(logits.shape[1])
-        return self
-
-    def decision_function(self, logits):
-        return logits
-
-    def predict(self, logits):
-        return logits.argmax(axis=1)
-
-
 @pytest.mark.parametrize("factor", [0.3, 3.0])
 def test_the_temperature_of_a_network_is_scikit_learns(factor):
     logits, truth = draw(500)
     logits = (factor * logits).astype(np.float32)  # what a network gives
-    frozen = FrozenEstimator(_Network().fit(logits, truth))
-    theirs = CalibratedClassifierCV(frozen, method="temperature").fit(logits, truth)
+    theirs = scikit_temperature.calibrate(logits, truth)
     ours = softmax(logits / fit_temperature(logits, truth), axis=1)
     np.testing.assert_allclose(ours, theirs.predict_proba(logits), atol=1e-4)
 

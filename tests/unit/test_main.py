@@ -34,6 +34,12 @@ def test_help_lists_every_stage_and_every_other_command(call) -> None:
         assert f" {name} " in said
 
 
+def run_script(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
 @pytest.mark.parametrize("words", [(), ("tune",), ("models",), ("predict",)], ids=" ".join)
 def test_help_imports_nothing_that_takes_long(tmp_path: Path, words: tuple[str, ...]) -> None:
     code = (
@@ -43,9 +49,7 @@ def test_help_imports_nothing_that_takes_long(tmp_path: Path, words: tuple[str, 
         "except SystemExit: pass\n"
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before})\n"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    ended = run_script(code, tmp_path)
     assert ended.returncode == 0, ended.stderr
     *said, loaded = ended.stdout.splitlines()
     assert said[0].startswith("Usage: ")
@@ -62,9 +66,7 @@ def test_a_process_that_ends_at_once_loses_nothing(tmp_path: Path, words: tuple[
         "kept = Kept()\n"
         "from expressionist.__main__ import run; run()\n"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    ended = run_script(script, tmp_path)
     assert ended.returncode == code
     assert "Usage: " in ended.stdout + ended.stderr
     assert ended.stdout.endswith("tidied up\n")
