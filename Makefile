@@ -57,11 +57,11 @@ format: .venv/.done  ## Write the code as `make lint` wants it
 	@$(BIN)/ruff format
 
 docs: .venv/.done  ## Write the tables of docs/params.md and params.yaml's JSON schema, from the code
-	@$(BIN)/python -m expressionist.params_docs
+	@$(BIN)/python -m expressionist.commands.params_docs
 
 ui: .venv/.done  ## Show runs and models in the browser (PORT=5000)
 	@test -f $(DATABASE) || { echo "There must be runs to show, but $(DATABASE) is not there. Run: make repro" >&2; exit 2; }
-	@$(BIN)/python -c "from pathlib import Path; from expressionist.mlruns import open_store; open_store(Path())"
+	@$(BIN)/python -c "from pathlib import Path; from expressionist.tracking.store import open_store; open_store(Path())"
 	@echo "http://127.0.0.1:$(PORT)  (stop with Ctrl-C)"
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri sqlite:///$(DATABASE) --host 127.0.0.1 --port $(PORT)
 

@@ -23,7 +23,7 @@ import numpy as np
 from prefix import PARAMS, make_tuner, train_cached
 from search import warm_up
 
-from expressionist.params import NetworkParams
+from expressionist.params.sections import NetworkParams
 
 EPOCHS = 3
 

@@ -22,13 +22,13 @@ import pandas as pd
 from levers import SHIPPED, Sides, read_cohort, train
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from expressionist.baselines import Fold, fit_opponent
-from expressionist.cohort import LOG2_UNIT, Cohort
-from expressionist.expression import to_log2
-from expressionist.metrics import mcnemar, score
-from expressionist.network import assemble
-from expressionist.params import Params
-from expressionist.params_file import read_params
+from expressionist.commands.params_file import read_params
+from expressionist.data.cohort import LOG2_UNIT, Cohort
+from expressionist.data.expression import to_log2
+from expressionist.evaluation.baselines import Fold, fit_opponent
+from expressionist.evaluation.metrics import mcnemar, score
+from expressionist.network.assembly import assemble
+from expressionist.params.sections import Params
 
 COHORTS = {"mrna": ("tcga-mrna-5", "RSEM"), "mirna": ("tcga-mirna-32", "RPM")}
 NETWORK = "mobilenet"

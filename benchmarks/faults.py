@@ -167,7 +167,7 @@ def read_outcome(folder: Path) -> dict:
     """Read the objective of every finished trial, and the weights of the trained network."""
     import keras
 
-    from expressionist import layers  # noqa: F401  registers the layers that the model file names
+    from expressionist.network import layers  # noqa: F401  registers the layers that the model file names
 
     search = json.loads((folder / f"data/search/{BACKBONE}.json").read_text(encoding="utf-8"))
     done = [trial for trial in search["trials"] if trial["state"] != "FAIL"]

@@ -59,8 +59,8 @@ def generate(folder: Path, n_genes: int) -> None:
 
 def read_ours(folder: Path) -> Callable[[], tuple[int, ...]]:
     """Get ready to read through the source `tcga`."""
-    from expressionist.parsing import parse
-    from expressionist.sources import find_source
+    from expressionist.data.sources import find_source
+    from expressionist.params.parsing import parse
 
     source = find_source("tcga")
     options = parse(source.Options, OPTIONS, "options")

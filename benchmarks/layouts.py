@@ -26,11 +26,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from expressionist.expression import Scale, choose_genes, to_log2
-from expressionist.layout import square_shape
-from expressionist.layout_score import score_layout
-from expressionist.layouts import layout_names
-from expressionist.sources import embedded
+from expressionist.data.expression import Scale, choose_genes, to_log2
+from expressionist.data.sources import embedded
+from expressionist.painting.layout import square_shape
+from expressionist.painting.layout_score import score_layout
+from expressionist.painting.layouts import layout_names
 
 HERE = Path(__file__).parent
 REAL = Path("../shared/data/tcga-mrna-5/expression.tsv.gz")

@@ -22,20 +22,20 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from expressionist.backbones import find_weights
-from expressionist.cohort import Cohort
-from expressionist.expression import Scale, to_log2
-from expressionist.finetuning import FineTuned, FineTuner
-from expressionist.image_sets import ImageSet
-from expressionist.imaging import fit_imaging
-from expressionist.layout import Layout
-from expressionist.layouts import layout_names
-from expressionist.params import Params
-from expressionist.params_file import read_params
-from expressionist.parsing import parse
-from expressionist.sources import tcga
-from expressionist.split import split_by_patient
-from expressionist.training import Fit
+from expressionist.commands.params_file import read_params
+from expressionist.data.cohort import Cohort
+from expressionist.data.expression import Scale, to_log2
+from expressionist.data.sources import tcga
+from expressionist.data.split import split_by_patient
+from expressionist.network.backbones import find_weights
+from expressionist.painting.fitting import fit_imaging
+from expressionist.painting.images import ImageSet
+from expressionist.painting.layout import Layout
+from expressionist.painting.layouts import layout_names
+from expressionist.params.parsing import parse
+from expressionist.params.sections import Params
+from expressionist.training.finetuner import FineTuned, FineTuner
+from expressionist.training.loop import Fit
 
 SHIPPED = Path(__file__).parent.parent / "params.yaml"
 DATA, WEIGHTS = Path("../shared/data"), Path("../shared/weights")

@@ -22,9 +22,9 @@ import numba
 import numpy as np
 import pandas as pd
 
-from expressionist.layout import Layout, square_shape
-from expressionist.layouts import _embedding, place_genes
-from expressionist.store import write_array
+from expressionist.files.store import write_array
+from expressionist.painting.layout import Layout, square_shape
+from expressionist.painting.layouts import _embedding, place_genes
 
 
 def put_in_bins(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

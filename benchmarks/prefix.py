@@ -18,19 +18,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from expressionist.backbones import Weights
-from expressionist.cut import divide
-from expressionist.expression import Scale
-from expressionist.finetuning import FineTuned, FineTuner
-from expressionist.head import attach_head
-from expressionist.image_sets import ImageSet
-from expressionist.layers import Centre
-from expressionist.layout import Layout
-from expressionist.optimiser import compile_tail
-from expressionist.params import NetworkParams, TrainingParams
-from expressionist.params_file import read_params
-from expressionist.tracing import listed
-from expressionist.training import Epoch, Fit, weigh_samples
+from expressionist.commands.params_file import read_params
+from expressionist.data.expression import Scale
+from expressionist.network.backbones import Weights
+from expressionist.network.cut import divide
+from expressionist.network.head import attach_head
+from expressionist.network.layers import Centre
+from expressionist.network.tracing import listed
+from expressionist.painting.images import ImageSet
+from expressionist.painting.layout import Layout
+from expressionist.params.sections import NetworkParams, TrainingParams
+from expressionist.training.finetuner import FineTuned, FineTuner
+from expressionist.training.loop import Epoch, Fit, weigh_samples
+from expressionist.training.optimiser import compile_tail
 
 N_TYPES, SIDE = 33, 102
 # Share of an image that is noise.

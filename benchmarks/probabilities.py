@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from expressionist.expression import to_log2
-from expressionist.novelty import Novelty
-from expressionist.parsing import parse
-from expressionist.sources import tcga
+from expressionist.data.expression import to_log2
+from expressionist.data.sources import tcga
+from expressionist.evaluation.novelty import Novelty
+from expressionist.params.parsing import parse
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "tcga-mirna-32"
 OPTIONS = {

@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 from prefix import N_TYPES, PARAMS, train_cached
 
-from expressionist.backbones import Weights
-from expressionist.expression import Scale
-from expressionist.finetuning import FineTuner
-from expressionist.image_sets import ImageSet
-from expressionist.layout import Layout, square_shape
-from expressionist.store import read_array, write_array
+from expressionist.data.expression import Scale
+from expressionist.files.store import read_array, write_array
+from expressionist.network.backbones import Weights
+from expressionist.painting.images import ImageSet
+from expressionist.painting.layout import Layout, square_shape
+from expressionist.training.finetuner import FineTuner
 
 FIXED_SAMPLES, FIXED_GENES, BLOCK = 1000, 1024, 256
 

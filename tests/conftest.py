@@ -32,10 +32,10 @@ FIRST = (
     "pipeline/test_test_rows.py",
     "pipeline/test_cluster.py",
     "pipeline/",
-    "unit/test_finetuning.py",
-    "unit/test_tracking.py",
-    "unit/test_sharding.py",
-    "unit/test_layouts.py",
+    "training/test_finetuner.py",
+    "tracking/test_publishing.py",
+    "files/test_sharding.py",
+    "layouts/test_layouts.py",
 )
 
 

@@ -64,7 +64,7 @@ def _run(about, function, arguments):
 
 def run_main(*words):
     """Run the command line, to be told of in a `Forked`."""
-    from expressionist.__main__ import main
+    from expressionist.commands.app import main
 
     sys.argv = ["expressionist", *words]
     main()

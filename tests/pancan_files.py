@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from expressionist.sources import _published
+from expressionist.data.sources import _published
 
 GENES = ["?|10357", "SLC35E2|728661", "SLC35E2|9906", "TP53|7157", "XIST|7503", "GA_ONLY|1"]
 MIRNAS = ["hsa-let-7a-5p", "hsa-miR-21-5p", "hsa-miR-9-3p"]

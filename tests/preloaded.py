@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 
 from expressionist import stages
-from expressionist.mlruns import import_mlflow
+from expressionist.tracking.store import import_mlflow
 
 for stage in pkgutil.iter_modules(stages.__path__):
     importlib.import_module(f"expressionist.stages.{stage.name}")

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from expressionist.cohort import LOG2_UNIT, Cohort
-from expressionist.expression import Scale
-from expressionist.layout import Layout
-from expressionist.params import NetworkParams, TrainingParams
+from expressionist.data.cohort import LOG2_UNIT, Cohort
+from expressionist.data.expression import Scale
+from expressionist.painting.layout import Layout
+from expressionist.params.sections import NetworkParams, TrainingParams
 
 # Keras is imported where it is needed: tests of modules that do without it stay fast.
 
@@ -122,7 +122,7 @@ def make_linear_model(layout, n_types, *, seed=0):
     """Scaled expression → painted → logits, all of it linear; and its matrix of shape (n_genes, n_types)."""
     import keras
 
-    from expressionist.layers import Paint
+    from expressionist.network.layers import Paint
 
     paint = Paint(len(layout.genes), layout.shape, name="paint")
     paint.pixel.assign(layout.pixel.astype(np.int32))

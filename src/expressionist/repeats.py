@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expressionist.backbones import find_weights
-from expressionist.cohort import Cohort
+from expressionist.data import Cohort, read_cohort, split_by_patient
+from expressionist.evaluation import METRICS
+from expressionist.files import md5, read_json, write_json
+from expressionist.network import find_weights
 from expressionist.params import SplitParams
-from expressionist.prefix import digest
-from expressionist.protocol import Deal, Recipe, digest_protocol, judge
-from expressionist.split import split_by_patient
-from expressionist.spreads import METRICS
-from expressionist.store import md5, read_cohort, read_json, write_json
+from expressionist.pipeline import Deal, Recipe, digest_protocol, judge
+from expressionist.training import digest
 
 _RESULTS = "results"
 

@@ -97,18 +97,18 @@ def take_docstrings_out(text):
 
 HARMLESS = {
     "a comment in errors": lambda p: append(p / "errors.py", "\n# A comment.\n"),
-    "a comment in training": lambda p: replace(p / "training.py", "\n\n\n", "\n\n\n# A comment.\n\n\n"),
+    "a comment in training": lambda p: replace(p / "training/loop.py", "\n\n\n", "\n\n\n# A comment.\n\n\n"),
     "a comment in every module": lambda p: rewrite_all(p, lambda text: f"# A comment.\n{text}"),
     "a comment behind a line": lambda p: replace(p / "errors.py", "_N_NAMED = 5", "_N_NAMED = 5  # why"),
-    "a module's docstring": lambda p: replace(p / "store.py", '"""', '"""Otherwise said: '),
+    "a module's docstring": lambda p: replace(p / "files/store.py", '"""', '"""Otherwise said: '),
     "a class's docstring": lambda p: replace(
         p / "errors.py", "Base of all refusals", "What all refusals are"
     ),
-    "a function's docstring": lambda p: replace(p / "split.py", "Returns\n", "Returned\n"),
+    "a function's docstring": lambda p: replace(p / "data/split.py", "Returns\n", "Returned\n"),
     "no docstring anywhere": lambda p: rewrite_all(p, take_docstrings_out),
     "all lines broken otherwise": lambda p: rewrite_all(p, lambda text: ast.unparse(ast.parse(text))),
     "blank lines": lambda p: rewrite_all(p, lambda text: text.replace("\n\n\n", "\n\n\n\n\n")),
-    "other quotes": lambda p: replace(p / "split.py", '"train"', "'train'"),
+    "other quotes": lambda p: replace(p / "data/split.py", '"train"', "'train'"),
     "brackets": lambda p: replace(p / "errors.py", "_N_NAMED = 5", "_N_NAMED = (5)"),
     "a number written otherwise": lambda p: replace(p / "stages/images.py", "_N_PAIRS = 6", "_N_PAIRS = 0x6"),
     "another order": lambda p: rewrite_all(p, turn),
@@ -116,32 +116,32 @@ HARMLESS = {
         p / "errors.py", "\nclass OddError(Refusal):\n    pass\n"
     ),
     "a function that nobody calls": lambda p: append(
-        p / "store.py", "\ndef read_odd(path):\n    return path\n"
+        p / "files/store.py", "\ndef read_odd(path):\n    return path\n"
     ),
     "what a key of params means": lambda p: replace(
-        p / "params.py", "Share of patients on whom", "Share of the patients on whom"
+        p / "params/sections.py", "Share of patients on whom", "Share of the patients on whom"
     ),
     "a section of params that nobody takes": lambda p: append(
-        p / "params.py", "\n@dataclass(frozen=True)\nclass OddParams:\n    seed: int\n"
+        p / "params/sections.py", "\n@dataclass(frozen=True)\nclass OddParams:\n    seed: int\n"
     ),
     "an import that nobody uses": lambda p: append(p / "errors.py", "\nimport json\n"),
     "an import for type checkers": lambda p: append(
         p / "errors.py", "\nif TYPE_CHECKING:\n    from pathlib import Path\n"
     ),
-    "another layout method": lambda p: append(p / "layouts/pca.py", "\n_ODD = 1\n"),
-    "another method's place": lambda p: replace(p / "layouts/random.py", "return ", "return 1 + "),
-    "a new layout method": lambda p: append(p / "layouts/odd.py", "def place():\n    return 1\n"),
-    "another source": lambda p: replace(p / "sources/tcga.py", "return ", "return 1 or "),
-    "the command line": lambda p: replace(p / "__main__.py", "sys.exit(2)", "sys.exit(3)"),
-    "the painter alone": lambda p: replace(p / "imager.py", "return ", "return 1 or "),
-    "what inspects a user's files": lambda p: replace(p / "inspection.py", "return ", "return 1 or "),
+    "another layout method": lambda p: append(p / "painting/layouts/pca.py", "\n_ODD = 1\n"),
+    "another method's place": lambda p: replace(p / "painting/layouts/random.py", "return ", "return 1 + "),
+    "a new layout method": lambda p: append(p / "painting/layouts/odd.py", "def place():\n    return 1\n"),
+    "another source": lambda p: replace(p / "data/sources/tcga.py", "return ", "return 1 or "),
+    "the command line": lambda p: replace(p / "commands/app.py", "sys.exit(2)", "sys.exit(3)"),
+    "the painter alone": lambda p: replace(p / "painting/imager.py", "return ", "return 1 or "),
+    "what inspects a user's files": lambda p: replace(p / "data/inspection.py", "return ", "return 1 or "),
     "a worker's own part of tune": lambda p: replace(
         p / "stages/tune.py", "A worker must have", "One must have"
     ),
-    "what names results": lambda p: append(p / "code_digest.py", "\n_ODD = 1\n"),
-    "a new resource": lambda p: append(p / "resources/odd.tsv", "odd\n"),
-    "the gate": lambda p: replace(p / "gate.py", "value >= least", "value > least"),
-    "promotion": lambda p: replace(p / "registry.py", "def promote(", "def promote(odd, "),
+    "what names results": lambda p: append(p / "files/code_digest.py", "\n_ODD = 1\n"),
+    "a new resource": lambda p: append(p / "data/resources/odd.tsv", "odd\n"),
+    "the gate": lambda p: replace(p / "tracking/gate.py", "value >= least", "value > least"),
+    "promotion": lambda p: replace(p / "tracking/registry.py", "def promote(", "def promote(odd, "),
 }
 
 READING_COHORTS = {
@@ -157,74 +157,99 @@ READING_COHORTS = {
 }
 # What is edited, how, and the stages that must run again: all of them, and no other.
 HARMFUL = {
-    "an operator": ("split.py", "< ", "<= ", {"split", "repeats"}),
+    "an operator": ("data/split.py", "< ", "<= ", {"split", "repeats"}),
     "a default of a section": (
-        "params.py",
+        "params/sections.py",
         "repeats: int = field(\n        default=1",
         "repeats: int = field(\n        default=2",
         {"split", "repeats", "register"},
     ),
     "a bound of a section": (
-        "params.py",
+        "params/sections.py",
         'while training.", ge=0, le=0.95',
         'while training.", ge=0, le=0.9',
         {"tune", "train", "repeats"},
     ),
-    "how values are read": ("parsing.py", "strict=True)", "strict=False)", READING),
+    "how values are read": ("params/parsing.py", "strict=True)", "strict=False)", READING),
     "a constant of the chosen source": (
-        "sources/embedded/counts.py",
+        "data/sources/embedded/counts.py",
         "_RESIDUE = ",
         "_RESIDUE = 2 * ",
         {"fetch", "prepare"},
     ),
     "how sources are found": (
-        "sources/__init__.py",
+        "data/sources/__init__.py",
         "name.replace('-'",
         "name.replace('+'",
         {"fetch", "prepare"},
     ),
-    "a table of the source": ("resources/tissues.tsv", "\t", "\t1", {"fetch", "prepare"}),
-    "the chosen layout method": ("layouts/coexpression.py", "return ", "return 1 + ", {"layout", "repeats"}),
+    "a table of the source": ("data/resources/tissues.tsv", "\t", "\t1", {"fetch", "prepare"}),
+    "the chosen layout method": (
+        "painting/layouts/coexpression.py",
+        "return ",
+        "return 1 + ",
+        {"layout", "repeats"},
+    ),
     "a check of layouts": (
-        "layouts/__init__.py",
+        "painting/layouts/__init__.py",
         "if min(shape) < 1",
         "if min(shape) < 2",
         {"layout", "repeats"},
     ),
-    "gene choice": ("imaging.py", "return ", "return 1 and ", {"layout", "repeats"}),
-    "painting": ("image_sets.py", "N_ROWS = ", "N_ROWS = 1 + ", {"images", "repeats"}),
-    "a figure of images": ("figures/images.py", "def draw_preview(", "def draw_preview(odd, ", {"images"}),
-    "a figure of learning": ("figures/learning.py", "def draw_depths(", "def draw_depths(odd, ", {"report"}),
-    "the page": ("resources/report.html.j2", "<html", "<html odd", {"quality", "report"}),
+    "gene choice": ("painting/fitting.py", "return ", "return 1 and ", {"layout", "repeats"}),
+    "painting": ("painting/images.py", "N_ROWS = ", "N_ROWS = 1 + ", {"images", "repeats"}),
+    "a figure of images": (
+        "report/figures/images.py",
+        "def draw_preview(",
+        "def draw_preview(odd, ",
+        {"images"},
+    ),
+    "a figure of learning": (
+        "report/figures/learning.py",
+        "def draw_depths(",
+        "def draw_depths(odd, ",
+        {"report"},
+    ),
+    "the page": ("report/report.html.j2", "<html", "<html odd", {"quality", "report"}),
     "the table of opponents": (
-        "baselines.py",
+        "evaluation/baselines.py",
         "for C in (0.0003, ",
         "for C in (0.0004, ",
         {"baselines", "repeats"},
     ),
-    "an epoch": ("training.py", "return ", "return 1 and ", TRAINING),
-    "the optimiser": ("optimiser.py", "return ", "return 1 and ", TRAINING),
+    "an epoch": ("training/loop.py", "return ", "return 1 and ", TRAINING),
+    "the optimiser": ("training/optimiser.py", "return ", "return 1 and ", TRAINING),
     "quick convolutions": (
-        "convolution.py",
+        "network/convolution.py",
         "_LARGEST_MAP = ",
         "_LARGEST_MAP = 1 + ",
         TRAINING | {"explain"},
     ),
-    "the head": ("head.py", "_HIDDEN_DROPOUT = ", "_HIDDEN_DROPOUT = 1 - ", TRAINING),
-    "frozen activations": ("frozen.py", "_N_ROWS = ", "_N_ROWS = 1 + ", TRAINING),
+    "the head": ("network/head.py", "_HIDDEN_DROPOUT = ", "_HIDDEN_DROPOUT = 1 - ", TRAINING),
+    "frozen activations": ("training/activations.py", "_N_ROWS = ", "_N_ROWS = 1 + ", TRAINING),
     "the search": (
-        "search.py",
+        "training/search.py",
         "_SECONDS_BETWEEN_LOOKS = ",
         "_SECONDS_BETWEEN_LOOKS = 1 + ",
         {"tune", "repeats"},
     ),
-    "the search's name": ("depth_search.py", "return ", "return 1 and ", {"tune", "repeats"}),
-    "temperatures": ("calibration.py", "return ", "return 1 and ", {"baselines", "evaluate", "repeats"}),
-    "integrated gradients": ("attribution.py", "return ", "return 1 and ", {"explain"}),
-    "registering": ("registry.py", "def register_version(", "def register_version(odd, ", {"register"}),
+    "the search's name": ("training/depth_search.py", "return ", "return 1 and ", {"tune", "repeats"}),
+    "temperatures": (
+        "evaluation/calibration.py",
+        "return ",
+        "return 1 and ",
+        {"baselines", "evaluate", "repeats"},
+    ),
+    "integrated gradients": ("explain/integrated_gradients.py", "return ", "return 1 and ", {"explain"}),
+    "registering": (
+        "tracking/registry.py",
+        "def register_version(",
+        "def register_version(odd, ",
+        {"register"},
+    ),
     "a stage's own constant": ("stages/images.py", "_N_PAIRS = 6", "_N_PAIRS = 7", {"images"}),
-    "splits of repeats": ("spreads.py", "len(leads) - 1", "len(leads)", {"compare"}),
-    "reading cohorts": ("store.py", "about is None", "not about", READING_COHORTS),
+    "splits of repeats": ("evaluation/spreads.py", "len(leads) - 1", "len(leads)", {"compare"}),
+    "reading cohorts": ("data/cohort_file.py", "about is None", "not about", READING_COHORTS),
 }
 
 
@@ -249,7 +274,10 @@ def test_what_an_edit_newly_imports_counts_from_then_on(package, list_changed):
     (package / "odd.py").write_text("def find_odd():\n    return 1\n", encoding="utf-8")
     assert list_changed() == set()
     use = "\n    from expressionist.odd import find_odd\n    find_odd()\n"
-    append(package / "split.py", f"\n_known = split_by_patient\ndef split_by_patient(*_):{use}    _known()\n")
+    append(
+        package / "data/split.py",
+        f"\n_known = split_by_patient\ndef split_by_patient(*_):{use}    _known()\n",
+    )
     assert list_changed() == {"split", "repeats"}
     kept = write_texts(package, package.parent / "kept")
     replace(package / "odd.py", "return 1", "return 2")
@@ -258,9 +286,11 @@ def test_what_an_edit_newly_imports_counts_from_then_on(package, list_changed):
 
 
 def test_what_importing_a_module_does_reaches_all_who_import_it(package, list_changed):
-    append(package / "expression.py", '\nnp.seterr(all="ignore")\n')
+    append(package / "data/expression.py", '\nnp.seterr(all="ignore")\n')
     importing = {
-        stage for stage in STAGES if "expressionist.expression" in close_over(f"expressionist.stages.{stage}")
+        stage
+        for stage in STAGES
+        if "expressionist.data.expression" in close_over(f"expressionist.stages.{stage}")
     }
     assert list_changed() == importing
 
@@ -312,8 +342,10 @@ def test_edits_by_chance_reach_whom_they_must(package, before):
 
 def test_nothing_counts_that_is_imported_nowhere(before):
     """The same question asked more coarsely, of whole modules."""
-    chosen = close_over("expressionist.params_file") | close_over("expressionist.sources.embedded")
-    chosen |= close_over("expressionist.layouts.coexpression")
+    chosen = close_over("expressionist.commands.params_file") | close_over(
+        "expressionist.data.sources.embedded"
+    )
+    chosen |= close_over("expressionist.painting.layouts.coexpression")
     for stage, text in before.items():
         modules = {f"expressionist.{line.split()[0]}" for line in text.splitlines()} & MODULES.keys()
         assert modules <= close_over(f"expressionist.stages.{stage}") | chosen
@@ -329,9 +361,9 @@ def test_only_sources_and_layouts_choose_among_modules():
         and ast.unparse(node.func).endswith("import_module")
         and not isinstance(node.args[0], ast.Constant)
     }
-    # The command line hands over to stages, and the last gives the imager to who asks for it by name.
-    outside = {"expressionist.__main__", "expressionist"}
-    assert choosing == {"expressionist.sources", "expressionist.layouts"} | outside
+    # The command line hands over to stages, and packages lend names that their text tells.
+    outside = {"expressionist.commands.app", "expressionist.surface"}
+    assert choosing == {"expressionist.data.sources", "expressionist.painting.layouts"} | outside
 
 
 # --- as DVC sees it
@@ -373,7 +405,7 @@ def test_dvc_runs_again_what_must_and_no_more(package, tmp_path, monkeypatch):
     always = {"register"}
     assert reproduce() == {"code", *STAGES}
     append(folder / "src/expressionist/errors.py", "\n# A comment.\n")
-    append(folder / "src/expressionist/layouts/pca.py", "\n_ODD = 1\n")
+    append(folder / "src/expressionist/painting/layouts/pca.py", "\n_ODD = 1\n")
     assert reproduce() == {"code"} | always
-    replace(folder / "src/expressionist/head.py", "_HIDDEN_DROPOUT = ", "_HIDDEN_DROPOUT = 1 - ")
+    replace(folder / "src/expressionist/network/head.py", "_HIDDEN_DROPOUT = ", "_HIDDEN_DROPOUT = 1 - ")
     assert reproduce() == {"code"} | TRAINING | always

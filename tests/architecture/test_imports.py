@@ -11,54 +11,38 @@ from architecture.source_tree import MODULES, ROOT, close_over, find_tools, read
 
 # Which modules may know a tool; a name that ends in a dot stands for all modules below it.
 KNOWN_TO = {
-    "keras": [
-        "backbones",
-        "convolution",
-        "cut",
-        "frozen",
-        "head",
-        "layers",
-        "network",
-        "optimiser",
-        "prefix",
-        "tracing",
-        "training",
-        "attribution",
-        "finetuning",
-        "serving",
-        "stages.",
-    ],
-    "tensorflow": ["attribution", "convolution", "optimiser", "tracing", "training"],
-    "shap": ["attribution"],
-    "mlflow": ["mlruns", "runs", "registry", "served_model"],
-    "optuna": ["search", "studies"],
-    "distributed": ["sharding"],
+    "keras": ["explain.integrated_gradients", "network.", "stages.", "tracking.serving", "training."],
+    "tensorflow": ["explain.integrated_gradients", "network.", "training."],
+    "shap": ["explain.integrated_gradients"],
+    "mlflow": ["tracking."],
+    "optuna": ["training.search", "training.studies"],
+    "distributed": ["files.sharding"],
     "dask": [],
     "dvc": [],
-    "click": ["__main__"],
+    "click": ["commands.app"],
     "rich": ["stages."],
-    "jinja2": ["report"],
-    "yaml": ["params_docs", "params_file", "timing"],
-    "pydantic": ["params_docs", "parsing"],
-    "pydantic_core": ["parsing"],
-    "sklearn": [
-        "baselines",
-        "components",
-        "gene_clusters",
-        "imager",
-        "layout_score",
-        "layouts._components",
-        "layouts._embedding",
-        "layouts._tree",
-        "sample_table",
-    ],
+    "jinja2": ["report.page"],
+    "yaml": ["commands."],
+    "pydantic": ["commands.params_docs", "params.parsing"],
+    "pydantic_core": ["params.parsing"],
+    "sklearn": ["data.components", "evaluation.baselines", "painting."],
 }
 # Plug-ins: found by their file's name, so they must not lean on each other. What they share is _underscored.
-PLUG_INS = ["sources", "layouts", "stages"]
+PLUG_INS = ["data.sources", "painting.layouts", "stages"]
 # What a person does often must not wait for TensorFlow.
-QUICK = ["", "__main__", "params", "cohort", "layout", "layouts", "sources", "store", "registry", "serving"]
+QUICK = [
+    "",
+    "__main__",
+    "params",
+    "data",
+    "painting",
+    "painting.layouts",
+    "data.sources",
+    "files",
+    "tracking",
+]
 # MLflow loads this one from the folder of a registered model; it exists to call `set_model` when loaded.
-LOADED_BY_MLFLOW = "expressionist.served_model"
+LOADED_BY_MLFLOW = "expressionist.tracking.served_model"
 
 
 def find_light():

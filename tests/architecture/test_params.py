@@ -14,19 +14,19 @@ import yaml
 from dvc.utils.hydra import apply_overrides
 
 from architecture.source_tree import ROOT
-from expressionist import params_docs
-from expressionist.layouts import find_layout, layout_names
-from expressionist.params import CohortParams, LayoutParams, Params
-from expressionist.params_file import find_options, read_params
-from expressionist.parsing import find_faults, parse
-from expressionist.sources import find_source, source_names
+from expressionist.commands import params_docs
+from expressionist.commands.params_file import find_options, read_params
+from expressionist.data.sources import find_source, source_names
+from expressionist.painting.layouts import find_layout, layout_names
+from expressionist.params.parsing import find_faults, parse
+from expressionist.params.sections import CohortParams, LayoutParams, Params
 
 PATH = ROOT / "params.yaml"
 WRITTEN = yaml.safe_load(PATH.read_text(encoding="utf-8"))
 # Below these stand, beside the keys, sections of options called like the plug-ins that read them.
 CHOOSING = {CohortParams: source_names(), LayoutParams: layout_names()}
 # What a command that reads params has loaded anyway: the lightest are `models` and `promote`.
-LOADED_ANYWAY = ["expressionist.__main__", "expressionist.registry"]
+LOADED_ANYWAY = ["expressionist.commands.app", "expressionist.tracking.registry"]
 
 
 def list_keys(kind, above=""):
@@ -176,7 +176,7 @@ from pathlib import Path
 for name in sys.argv[1:]:
     importlib.import_module(name)
 before = set(sys.modules)
-from expressionist.params_file import read_params
+from expressionist.commands.params_file import read_params
 read_params(Path("params.yaml"))
 print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 """

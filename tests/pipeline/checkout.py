@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from expressionist.params_file import read_params
+from expressionist.commands.params_file import read_params
 from forked import Forked, run_main
 
 ROOT = Path(__file__).parents[2]
@@ -171,7 +171,7 @@ def read_weights(folder):
     """Read the weights of the network of a checkout."""
     import keras
 
-    from expressionist import layers  # noqa: F401  registers the layers that the model file names
+    from expressionist.network import layers  # noqa: F401  registers the layers that the model file names
 
     path = folder / "data/models" / BACKBONE / "model.keras"
     return keras.saving.load_model(path, compile=False).get_weights()

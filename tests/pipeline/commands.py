@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from expressionist.__main__ import main
+from expressionist.commands.app import main
 
 
 @pytest.fixture

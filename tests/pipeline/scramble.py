@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from expressionist.store import read_cohort, read_split, write_cohort
+from expressionist.data.cohort_file import read_cohort, write_cohort
+from expressionist.data.split import read_split
 
 
 def scramble_test_rows(data):

@@ -10,15 +10,18 @@ import pytest
 
 import cluster
 import toy
-from expressionist import prefix
-from expressionist.backbones import build_backbone, find_backbone
-from expressionist.cut import divide, rebuild_after
+from expressionist.data.cohort_file import write_cohort
+from expressionist.data.split import write_split
 from expressionist.errors import CohortError
-from expressionist.network import image_front
-from expressionist.prefix import compute_prefix
+from expressionist.files.store import read_json, write_array, write_json
+from expressionist.network.assembly import image_front
+from expressionist.network.backbones import build_backbone, find_backbone
+from expressionist.network.cut import divide, rebuild_after
+from expressionist.network.tracing import trace_prediction
+from expressionist.painting.layout_file import write_layout
 from expressionist.stages import images as stage
-from expressionist.store import read_json, write_array, write_cohort, write_json, write_layout, write_split
-from expressionist.tracing import trace_prediction
+from expressionist.training import activation_cache as prefix
+from expressionist.training.activation_cache import compute_prefix
 from forked import Forked
 from pipeline.checkout import environment, read_tree
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from expressionist import stages
-from expressionist.code_digest import Code
-from expressionist.params_file import read_params
+from expressionist.commands.params_file import read_params
+from expressionist.files.code_digest import Code
 from expressionist.stages import code
 from pipeline.checkout import copy_data, run_stage
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import yaml
 
-from expressionist.mlruns import open_store
-from expressionist.store import md5, read_json, read_table
+from expressionist.files.digests import md5
+from expressionist.files.store import read_json, read_table
+from expressionist.tracking.store import open_store
 from pipeline.checkout import (
     BACKBONE,
     ROOT,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from expressionist.store import read_json
+from expressionist.files.store import read_json
 from pipeline.checkout import BACKBONE, copy_data, read_tree, run_command, stage_command
 from small_disk import fill, mount
 

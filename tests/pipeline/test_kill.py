@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expressionist.mlruns import open_store
-from expressionist.store import read_json
+from expressionist.files.store import read_json
+from expressionist.tracking.store import open_store
 from pipeline.checkout import (
     BACKBONE,
     copy_data,

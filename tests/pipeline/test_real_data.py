@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from expressionist.store import read_array, read_cohort, read_json, read_layout, read_split
+from expressionist.data.cohort_file import read_cohort
+from expressionist.data.split import read_split
+from expressionist.files.store import read_array, read_json
+from expressionist.painting.layout_file import read_layout
 from pipeline.checkout import ROOT, run_stages, write_params
 
 SHARED = ROOT.parent / "shared" / "data"

@@ -3,7 +3,7 @@
 import pytest
 
 from expressionist.errors import WeightsError
-from expressionist.store import write_whole
+from expressionist.files.store import write_whole
 from pipeline.checkout import copy_data, read_options, read_tree, run_stages, write_params
 
 
@@ -81,7 +81,9 @@ def test_required_weights_that_cannot_be_had_are_refused(tiny, tmp_path, call, m
     copy_data(tiny, tmp_path, "split.tsv", "layout", "images")
     write_params(tmp_path, **{"weights.source": "imagenet", "weights.required": True})
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr("expressionist.backbones._download", lambda name: None)  # as without a network
+    monkeypatch.setattr(
+        "expressionist.network.backbones._download", lambda name: None
+    )  # as without a network
     code, _, said = call_stage(call, tmp_path, "tune")
     assert code == 2
     assert "Put mobilenet_2_5_224_tf_no_top.h5 into data/weights" in said

@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from expressionist.commands.params_file import read_params
+from expressionist.data.cohort_file import read_cohort
 from expressionist.errors import RegistryError
-from expressionist.mlruns import open_store
-from expressionist.params_file import read_params
-from expressionist.registry import list_versions, predict_with
-from expressionist.store import md5, read_cohort, read_json, read_predictions, read_table
+from expressionist.evaluation.predictions import read_predictions
+from expressionist.files.digests import md5
+from expressionist.files.store import read_json, read_table
+from expressionist.tracking.registry import list_versions, predict_with
+from expressionist.tracking.store import open_store
 from pipeline.checkout import BACKBONE, run_command, run_stages, stage_command, write_params
 
 CHALLENGER = "models:/tumour-type@challenger"
@@ -158,7 +161,7 @@ def test_what_a_person_does_often_imports_no_more_than_it_needs(published, table
     words = {"models": [], "predict": ["--model", CHALLENGER, str(tmp_path / "ten.tsv")]}[command]
     code = """
 import sys
-from expressionist.__main__ import main
+from expressionist.commands.app import main
 try:
     main()
 finally:

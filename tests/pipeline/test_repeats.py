@@ -5,12 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expressionist.params import SplitParams
-from expressionist.params_file import read_params
-from expressionist.protocol import Deal, Recipe, judge
+from expressionist.commands.params_file import read_params
+from expressionist.data.cohort_file import read_cohort
+from expressionist.data.split import read_split
+from expressionist.evaluation.spreads import METRICS
+from expressionist.files.store import read_json, read_table
+from expressionist.params.sections import SplitParams
+from expressionist.pipeline import Deal, Recipe, judge
 from expressionist.repeats import deal_anew
-from expressionist.spreads import METRICS
-from expressionist.store import read_cohort, read_json, read_split, read_table
 from pipeline.checkout import (
     BACKBONE,
     copy_data,

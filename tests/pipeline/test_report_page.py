@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expressionist import figures
-from expressionist.report import Part, Picture, ReportContent, Table, TypePart, Verdict, build_report
+from expressionist.report import figures
+from expressionist.report.content import Part, Picture, ReportContent, Table, TypePart, Verdict
+from expressionist.report.page import build_report
 
 WIDTHS = (1280, 400)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow.feather as feather
 import pytest
 
-from expressionist.cohort import Cohort
-from expressionist.parsing import parse
-from expressionist.sources import table, tcga
+from expressionist.data.cohort import Cohort
+from expressionist.data.sources import table, tcga
+from expressionist.params.parsing import parse
 from toy import shipped_options
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from expressionist.store import md5, read_split
+from expressionist.data.split import read_split
+from expressionist.files.digests import md5
 from pipeline.checkout import copy_data, read_tree, run_stages, write_params
 
 FIRST = ("fetch", "prepare", "split", "layout", "images")

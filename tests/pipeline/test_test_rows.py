@@ -4,7 +4,9 @@ chosen."""
 import numpy as np
 import pytest
 
-from expressionist.store import read_arrays, read_cohort, read_json, read_split, read_table
+from expressionist.data.cohort_file import read_cohort
+from expressionist.data.split import read_split
+from expressionist.files.store import read_arrays, read_json, read_table
 from pipeline.checkout import BACKBONE, read_tree, read_weights, without_times
 
 OPPONENTS = ("logistic_regression", "linear_svm", "kernel_svm", "random_forest", "k_nearest_neighbours")

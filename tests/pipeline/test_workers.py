@@ -10,9 +10,9 @@ import pytest
 from optuna.trial import TrialState
 
 import postgres_server
-from expressionist.__main__ import worker
-from expressionist.store import read_json
-from expressionist.studies import open_studies
+from expressionist.commands.app import worker
+from expressionist.files.store import read_json
+from expressionist.training.studies import open_studies
 from pipeline.checkout import (
     BACKBONE,
     copy_data,

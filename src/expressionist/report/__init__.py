@@ -1,53 +1,27 @@
-"""The report: tables and figures of one run → one self-contained HTML page that escapes every name."""
+"""The report: tables and figures of one run → one self-contained HTML page."""
 
-import base64
-import hashlib
-from importlib import resources
+from typing import TYPE_CHECKING
 
-import jinja2
+from expressionist.surface import lend
 
-from expressionist.report.content import Part, Picture, ReportContent, Table, TypePart, Verdict
-from expressionist.report.pictures import embed_png
-from expressionist.report.tables import lay_out_table, rank_confusions
-
-__all__ = [
-    "Part",
-    "Picture",
-    "ReportContent",
-    "Table",
-    "TypePart",
-    "Verdict",
-    "build_report",
-    "rank_confusions",
-]
-
-
-def build_report(content: ReportContent) -> str:
-    """Build the report.
-
-    Parameters
-    ----------
-    content : ReportContent
-        What to show. All text in it is escaped.
-
-    Returns
-    -------
-    str
-        An HTML page that refers to nothing outside itself. The same content gives the same page.
-
-    Examples
-    --------
-    >>> page = build_report(ReportContent("Run of <b>", Part(facts={"unit": "RPM"}), synthetic=True))
-    >>> "<b>" in page, "SYNTHETIC" in page
-    (False, True)
-    """
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.globals |= {"embed": embed_png, "lay_out": lay_out_table, "digest": _digest_script}
-    source = (resources.files("expressionist") / "resources" / "report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source).render(content=content).strip() + "\n"
-
-
-def _digest_script(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
+if TYPE_CHECKING:
+    from expressionist.report.attributions import describe_attributions, describe_cross_check, state_limits
+    from expressionist.report.cohort import describe_cohort
+    from expressionist.report.comparison import declare_verdict, describe_comparison
+    from expressionist.report.confusions import describe_errors
+    from expressionist.report.content import Part, ReportContent, TypePart
+    from expressionist.report.figures import draw_samples
+    from expressionist.report.figures.drawing import stamp, write_figure
+    from expressionist.report.figures.images import draw_differences, draw_preview
+    from expressionist.report.figures.scores import draw_confusion, draw_forest
+    from expressionist.report.images import describe_images
+    from expressionist.report.marks import Marks
+    from expressionist.report.page import build_report
+    from expressionist.report.probabilities import describe_probabilities
+    from expressionist.report.quality import describe_quality
+    from expressionist.report.run import describe_run
+    from expressionist.report.search import describe_search
+    from expressionist.report.training import describe_training
+    from expressionist.report.tumour_types import describe_types
+else:
+    __getattr__ = lend(__name__, __file__)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from expressionist.figures import draw_deltas
 from expressionist.params import AttributionParams
 from expressionist.report.content import Part, Picture, Table
+from expressionist.report.figures import draw_deltas
 from expressionist.report.images import MATCHED
 from expressionist.report.marks import Marks
 from expressionist.report.recovery import draw_recovery, judge_recovery, tabulate_recovery

@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from expressionist.figures import draw_forest
+from expressionist.evaluation import METRICS, SPREAD
 from expressionist.report.content import Part, Table, Verdict
+from expressionist.report.figures import draw_forest
 from expressionist.report.marks import Marks
 from expressionist.report.words import count, name
-from expressionist.spreads import METRICS, SPREAD
 
 
 def declare_verdict(table: pd.DataFrame, facts: Mapping[str, Any]) -> Verdict:

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from expressionist.figures import draw_confusion, draw_recalls
 from expressionist.report.content import Part, Table
+from expressionist.report.figures import draw_confusion, draw_recalls
 from expressionist.report.marks import Marks
 from expressionist.report.tables import rank_confusions
 from expressionist.report.words import count

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expressionist.figures import draw_chromosomes, draw_clusters, draw_crowding, draw_markers
-from expressionist.layout import Layout
+from expressionist.painting import Layout
 from expressionist.report.content import Part, Picture
+from expressionist.report.figures import draw_chromosomes, draw_clusters, draw_crowding, draw_markers
 from expressionist.report.marks import Marks
 from expressionist.report.tables import format_value, spell
 from expressionist.report.words import count

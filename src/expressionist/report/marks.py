@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from expressionist.figures import stamp
 from expressionist.report.content import Picture
+from expressionist.report.figures import stamp
 
 
 @dataclass(frozen=True)

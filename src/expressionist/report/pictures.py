@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 
-from expressionist.figures import PADDING
+from expressionist.report.figures import PADDING
 
 # Above this size a palette of 256 colours is tried; an image drawn with one colour map hardly needs more.
 _BIG_PNG = 60_000

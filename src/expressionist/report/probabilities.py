@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from expressionist.figures import draw_coverage, draw_flagged, draw_reliability
 from expressionist.report.content import Part, Picture, Table
+from expressionist.report.figures import draw_coverage, draw_flagged, draw_reliability
 from expressionist.report.marks import Marks
 from expressionist.report.words import count, name
 

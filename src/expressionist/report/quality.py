@@ -6,12 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expressionist.cohort import AS_IS_UNIT, LOG2_UNIT, Cohort
-from expressionist.components import project, share_between
-from expressionist.expression import to_log2
-from expressionist.figures import draw_components, draw_kept, draw_library_sizes, draw_missing, draw_samples
+from expressionist.data import AS_IS_UNIT, LOG2_UNIT, Cohort, project, share_between, to_log2
 from expressionist.report.cohort import describe_cohort
 from expressionist.report.content import Part, Picture, ReportContent, Table
+from expressionist.report.figures import (
+    draw_components,
+    draw_kept,
+    draw_library_sizes,
+    draw_missing,
+    draw_samples,
+)
 from expressionist.report.marks import Marks
 from expressionist.report.words import count, join
 

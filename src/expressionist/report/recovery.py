@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from expressionist.figures import draw_recovery_controls, draw_recovery_map
 from expressionist.report.content import Picture, Table
+from expressionist.report.figures import draw_recovery_controls, draw_recovery_map
 from expressionist.report.marks import Marks
 from expressionist.report.words import count
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from expressionist.figures import draw_training
 from expressionist.report.content import Part, Table
+from expressionist.report.figures import draw_training
 from expressionist.report.marks import Marks
 
 

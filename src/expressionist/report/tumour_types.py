@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from expressionist.figures import draw_attribution, draw_top_genes
-from expressionist.layout import Layout
+from expressionist.painting import Layout
 from expressionist.report.content import Part, Table, TypePart
+from expressionist.report.figures import draw_attribution, draw_top_genes
 from expressionist.report.marks import Marks
 from expressionist.report.recovery import TESTED, sum_by_pixel
 from expressionist.report.words import count

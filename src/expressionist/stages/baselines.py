@@ -7,18 +7,11 @@ import numpy as np
 import pandas as pd
 from rich.progress import track
 
-from expressionist.baselines import Fold, fit_opponent
-from expressionist.expression import to_log2
+from expressionist.data import read_cohort, read_split, to_log2
+from expressionist.evaluation import Fold, fit_opponent, tabulate_predictions, write_predictions
+from expressionist.files import write_json, write_whole
+from expressionist.painting import read_layout
 from expressionist.params import BaselinesParams
-from expressionist.store import (
-    read_cohort,
-    read_layout,
-    read_split,
-    tabulate_predictions,
-    write_json,
-    write_predictions,
-    write_whole,
-)
 
 
 def run(baselines: BaselinesParams, *, cohort: Path, split: Path, layout: Path, out: Path) -> None:

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from expressionist.code_digest import Code
+from expressionist.files import Code
 from expressionist.params import CohortParams, LayoutParams
 from expressionist.stages import list_stages, read_signature
 
 # Its own sections of params.yaml a stage reaches from `run`; the others, and whether sections fit together,
 # are not its matter.
 _NOT_FOLLOWED = (
-    "params:Params",
-    *("params_file:CHOOSERS", "params_file:find_options", "params_file:_TOGETHER"),
-    "code_digest",
+    "params.sections:Params",
+    *("commands.params_file:CHOOSERS", "commands.params_file:find_options", "commands.params_file:_TOGETHER"),
+    "files.code_digest",
 )
 
 
@@ -28,14 +28,14 @@ def run(cohort: CohortParams, layout: LayoutParams, *, package: Path, out: Path)
         Folder to write, `<stage>.txt` for each: a line per module or resource that the stage reaches, with a
         digest of what it reaches of it, and the names of that.
     """
-    code = Code(package, {"sources": cohort.source.replace("-", "_"), "layouts": layout.method})
+    code = Code(package, {"data.sources": cohort.source.replace("-", "_"), "painting.layouts": layout.method})
     folder = package / "stages"
     out.mkdir(parents=True, exist_ok=True)
     for stage in list_stages(folder):
         if stage != Path(__file__).stem:
             entries = [f"stages.{stage}:run"]
             if read_signature(stage, folder).sections:
-                entries.append("params_file:read_params")
+                entries.append("commands.params_file:read_params")
             found = code.find(*entries, without=_NOT_FOLLOWED)
             lines = (" ".join([module, digest, *names]) for module, (digest, names) in found.items())
             (out / f"{stage}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")

@@ -8,20 +8,19 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from expressionist.figures.drawing import stamp
-from expressionist.figures.scores import draw_forest
-from expressionist.metrics import bootstrap, mcnemar, score
-from expressionist.params import EvaluationParams
-from expressionist.spreads import METRICS, SPREAD, choose_rivals, summarise
-from expressionist.store import (
-    read_json,
+from expressionist.evaluation import (
+    METRICS,
+    SPREAD,
+    bootstrap,
+    choose_rivals,
+    mcnemar,
     read_predictions,
-    read_table,
-    write_figure,
-    write_json,
-    write_table,
-    write_whole,
+    score,
+    summarise,
 )
+from expressionist.files import read_json, read_table, write_json, write_table, write_whole
+from expressionist.params import EvaluationParams
+from expressionist.report import draw_forest, stamp, write_figure
 
 
 def run(

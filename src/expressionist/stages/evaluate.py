@@ -9,24 +9,24 @@ import pandas as pd
 from rich.progress import track
 from scipy.special import softmax
 
-from expressionist.calibration import bin_reliability, choose_threshold, fit_temperature, trace_coverage
-from expressionist.figures.drawing import stamp
-from expressionist.figures.scores import draw_confusion
-from expressionist.metrics import bootstrap, confusion, per_type, score
-from expressionist.network import predict_logits
-from expressionist.params import EvaluationParams
-from expressionist.store import (
-    read_cohort,
-    read_json,
-    read_layout,
-    read_split,
+from expressionist.data import read_cohort, read_split
+from expressionist.evaluation import (
+    bin_reliability,
+    bootstrap,
+    choose_threshold,
+    confusion,
+    fit_temperature,
+    per_type,
+    score,
     tabulate_predictions,
-    write_figure,
-    write_json,
+    trace_coverage,
     write_predictions,
-    write_table,
-    write_whole,
 )
+from expressionist.files import read_json, write_json, write_table, write_whole
+from expressionist.network import predict_logits
+from expressionist.painting import read_layout
+from expressionist.params import EvaluationParams
+from expressionist.report import draw_confusion, stamp, write_figure
 
 _N_BINS = 15
 

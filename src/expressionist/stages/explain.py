@@ -11,25 +11,23 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import Progress
 
-from expressionist.attribution import Attribution, IntegratedGradients, shap_values
-from expressionist.backbones import randomise
+from expressionist.data import read_cohort, read_split, to_log2
 from expressionist.errors import Refusal
-from expressionist.expression import to_log2
-from expressionist.layout import Layout
-from expressionist.markers import fold_change, match_markers, matched_by, recovery, recovery_matrix
-from expressionist.network import load_calibrated, logits_of_scaled
-from expressionist.params import AttributionParams
-from expressionist.store import (
-    read_cohort,
-    read_json,
-    read_layout,
-    read_predictions,
-    read_split,
-    write_arrays,
-    write_json,
-    write_table,
-    write_whole,
+from expressionist.evaluation import read_predictions
+from expressionist.explain import (
+    Attribution,
+    IntegratedGradients,
+    fold_change,
+    match_markers,
+    matched_by,
+    recovery,
+    recovery_matrix,
+    shap_values,
 )
+from expressionist.files import read_json, write_arrays, write_json, write_table, write_whole
+from expressionist.network import load_calibrated, logits_of_scaled, randomise
+from expressionist.painting import Layout, read_layout
+from expressionist.params import AttributionParams
 
 _N_CROSS_CHECKED = 6
 _N_DRAWS = 64

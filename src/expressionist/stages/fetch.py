@@ -13,13 +13,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from expressionist.data import (
+    Patience,
+    RawFile,
+    digest_file,
+    download,
+    find_source,
+    forget_download,
+    refuse_disk_trouble,
+    verify_file,
+)
 from expressionist.errors import CohortError
-from expressionist.params import CohortParams
-from expressionist.parsing import parse
-from expressionist.sources import find_source
-from expressionist.sources._download import Patience, download, forget_download, refuse_disk_trouble
-from expressionist.sources._raw_files import RawFile, digest_file, verify_file
-from expressionist.store import read_json, write_json, write_whole
+from expressionist.files import read_json, write_json, write_whole
+from expressionist.params import CohortParams, parse
 
 
 def run(cohort: CohortParams, *, raw: Path, cache: Path) -> None:

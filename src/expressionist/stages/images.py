@@ -10,13 +10,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from rich.progress import track
 
-from expressionist.figures.drawing import stamp
-from expressionist.figures.images import draw_differences, draw_preview
-from expressionist.image_sets import N_ROWS, find_samples, make_painter, write_images
-from expressionist.row_record import cut_spans
-from expressionist.sharding import Compute, allocate_rows, run_shards, share_folder
-from expressionist.split import SIDES
-from expressionist.store import read_cohort, read_layout, read_split, write_figure, write_whole
+from expressionist.data import SIDES, read_cohort, read_split
+from expressionist.files import Compute, allocate_rows, cut_spans, run_shards, share_folder, write_whole
+from expressionist.painting import N_ROWS, find_samples, make_painter, read_layout, write_images
+from expressionist.report import draw_differences, draw_preview, stamp, write_figure
 
 _N_PAIRS = 6
 

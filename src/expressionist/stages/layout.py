@@ -9,13 +9,9 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from expressionist.expression import to_log2
-from expressionist.gene_clusters import cluster_genes
-from expressionist.gene_sets import assign_sets
-from expressionist.imaging import fit_imaging, read_options
-from expressionist.layout_score import score_layout
+from expressionist.data import assign_sets, read_cohort, read_split, to_log2
+from expressionist.painting import cluster_genes, fit_imaging, read_options, score_layout, write_layout
 from expressionist.params import ExpressionParams, LayoutParams
-from expressionist.store import read_cohort, read_split, write_layout
 
 
 def run(

@@ -6,18 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expressionist.cohort import AS_IS_UNIT, Cohort
-from expressionist.expression import to_log2
-from expressionist.novelty import Novelty
+from expressionist.data import AS_IS_UNIT, Cohort, read_cohort, read_split, to_log2
+from expressionist.evaluation import Novelty
+from expressionist.files import write_arrays, write_json, write_whole
+from expressionist.painting import read_layout
 from expressionist.params import EvaluationParams
-from expressionist.store import (
-    read_cohort,
-    read_layout,
-    read_split,
-    write_arrays,
-    write_json,
-    write_whole,
-)
 
 # A handful of normal samples says more about their patients than about normal tissue.
 _FEWEST_NORMALS = 10

@@ -4,10 +4,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from expressionist.params import CohortParams
-from expressionist.parsing import parse
-from expressionist.sources import find_source
-from expressionist.store import write_cohort, write_json, write_whole
+from expressionist.data import find_source, write_cohort
+from expressionist.files import write_json, write_whole
+from expressionist.params import CohortParams, parse
 
 
 def run(cohort: CohortParams, *, raw: Path, out: Path) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from expressionist.report import build_report
-from expressionist.report.quality import describe_quality
-from expressionist.store import read_cohort, read_json, write_whole
+from expressionist.data import read_cohort
+from expressionist.files import read_json, write_whole
+from expressionist.report import build_report, describe_quality
 
 
 def run(*, cohort: Path, out: Path) -> None:

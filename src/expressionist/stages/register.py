@@ -12,8 +12,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from expressionist.cohort import LINEAR_UNITS
-from expressionist.mlruns import Experiment, open_experiment, open_store
+from expressionist.data import LINEAR_UNITS
+from expressionist.files import md5, read_json, read_table
+from expressionist.painting import read_layout
 from expressionist.params import (
     CohortParams,
     ExpressionParams,
@@ -22,16 +23,21 @@ from expressionist.params import (
     SplitParams,
     WeightsParams,
 )
-from expressionist.registry import register_version
-from expressionist.runs import Dataset, add_metrics
-from expressionist.serving import NOVELTY_FILE, Served, write_served
-from expressionist.store import md5, read_json, read_layout, read_table
 from expressionist.tracking import (
+    NOVELTY_FILE,
+    Dataset,
+    Experiment,
+    Served,
+    add_metrics,
     flatten_scores,
+    open_experiment,
+    open_store,
     publish_opponent,
     publish_search,
     publish_training,
     read_provenance,
+    register_version,
+    write_served,
 )
 
 _FILES = ("confusion.png", "confusion.tsv", "per_type.tsv", "probabilities.json")

@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from expressionist.evaluation import METRICS
+from expressionist.files import write_table
 from expressionist.params import (
     BaselinesParams,
     ExpressionParams,
@@ -16,8 +18,6 @@ from expressionist.params import (
     TrainingParams,
     WeightsParams,
 )
-from expressionist.spreads import METRICS
-from expressionist.store import write_table
 
 _COLUMNS = ("repeat", "model", "kind", "depth", "n_train", "n_test", "validation_f1_macro", *METRICS)
 
@@ -61,7 +61,7 @@ def run(
     rows: list[dict[str, Any]] = []
     if split.repeats > 1:
         # Most runs have one split, and need not wait for TensorFlow.
-        from expressionist.protocol import Recipe
+        from expressionist.pipeline import Recipe
         from expressionist.repeats import score_repeats
 
         recipe = Recipe(expression, layout, weights, network, training, search, baselines)

@@ -6,32 +6,33 @@ from typing import Any
 
 from rich.console import Console
 
-from expressionist.backbones import explain_random
-from expressionist.figures import draw_samples
-from expressionist.layout import Layout
-from expressionist.markers import match_markers, matched_by
+from expressionist.data import read_split
+from expressionist.evaluation import read_predictions
+from expressionist.explain import match_markers, matched_by
+from expressionist.files import read_arrays, read_json, read_table, write_whole
+from expressionist.network import explain_random
+from expressionist.painting import Layout, read_layout
 from expressionist.params import AttributionParams, EvaluationParams
-from expressionist.report import ReportContent, build_report
-from expressionist.report.attributions import describe_attributions, describe_cross_check, state_limits
-from expressionist.report.cohort import describe_cohort
-from expressionist.report.comparison import declare_verdict, describe_comparison
-from expressionist.report.confusions import describe_errors
-from expressionist.report.content import Part, TypePart
-from expressionist.report.images import describe_images
-from expressionist.report.marks import Marks
-from expressionist.report.probabilities import describe_probabilities
-from expressionist.report.run import describe_run
-from expressionist.report.search import describe_search
-from expressionist.report.training import describe_training
-from expressionist.report.tumour_types import describe_types
-from expressionist.store import (
-    read_arrays,
-    read_json,
-    read_layout,
-    read_predictions,
-    read_split,
-    read_table,
-    write_whole,
+from expressionist.report import (
+    Marks,
+    Part,
+    ReportContent,
+    TypePart,
+    build_report,
+    declare_verdict,
+    describe_attributions,
+    describe_cohort,
+    describe_comparison,
+    describe_cross_check,
+    describe_errors,
+    describe_images,
+    describe_probabilities,
+    describe_run,
+    describe_search,
+    describe_training,
+    describe_types,
+    draw_samples,
+    state_limits,
 )
 
 

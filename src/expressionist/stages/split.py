@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from expressionist.data import read_cohort, split_by_patient, write_split
 from expressionist.params import SplitParams
-from expressionist.split import split_by_patient
-from expressionist.store import read_cohort, write_split
 
 
 def run(split: SplitParams, *, cohort: Path, out: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.progress import Progress
 
 from expressionist.errors import WeightsError
-from expressionist.finetuning import open_tuner
+from expressionist.files import read_json, write_json, write_whole
 from expressionist.network import assemble
+from expressionist.painting import read_layout
 from expressionist.params import NetworkParams, TrainingParams, WeightsParams
-from expressionist.store import read_json, read_layout, write_json, write_whole
-from expressionist.training import Epoch, settle
+from expressionist.training import Epoch, open_tuner, settle
 
 
 def run(

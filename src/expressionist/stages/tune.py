@@ -9,16 +9,25 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from expressionist.backbones import explain_random
-from expressionist.depth_search import DepthSearch, name_local_storage, plan_search
 from expressionist.errors import ParamsError, name_some
-from expressionist.finetuning import FineTuner, open_tuner
-from expressionist.mlruns import open_experiment, open_store
+from expressionist.files import md5, read_json, write_json
+from expressionist.network import explain_random
 from expressionist.params import NetworkParams, SearchParams, TrainingParams, WeightsParams
-from expressionist.search import Outcome, Space, Train, find_best_trial, join_search, run_search
-from expressionist.store import md5, read_json, write_json
-from expressionist.tracking import publish_search, publish_trial, read_provenance
-from expressionist.training import Epoch
+from expressionist.tracking import open_experiment, open_store, publish_search, publish_trial, read_provenance
+from expressionist.training import (
+    DepthSearch,
+    Epoch,
+    FineTuner,
+    Outcome,
+    Space,
+    Train,
+    find_best_trial,
+    join_search,
+    name_local_storage,
+    open_tuner,
+    plan_search,
+    run_search,
+)
 
 
 def run(

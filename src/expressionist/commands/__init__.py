@@ -1,0 +1,1 @@
+"""The command line: commands, params.yaml as a whole, and the times of stages."""

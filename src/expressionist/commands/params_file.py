@@ -1,0 +1,196 @@
+"""params.yaml, read and checked as a whole before anything is done: every key, and keys that go together."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from expressionist.errors import ParamsError, name_some
+from expressionist.network import BACKBONES
+from expressionist.params import (
+    CohortParams,
+    LayoutParams,
+    Params,
+    SearchParams,
+    find_faults,
+    layout_defines,
+    list_layouts,
+    list_sources,
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `1e-3` as the number that it is to YAML 1.2, and so to DVC; YAML 1.1 asks for a point in it."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+"), list("+-0123456789")
+)
+
+
+def find_options(section: str, word: str) -> type | None:
+    """Return the dataclass of a plug-in's own options; None if it has none.
+
+    Parameters
+    ----------
+    section : str
+        ``cohort`` or ``layout``.
+    word : str
+        A source or a layout method.
+
+    Examples
+    --------
+    >>> [item.name for item in fields(find_options("layout", "tsne"))], find_options("layout", "random")
+    (['perplexity'], None)
+    """
+    # Here, since the command line loads this module before it knows whether it reads params.
+    from expressionist.data import find_source
+    from expressionist.painting import find_layout
+
+    if section == "cohort":
+        return find_source(word).Options
+    # Asked first, since loading a layout may take seconds.
+    return find_layout(word).Options if layout_defines(word, "Options") else None
+
+
+# Sections whose options belong to the file that one of their keys names: `tcga:` below `cohort:` holds what
+# sources/tcga.py declares as its Options.
+CHOOSERS: dict[str, tuple[type, str, Callable[[], list[str]]]] = {
+    "cohort": (CohortParams, "source", list_sources),
+    "layout": (LayoutParams, "method", list_layouts),
+}
+
+
+def read_params(path: Path) -> Params:
+    """Read and check params.yaml.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The YAML file.
+
+    Returns
+    -------
+    Params
+        Its content.
+
+    Raises
+    ------
+    ParamsError
+        If the file cannot be read, or a key or value in it is wrong: a line for each.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ParamsError(
+            f"Params must be a readable YAML file, but got {reason}. Correct {path}."
+        ) from error
+    return check_params(content, str(path))
+
+
+def check_params(content: object, where: str) -> Params:
+    """Check what params.yaml holds, all of it.
+
+    Parameters
+    ----------
+    content : object
+        What YAML gave.
+    where : str
+        The file's name, for messages.
+
+    Returns
+    -------
+    Params
+        The content.
+
+    Raises
+    ------
+    ParamsError
+        If a key or value is wrong: a line for each.
+    """
+    if not isinstance(content, Mapping):
+        raise ParamsError(
+            f"{where} must be a mapping of keys to values, but got {content!r}. Write `key: value` lines."
+        )
+    sections = get_type_hints(Params, include_extras=True)
+    given: dict[str, Any] = {}
+    faults = [
+        f"{where} has no key {name!r}. Its keys are {', '.join(sections)}."
+        for name in content
+        if name not in sections
+    ]
+    for name, kind in sections.items():
+        if name not in content:
+            faults.append(f"{where} must have the key {name!r}. Add it.")
+            continue
+        said, more = _gather_options(name, content[name], f"{where}: {name}")
+        value, found = find_faults(kind, said, f"{where}: {name}")
+        faults += found + more
+        if value is not None:
+            given[name] = value
+    for needed, find in _TOGETHER:
+        if given.keys() >= set(needed):
+            faults += [f"{where}: {fault}" for fault in find(*(given[name] for name in needed))]
+    if faults:
+        raise ParamsError("\n".join(faults))
+    return Params(**given)
+
+
+def _gather_options(section: str, content: object, where: str) -> tuple[object, list[str]]:
+    """Check the sections of plug-ins that are in a section, and put the chosen one's under `options`.
+
+    All that is written is checked; in a section that is not in use, keys may be missing.
+    """
+    if section not in CHOOSERS or not isinstance(content, Mapping):
+        return content, []
+    kind, chooser, list_words = CHOOSERS[section]
+    own = [item.name for item in fields(kind) if item.name != "options"]
+    words, chosen = list_words(), content.get(chooser)
+    faults = [
+        f"{where} has no key {name!r}. Its keys are {', '.join(own)}, and {', '.join(words)}."
+        for name in content
+        if name not in {*own, *words}
+    ]
+    for word in words:
+        if word in content or word == chosen:
+            options = find_options(section, word) or _NoOptions
+            wanted = content.get(word) or {}
+            faults += find_faults(options, wanted, f"{where}: {word}", whole=word == chosen)[1]
+    gathered = {name: content[name] for name in own if name in content}
+    return {**gathered, "options": content.get(str(chosen)) or {}}, faults
+
+
+@dataclass(frozen=True)
+class _NoOptions:
+    """What a layout method without options takes."""
+
+
+def _check_crowding(layout: LayoutParams) -> Iterator[str]:
+    if layout.crowding == "average" and not layout_defines(layout.method, "embed"):
+        able = [name for name in list_layouts() if layout_defines(name, "embed")]
+        yield (
+            f"layout: crowding must be single for a method without points, but got average with "
+            f"{layout.method}. Choose single, or one of {', '.join(able)}."
+        )
+
+
+def _check_depths(backbones: tuple[str, ...], search: SearchParams) -> Iterator[str]:
+    for name in backbones:
+        n_layers = BACKBONES[name].n_layers
+        deeper = [depth for depth in search.depths or () if depth > n_layers]
+        if deeper:
+            yield (
+                f"search: depths must be at most {n_layers} for {name}, which has so many layers with "
+                f"weights, but got {name_some(deeper)}. Lower them, or leave {name} out."
+            )
+
+
+# Sections that must fit together, and what finds the sentences where they do not.
+_TOGETHER: tuple[tuple[tuple[str, ...], Callable[..., Iterator[str]]], ...] = (
+    (("layout",), _check_crowding),
+    (("backbones", "search"), _check_depths),
+)

@@ -1,0 +1,21 @@
+"""Data: raw files become a checked cohort, divided by patient."""
+
+from typing import TYPE_CHECKING
+
+from expressionist.surface import lend
+
+if TYPE_CHECKING:
+    from expressionist.data.cohort import AS_IS_UNIT, LINEAR_UNITS, LOG2_UNIT, Cohort
+    from expressionist.data.cohort_file import read_cohort, write_cohort
+    from expressionist.data.components import project, share_between
+    from expressionist.data.expression import Scale, choose_genes, to_log2
+    from expressionist.data.gene_sets import assign_sets, read_gene_sets
+    from expressionist.data.inspection import describe_inspection, inspect_files
+    from expressionist.data.readers.download import Patience, download, forget_download, refuse_disk_trouble
+    from expressionist.data.readers.raw_files import RawFile, digest_file, verify_file
+    from expressionist.data.readers.user_table import read_user_table
+    from expressionist.data.resources import read_resource
+    from expressionist.data.sources import find_source
+    from expressionist.data.split import SIDES, read_split, split_by_patient, write_split
+else:
+    __getattr__ = lend(__name__, __file__)

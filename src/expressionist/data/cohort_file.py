@@ -1,0 +1,77 @@
+"""The file of a cohort: an `.h5ad` whose expression is memory-mapped."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from expressionist.data.cohort import Cohort
+from expressionist.errors import CohortError
+from expressionist.files import write_whole
+
+_N_SAMPLES_AT_ONCE = 256
+
+
+def write_cohort(path: Path, cohort: Cohort) -> None:
+    """Write a cohort as `.h5ad`: samples are obs, genes are var, and what else it is stands in uns."""
+    import anndata  # late, as it brings Zarr and takes seconds, and most stages read no cohort
+
+    data = anndata.AnnData(obs=cohort.samples.copy(), var=cohort.genes.copy())
+    data.uns["expressionist"] = {"name": cohort.name, "unit": cohort.unit, "synthetic": cohort.synthetic}
+    with write_whole(path) as partial:
+        data.write_h5ad(partial)
+        with h5py.File(partial, "r+") as file:
+            _write_matrix(file, cohort.expression)
+
+
+def _write_matrix(file: h5py.File, expression: np.ndarray) -> None:
+    """Write X some samples at a time: it may lie gene by gene, and turned whole would be in memory twice."""
+    if "X" in file:
+        del file["X"]
+    matrix = file.create_dataset("X", expression.shape, np.float32)
+    matrix.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    for start in range(0, len(expression), _N_SAMPLES_AT_ONCE):
+        matrix[start : start + _N_SAMPLES_AT_ONCE] = expression[start : start + _N_SAMPLES_AT_ONCE]
+
+
+def read_cohort(path: Path) -> Cohort:
+    """Read a cohort that `write_cohort` wrote; its expression stays in the file and is memory-mapped.
+
+    Raises
+    ------
+    CohortError
+        If the file is no cohort of this package.
+    """
+    import anndata
+
+    data = anndata.read_h5ad(path, backed="r")
+    data.file.close()
+    about = data.uns.get("expressionist")
+    if about is None:
+        raise CohortError(
+            f"{path} must hold a cohort with its unit, but got an .h5ad without uns['expressionist']. "
+            "Read it through cohort.source: table."
+        )
+    samples, genes = (_plain(table) for table in (data.obs, data.var))
+    return Cohort(
+        name=str(about["name"]),
+        expression=_map_matrix(path, data.shape),
+        samples=samples,
+        genes=genes,
+        unit=str(about["unit"]),
+        synthetic=bool(about["synthetic"]),
+    )
+
+
+def _map_matrix(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    with h5py.File(path) as file:
+        offset = file["X"].id.get_offset()
+    # Copy on write: who gets the cohort may change it, the file stays as it is.
+    return np.asarray(np.memmap(path, np.float32, mode="c", offset=offset, shape=shape))
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    # anndata turns repeated text into categories on writing; groupby and comparisons expect plain text.
+    categories = table.select_dtypes("category").columns
+    return table.astype(dict.fromkeys(categories, object))

@@ -1,0 +1,1 @@
+"""Readers: people's files, whatever their format, become tables and matrices."""

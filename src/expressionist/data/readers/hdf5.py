@@ -1,0 +1,162 @@
+"""Matrices in HDF5, which bring the names of both their sides: AnnData, and what 10x Genomics writes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse
+from anndata._io.specs.registry import IORegistryError
+
+from expressionist.data.readers.damage import refuse_damaged, refuse_deadly
+from expressionist.data.readers.files import need_content, refuse_bomb, refuse_unreadable
+from expressionist.errors import CohortError, name_some
+
+_SPARSE_PARTS = ("data", "indices", "indptr", "shape", "barcodes")
+_OLD_SPARSE_PARTS = (*_SPARSE_PARTS, "genes", "gene_names")
+
+
+@dataclass(frozen=True)
+class NamedMatrix:
+    """A matrix with a table for either side.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of shape (n_rows, n_columns)
+        float32.
+    rows, columns : pandas.DataFrame
+        Indexed by name (str); whatever else the file says, as text where it is none.
+    """
+
+    values: np.ndarray
+    rows: pd.DataFrame
+    columns: pd.DataFrame
+
+    def transpose(self) -> "NamedMatrix":
+        """Return the matrix with its sides exchanged."""
+        return NamedMatrix(np.ascontiguousarray(self.values.T), self.columns, self.rows)
+
+
+def read_h5ad(path: Path) -> NamedMatrix:
+    """Read ``X``, ``obs`` and ``var`` of an AnnData file; nothing else of it.
+
+    Raises
+    ------
+    CohortError
+        If the file is damaged, lacks one of them, or X holds no numbers.
+    """
+    return _read_safely(path, "an AnnData file", _read_anndata)
+
+
+def read_10x(path: Path) -> NamedMatrix:
+    """Read a feature-barcode matrix as Cell Ranger writes it, in the layout of version 3 or that before.
+
+    Returns
+    -------
+    NamedMatrix
+        Barcodes in rows, and features in columns, with ``symbol``.
+
+    Raises
+    ------
+    CohortError
+        If the file is damaged, has another layout, or its parts do not fit together.
+    """
+    return _read_safely(path, "a 10x feature-barcode matrix", _read_feature_barcodes)
+
+
+def _read_safely(path: Path, expected: str, read: Callable[[Path, h5py.File], NamedMatrix]) -> NamedMatrix:
+    need_content(path, "an HDF5 file")
+
+    def read_whole() -> NamedMatrix:
+        with refuse_unreadable(path), refuse_damaged(path, expected), h5py.File(path) as file:
+            return read(path, file)
+
+    refuse_deadly(path, expected, read_whole)
+    return read_whole()
+
+
+def _read_anndata(path: Path, file: h5py.File) -> NamedMatrix:
+    missing = [part for part in ("X", "obs", "var") if part not in file]
+    if missing:
+        raise CohortError(
+            f"{path} must be an AnnData file with X, obs and var, but lacks {', '.join(missing)}. "
+            "Write it with anndata."
+        )
+    rows, columns = (_read_element(file[part]) for part in ("obs", "var"))
+    if not (isinstance(rows, pd.DataFrame) and isinstance(columns, pd.DataFrame)):
+        raise CohortError(
+            f"obs and var of {path} must be tables, but got something else. Write it with anndata."
+        )
+    _refuse_stretched(path, file["X"])
+    return _name(path, "X", _read_element(file["X"]), _name_index(rows), _name_index(columns))
+
+
+def _read_element(element: h5py.Dataset | h5py.Group) -> Any:  # noqa: ANN401
+    try:
+        return anndata.io.read_elem(element)
+    except IORegistryError as error:
+        # Of no kind that `refuse_damaged` knows.
+        raise ValueError(str(error)) from error
+
+
+def _read_feature_barcodes(path: Path, file: h5py.File) -> NamedMatrix:
+    group = _find_group(file)
+    if group is None:
+        raise CohortError(
+            f"{path} must hold a 10x feature-barcode matrix (a group with {', '.join(_SPARSE_PARTS)} and "
+            f"features), but got {name_some(file.get('matrix', file)) or 'nothing'}. Write it as .h5ad."
+        )
+    features = group["features"] if "features" in group else group
+    ids, symbols = ("id", "name") if "features" in group else ("genes", "gene_names")
+    n_genes, n_samples = (int(n) for n in group["shape"][()])
+    refuse_bomb(path, n_genes * n_samples * np.dtype(np.float32).itemsize)
+    parts = tuple(group[part][()] for part in ("data", "indices", "indptr"))
+    values = scipy.sparse.csr_matrix(parts, shape=(n_samples, n_genes))
+    rows = pd.DataFrame(index=_decode(group["barcodes"]))
+    columns = pd.DataFrame({"symbol": _decode(features[symbols])}, index=_decode(features[ids]), dtype=object)
+    return _name(path, "data", values, rows, columns)
+
+
+def _find_group(file: h5py.File) -> h5py.Group | None:
+    if "matrix" in file and {*_SPARSE_PARTS, "features"} <= set(file["matrix"]):
+        return file["matrix"]
+    groups = [file[name] for name in file if isinstance(file[name], h5py.Group)]
+    found = [group for group in groups if set(_OLD_SPARSE_PARTS) <= set(group)]
+    return found[0] if len(found) == 1 else None
+
+
+def _decode(names: h5py.Dataset) -> list[str]:
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names[()]]
+
+
+def _refuse_stretched(path: Path, values: h5py.Dataset | h5py.Group) -> None:
+    """Refuse a dataset far larger than its file: as long as nothing is written into it, it takes no room."""
+    shape = values.attrs.get("shape", ()) if isinstance(values, h5py.Group) else values.shape
+    refuse_bomb(path, int(np.prod([float(n) for n in shape])) * np.dtype(np.float32).itemsize)
+
+
+def _name(path: Path, part: str, values: Any, rows: pd.DataFrame, columns: pd.DataFrame) -> NamedMatrix:  # noqa: ANN401
+    shape = getattr(values, "shape", ())
+    if values is None or 0 in shape:
+        raise CohortError(f"{path} must hold expression in {part}, but got none. Store it there.")
+    if shape != (len(rows), len(columns)):
+        raise CohortError(
+            f"{part} of {path} must have a row and a column for each name, {(len(rows), len(columns))}, but "
+            f"got {shape}. Write the file again."
+        )
+    dtype = getattr(values, "dtype", type(values))
+    if not (np.issubdtype(dtype, np.floating) or np.issubdtype(dtype, np.integer)):
+        raise CohortError(f"{part} of {path} must hold numbers, but got {dtype}. Convert it.")
+    with np.errstate(over="ignore"):
+        if scipy.sparse.issparse(values):
+            values.check_format(full_check=True)
+            values = values.astype(np.float32).toarray()
+        return NamedMatrix(np.ascontiguousarray(values, dtype=np.float32), rows, columns)
+
+
+def _name_index(table: pd.DataFrame) -> pd.DataFrame:
+    return table.set_axis(pd.Index([str(name) for name in table.index], dtype=object))

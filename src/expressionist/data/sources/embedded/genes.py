@@ -1,0 +1,183 @@
+"""The simulated genes: where they lie, how high they stand, and what moves them."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from expressionist.data.resources import read_resource
+
+
+class _Kind(NamedTuple):
+    """A kind of gene: its share of the genes that are no markers, its mean log2 count, the spread of that."""
+
+    share: float
+    level: float
+    spread: float
+
+
+_KINDS = {
+    "housekeeping": _Kind(0.15, 11.5, 1.0),
+    "silent": _Kind(0.25, 2.0, 1.5),
+    "expressed": _Kind(0.6, 8.0, 1.7),
+    "marker": _Kind(0.0, 5.0, 1.8),
+}
+# Shares of genes and strengths (log2) of the programmes, chosen together: see the package's docstring.
+_TISSUE_SHARE, _TISSUE_EFFECT = 0.04, 1.2
+_OWN_SHARE, _OWN_EFFECT = 0.04, 0.9
+_N_MODULES, _MODULE_SHARE, _MODULE_EFFECT, _MODULE_SHIFT = 30, 0.06, 0.3, 0.7
+_ADMIXTURE_SHARE, _ADMIXTURE_EFFECT = 0.06, 2.5
+
+Modules = tuple[tuple[np.ndarray, np.ndarray], ...]
+
+
+@dataclass(frozen=True)
+class Genes:
+    """Everything that a gene brings to a sample; all effects are log2 shifts of the mean count.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame of length n_genes
+        Indexed by gene id, with ``symbol``, ``chromosome``, ``start`` and ``marker_of``.
+    types : tuple of str
+        Tumour types, the rows of `profile` and `planted`.
+    base : numpy.ndarray of shape (n_genes,)
+        log2 mean count at typical depth.
+    profile : numpy.ndarray of shape (n_types, n_genes)
+        Tissue programmes and each type's own programme.
+    planted : numpy.ndarray of shape (n_types, n_genes)
+        Fold change of the markers, zero elsewhere.
+    detection : numpy.ndarray of shape (n_genes,)
+        Share of patients in whom a marker is switched on.
+    modules : tuple of (numpy.ndarray, numpy.ndarray)
+        Positions and loadings of the genes that rise and fall together within types.
+    stroma, immune : numpy.ndarray of shape (n_genes,)
+        log2 mean count in the cells that are not tumour.
+    dispersion : numpy.ndarray of shape (n_genes,)
+        Negative-binomial dispersion at high means.
+    """
+
+    table: pd.DataFrame
+    types: tuple[str, ...]
+    base: np.ndarray
+    profile: np.ndarray
+    planted: np.ndarray
+    detection: np.ndarray
+    modules: Modules
+    stroma: np.ndarray
+    immune: np.ndarray
+    dispersion: np.ndarray
+
+
+def draw_genes(n_genes: int, rng: np.random.Generator) -> Genes:
+    """Draw the genes.
+
+    Parameters
+    ----------
+    n_genes : int
+        At least the number of different markers.
+    rng : numpy.random.Generator
+        Randomness.
+
+    Returns
+    -------
+    Genes
+        The markers under their real ids and places, and invented genes, in genomic order.
+    """
+    types = tuple(read_resource("tumour_types.tsv")["code"])
+    table = _draw_table(n_genes, rng)
+    marker = (table["marker_of"] != "").to_numpy()
+    base, housekeeping = _draw_base(marker, rng)
+    free = np.flatnonzero(~housekeeping & ~marker)
+    modules = tuple(_draw_module(np.flatnonzero(~housekeeping), n_genes, rng) for _ in range(_N_MODULES))
+    # What every cell needs varies least.
+    dispersion = 0.12 * rng.lognormal(0, 0.5, n_genes) / np.where(housekeeping, 3, 1)
+    return Genes(
+        table=table,
+        types=types,
+        base=base,
+        profile=_draw_profile(types, n_genes, modules, free, rng),
+        planted=_plant(table["marker_of"], types, rng),
+        detection=rng.beta(8, 1.5, n_genes),
+        modules=modules,
+        stroma=_draw_admixture(base, free, rng),
+        immune=_draw_admixture(base, free, rng),
+        dispersion=dispersion,
+    )
+
+
+def _draw_table(n_genes: int, rng: np.random.Generator) -> pd.DataFrame:
+    markers = read_resource("markers.tsv").groupby("entrez", sort=False)
+    real = markers.agg(
+        symbol=("symbol", "first"),
+        chromosome=("chromosome", "first"),
+        start=("start", "first"),
+        marker_of=("type", ",".join),
+    )
+    places = read_resource("chromosomes.tsv")
+    share = places["n_genes"] / places["n_genes"].sum()
+    drawn = rng.choice(len(places), n_genes - len(real), p=share)
+    start = rng.integers(1, places["length"].to_numpy()[drawn])
+    invented = pd.DataFrame(
+        {"symbol": "", "chromosome": places["chromosome"].to_numpy()[drawn], "start": start, "marker_of": ""}
+    )
+    table = pd.concat([real.reset_index(names="gene"), invented])
+    rank = table["chromosome"].map({name: place for place, name in enumerate(places["chromosome"])})
+    order = np.lexsort((table["start"], rank))
+    table = table.iloc[order].reset_index(drop=True)
+    # Invented names stay recognisable as such: no gene of that name exists.
+    names = "SYN" + (table["gene"].isna().cumsum()).astype(str).str.zfill(5)
+    table["gene"] = table["gene"].fillna(names)
+    table["symbol"] = table["symbol"].where(table["symbol"] != "", names)
+    return table.set_index("gene")
+
+
+def _draw_base(marker: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    kind = rng.choice(list(_KINDS), len(marker), p=[kind.share for kind in _KINDS.values()])
+    kind = np.where(marker, "marker", kind)
+    level, spread = (np.array([getattr(_KINDS[name], of) for name in kind]) for of in ("level", "spread"))
+    return rng.normal(level, spread), kind == "housekeeping"
+
+
+def _draw_profile(
+    types: tuple[str, ...], n_genes: int, modules: Modules, free: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    profile = np.zeros((len(types), n_genes))
+    for positions, loading in modules:
+        profile[:, positions] += rng.normal(0, _MODULE_SHIFT, (len(types), 1)) * loading
+    tissues = read_resource("tissues.tsv")
+    for owners, strength in zip(tissues["types"].str.split(","), tissues["strength"], strict=True):
+        programme = _draw_programme(n_genes, free, _TISSUE_SHARE, strength * _TISSUE_EFFECT, rng)
+        profile[np.isin(types, owners)] += programme
+    for row in profile:
+        row += _draw_programme(n_genes, free, _OWN_SHARE, _OWN_EFFECT, rng)
+    return profile
+
+
+def _draw_programme(
+    n_genes: int, free: np.ndarray, share: float, effect: float, rng: np.random.Generator
+) -> np.ndarray:
+    genes = rng.choice(free, min(len(free), round(share * n_genes)), replace=False)
+    programme = np.zeros(n_genes)
+    # Programmes switch on more than they switch off.
+    sign = rng.choice((1, -1), len(genes), p=(0.7, 0.3))
+    programme[genes] = sign * np.abs(rng.normal(0, effect, len(genes)))
+    return programme
+
+
+def _plant(marker_of: pd.Series, types: tuple[str, ...], rng: np.random.Generator) -> np.ndarray:
+    marked = np.array([np.isin(types, owners.split(",")) for owners in marker_of]).T
+    # 1 to 5 per gene, most near 3; each of several types sharing a marker has it a little higher or lower.
+    change = 1 + 4 * rng.beta(2, 2, marked.shape[1])
+    return marked * np.clip(change + rng.normal(0, 0.4, marked.shape), 1, 5)
+
+
+def _draw_module(free: np.ndarray, n_genes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    genes = np.sort(rng.choice(free, min(len(free), round(_MODULE_SHARE * n_genes)), replace=False))
+    return genes, rng.normal(_MODULE_EFFECT, _MODULE_EFFECT / 2, len(genes))
+
+
+def _draw_admixture(base: np.ndarray, free: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    programme = _draw_programme(len(base), free, _ADMIXTURE_SHARE, _ADMIXTURE_EFFECT, rng)
+    return base + rng.normal(0, 0.4, len(base)) + np.abs(programme)

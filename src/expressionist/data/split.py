@@ -1,0 +1,105 @@
+"""The split into training, validation and test samples: stratified by tumour type, grouped by patient."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from expressionist.data.cohort import Cohort
+from expressionist.errors import CohortError, ParamsError, name_some
+from expressionist.files import read_table, write_table
+
+SIDES = ("train", "validation", "test")
+
+
+def split_by_patient(
+    samples: pd.DataFrame, *, validation: float, test: float, rng: np.random.Generator
+) -> pd.Series:
+    """Assign every sample to a side, all samples of a patient to the same one.
+
+    Shares are counted in patients. In every tumour type they are met to within rounding, with at least one
+    patient on every side; the roundings of the types are balanced against each other, so that the shares hold
+    for the cohort as well.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame of length n_samples
+        Indexed by sample id, with the columns ``patient`` and ``tumour_type``. The order of its rows does not
+        matter.
+    validation, test : float
+        Shares of patients to hold out, above 0 and together below 1.
+    rng : numpy.random.Generator
+        Chooses the patients.
+
+    Returns
+    -------
+    pandas.Series of length n_samples
+        ``"train"``, ``"validation"`` or ``"test"``, indexed like `samples`.
+
+    Raises
+    ------
+    ParamsError
+        If the shares leave a side empty.
+    CohortError
+        If a tumour type has fewer than three patients.
+
+    Examples
+    --------
+    >>> samples = pd.DataFrame({"patient": list("aabbccddee"), "tumour_type": "UVM"})
+    >>> sides = split_by_patient(samples, validation=0.2, test=0.2, rng=np.random.default_rng(1))
+    >>> sides.value_counts().to_dict()
+    {'train': 6, 'validation': 2, 'test': 2}
+    """
+    if not (validation > 0 and test > 0 and validation + test < 1):
+        raise ParamsError(
+            "Shares for validation and test must be above 0 and together below 1, but got "
+            f"{validation:g} and {test:g}. Correct them."
+        )
+    # Words, not categories: an unused category would be a tumour type without patients.
+    type_of = samples.astype({"patient": str, "tumour_type": str}).groupby("patient")["tumour_type"].first()
+    n_patients = type_of.value_counts().sort_index()
+    _check_sizes(n_patients)
+    n_test = _allot(n_patients * test, most=n_patients - 2)
+    # A type that came off short in the test share comes first in the validation share.
+    n_validation = _allot(
+        n_patients * validation, most=n_patients - 1 - n_test, owed=n_patients * test - n_test
+    )
+    side_of = {}
+    for tumour_type in n_patients.index:
+        # groupby has sorted the patients: the order of the table is forgotten.
+        shuffled = rng.permutation(type_of.index[type_of == tumour_type])
+        ends = np.cumsum([n_test[tumour_type], n_validation[tumour_type]])
+        for side, chosen in zip(("test", "validation", "train"), np.split(shuffled, ends), strict=True):
+            side_of.update(dict.fromkeys(chosen, side))
+    return samples["patient"].astype(str).map(side_of).astype(object).rename("side")
+
+
+def _check_sizes(n_patients: pd.Series) -> None:
+    small = n_patients.index[n_patients < len(SIDES)]
+    if len(small):
+        raise CohortError(
+            f"A tumour type must have at least {len(SIDES)} patients, one for each side of the split, but "
+            f"{len(small)} have fewer: {name_some(small)}. Leave these types out."
+        )
+
+
+def _allot(quota: pd.Series, most: pd.Series, owed: pd.Series | float = 0.0) -> pd.Series:
+    """Round quotas to whole patients, at least 1 and at most `most` each, so that their sum is kept."""
+    quota = quota.round(9)
+    counts = np.floor(quota).clip(lower=1, upper=most).astype(int)
+    n_more = round(quota.sum()) - counts.sum()
+    short = (quota - counts + owed)[(counts < quota) & (counts < most)]
+    # The largest remainders are rounded up; of equal ones the first types in alphabetical order.
+    counts[short.sort_values(ascending=False, kind="stable").index[: max(n_more, 0)]] += 1
+    return counts
+
+
+def write_split(path: Path, cohort: Cohort, split: pd.Series) -> None:
+    """Write which side every sample stands on: columns sample, patient, tumour_type, split."""
+    table = cohort.samples[["patient", "tumour_type"]].assign(split=split).rename_axis("sample")
+    write_table(path, table)
+
+
+def read_split(path: Path) -> pd.DataFrame:
+    """Read what `write_split` wrote, indexed by sample."""
+    return read_table(path, index="sample")

@@ -1,0 +1,310 @@
+"""Shards of rows on the workers of a Dask cluster: the only place that knows Dask.
+
+The files lie on a file system that all machines share. A worker opens by itself what it computes from, and
+writes its rows straight into files that are there in full size; scheduler and client only say who does what,
+and see neither models nor arrays.
+"""
+
+import hashlib
+import importlib
+import logging
+import math
+import os
+import pickle
+import platform
+import shutil
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from expressionist.errors import ClusterError
+from expressionist.files.disk import explain_full_disk, reserve
+from expressionist.files.row_record import Span
+
+# First row and last row → blocks of rows in turn: where one begins, and its rows in every file.
+Compute = Callable[[int, int], Iterator[tuple[int, Sequence[np.ndarray]]]]
+
+_FOLDER = "shared-"
+_CONNECT_PATIENCE = 10.0  # seconds for the scheduler to answer
+_WORKER_PATIENCE = 60.0  # seconds without a shard done or a worker there
+# Besides the source: what rows are computed by.
+_PACKAGES = ("numpy", "keras", "tensorflow")
+# A worker of many threads computes one shard at a time: TensorFlow uses all cores for it by itself.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True)
+class _Job:
+    open_work: Callable[[], Compute]
+    paths: tuple[Path, ...]
+    shared: Path
+
+
+@contextmanager
+def share_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder that says, by being there, that its shards are wanted.
+
+    A worker looks for it before it writes, so one that goes on after the client has been killed stops as
+    soon as another client takes over. It is also what tells a worker that the file system is shared.
+
+    Parameters
+    ----------
+    parent : pathlib.Path
+        Existing folder; what a killed client has left in it is removed.
+
+    Yields
+    ------
+    pathlib.Path
+        Absolute; for what workers are to read, such as a model. Removed with the block.
+    """
+    clear_shared(parent)
+    folder = parent.absolute() / f"{_FOLDER}{uuid4().hex}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_shared(parent: Path) -> None:
+    """Remove what a killed client has shared in a folder."""
+    for folder in parent.glob(f"{_FOLDER}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def allocate_rows(path: Path, shape: Sequence[int], dtype: str) -> None:
+    """Write an `.npy` in full size, whose rows are yet to come.
+
+    Raises
+    ------
+    DiskError
+        If the disk has not so much room. The file is removed.
+    """
+    kind = np.dtype(dtype)
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": tuple(shape)}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        n_bytes = stream.tell() + kind.itemsize * math.prod(shape)
+    reserve(path, n_bytes)
+
+
+def run_shards(
+    open_work: Callable[[], Compute],
+    paths: Sequence[Path],
+    shards: Sequence[Span],
+    *,
+    scheduler: str,
+    shared: Path,
+) -> Iterator[Span]:
+    """Have shards of rows computed and written by a cluster.
+
+    Parameters
+    ----------
+    open_work : callable
+        Called once in every worker process, for all its shards; gives the function that computes rows.
+        Travels as a pickle, so it names files instead of holding arrays.
+    paths : sequence of pathlib.Path
+        An `.npy` of full size for every array of a block.
+    shards : sequence of (int, int)
+        First row, and the one after the last.
+    scheduler : str
+        Address, such as ``tcp://head:8786``.
+    shared : pathlib.Path
+        As `share_folder` gives it.
+
+    Yields
+    ------
+    (int, int)
+        A shard whose rows are on disk, whichever is done first. The shard of a worker that is lost is given
+        to another one.
+
+    Raises
+    ------
+    ClusterError
+        If Dask is not installed, scheduler or workers are not there or lost, or a worker runs other code or
+        sees other files. What a worker refuses, or fails with, is raised as it is.
+    """
+    job = _Job(open_work, tuple(path.absolute() for path in paths), shared)
+    # As bytes: the scheduler would otherwise import what the job names, TensorFlow with it.
+    packed, code = pickle.dumps(job), _digest_code()
+    with _connect(scheduler) as client:
+        pending = {
+            client.submit(_write_shard, code, packed, *shard, key=f"{shared.name}-{shard[0]}"): shard
+            for shard in shards
+        }
+        while pending:
+            for future in _wait(client, pending, scheduler):
+                _raise_error(future, scheduler)
+                yield pending.pop(future)
+
+
+def _import_distributed() -> ModuleType:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise ClusterError(
+            "Dask must be installed where a scheduler is given (--scheduler or EXPRESSIONIST_SCHEDULER), but "
+            "got none. Install the extra: pip install 'expressionist[dask]', or give no scheduler."
+        ) from error
+
+
+@contextmanager
+def _connect(scheduler: str) -> Iterator[Any]:
+    distributed = _import_distributed()
+    # What it logs is about connections, and what of it matters ends in a refusal.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        # A client that never reached its scheduler prints tracebacks when it is given up.
+        reached = distributed.comm.get_address_host_port(distributed.comm.normalize_address(scheduler))
+        socket.create_connection(reached, _CONNECT_PATIENCE).close()
+        client = distributed.Client(scheduler, timeout=_CONNECT_PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ClusterError(
+            f"A scheduler must answer at {scheduler}, but got: {reason}. Start it (dask scheduler), correct "
+            "EXPRESSIONIST_SCHEDULER, or unset it: one machine needs none."
+        ) from error
+    with client:
+        yield client
+
+
+def _wait(client: Any, pending: dict[Any, Span], scheduler: str) -> set[Any]:  # noqa: ANN401  comes untyped
+    """Wait until some shards are done; refuse where nobody is there to do them."""
+    distributed = _import_distributed()
+    while True:
+        try:
+            with client.as_current():
+                done: set[Any] = distributed.wait(list(pending), _WORKER_PATIENCE, "FIRST_COMPLETED").done
+            return done
+        except TimeoutError:
+            if not client.nthreads():
+                raise ClusterError(
+                    f"The scheduler at {scheduler} must have workers, but got none for "
+                    f"{_WORKER_PATIENCE:.0f} seconds. Start some (dask worker {scheduler} --nthreads 1) and "
+                    "run the same command again."
+                ) from None
+        except CancelledError as error:
+            raise _lost(scheduler) from error
+
+
+def _raise_error(future: Any, scheduler: str) -> None:  # noqa: ANN401  comes untyped
+    """Raise what a worker raised."""
+    if future.status == "finished":
+        return  # its result is nothing, which would be computed once more if it was lost with its worker
+    try:
+        future.result()
+    except _import_distributed().KilledWorker as error:
+        raise ClusterError(
+            f"Workers must live through a shard, but {error.allowed_failures + 1} were lost over one. Give "
+            "them more memory (dask worker --memory-limit), and run the same command again."
+        ) from error
+    except CancelledError as error:
+        raise _lost(scheduler) from error
+
+
+def _lost(scheduler: str) -> ClusterError:
+    return ClusterError(
+        f"The scheduler at {scheduler} must stay until the work is done, but was lost. Start it again with "
+        "its workers, and run the same command again."
+    )
+
+
+# --- what workers do
+
+
+def _write_shard(code: str, packed: bytes, first: int, last: int) -> None:
+    """Compute the rows of a shard and write them: called by Dask, in a worker."""
+    # First of all: the pickle of another version may not even open.
+    if code != _digest_code():
+        raise _other_code()
+    with _ONE_AT_A_TIME, ExitStack() as stack:
+        job, compute = _open_job(code, packed)
+        stack.enter_context(explain_full_disk(job.paths[0]))
+        files = [stack.enter_context(_open_rows(path)) for path in job.paths]
+        for start, arrays in compute(first, last):
+            if not job.shared.exists():
+                return  # whoever asked for it is gone, and another may write here now
+            for write, rows in zip(files, arrays, strict=True):
+                write(start, rows)
+
+
+@lru_cache(maxsize=1)
+def _open_job(code: str, packed: bytes) -> tuple[_Job, Compute]:
+    """Open a job once for all its shards; the folder that it names is never the same twice."""
+    loaded = set(sys.modules)
+    job: _Job = pickle.loads(packed)
+    try:
+        for path in (job.shared, *job.paths):
+            path.stat()
+        compute = job.open_work()
+    except FileNotFoundError as error:
+        raise ClusterError(
+            "Workers must see the files of the command that they help under the same path, but one on "
+            f"{platform.node()} has no {error.filename}. Keep data/ on a file system that all machines share."
+        ) from error
+    # What was imported only now may have been edited since the digest was taken.
+    if set(sys.modules) - loaded and code != _read_code():
+        raise _other_code()
+    return job, compute
+
+
+def _other_code() -> ClusterError:
+    return ClusterError(
+        f"Workers must run the code of the command that they help, but one on {platform.node()} runs other "
+        "code, or other versions of its packages. Start the workers again, from the same checkout."
+    )
+
+
+@contextmanager
+def _open_rows(path: Path) -> Iterator[Callable[[int, np.ndarray], None]]:
+    """Open an `.npy` for writing rows, each of which is on disk when its writing returns.
+
+    Not through a memory map: two machines that write into the same page of one would lose each other's rows
+    on a network file system. And synchronously, since a client of NFS may else write whole pages as well.
+    """
+    mapped = np.load(path, mmap_mode="r")
+    shape, kind, offset = mapped.shape[1:], mapped.dtype, mapped.offset
+    n_bytes = mapped[0].nbytes
+    file = os.open(path, os.O_WRONLY | getattr(os, "O_DSYNC", os.O_SYNC))
+
+    def write(first: int, rows: np.ndarray) -> None:
+        if rows.shape[1:] != shape:
+            raise ValueError(f"Rows of shape {shape} were announced, but got {rows.shape[1:]}.")
+        left = np.ascontiguousarray(rows, kind).data.cast("B")
+        position = offset + first * n_bytes
+        while left:
+            n_written = os.pwrite(file, left, position)
+            left, position = left[n_written:], position + n_written
+
+    try:
+        yield write
+    finally:
+        os.close(file)
+
+
+@cache
+def _digest_code() -> str:
+    """Digest the code as this process has first seen it: a worker outlives commands, and edits with them."""
+    return _read_code()
+
+
+def _read_code() -> str:
+    """Digest the package's source and the versions of what it computes by."""
+    found = hashlib.sha256()
+    folder = Path(__file__).parents[1]
+    for path in sorted(folder.rglob("*.py")):
+        found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    found.update(" ".join([platform.python_version(), *map(version, _PACKAGES)]).encode())
+    return found.hexdigest()

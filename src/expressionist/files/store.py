@@ -1,0 +1,147 @@
+"""What stages hand to each other: JSON, tables and arrays, written whole or not at all."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from expressionist.files.disk import explain_full_disk
+
+
+@contextmanager
+def write_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, and move it there once the block has ended without an error.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File or folder to write. A folder is created empty at the temporary path by the caller.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write. It is removed if the block fails; what stood at `path` before is then untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The last suffix stays last: some writers choose their format by it.
+    partial = path.with_name(f".partial-{path.name}")
+    _remove(partial)
+    try:
+        with explain_full_disk(path):
+            yield partial
+    except BaseException:
+        _remove(partial)
+        raise
+    # A folder cannot replace another in one step: the old one steps aside, so that a kill never leaves
+    # neither.
+    aside = path.with_name(f".old-{path.name}")
+    if path.is_dir():
+        _remove(aside)
+        path.replace(aside)
+    partial.replace(path)
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a mapping as indented JSON."""
+    with write_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, default=_to_json) + "\n", encoding="utf-8")
+
+
+def _to_json(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a mapping from JSON."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def write_table(path: Path, table: pd.DataFrame, *, index: bool = True) -> None:
+    """Write a table as TSV; nine digits give every float32 back exactly."""
+    with write_whole(path) as partial:
+        table.to_csv(partial, sep="\t", index=index, float_format="%.9g", lineterminator="\n")
+
+
+def read_table(path: Path, *, index: str | None = None, text: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a TSV; only an empty cell is missing, so that a gene or tumour type may be called NA.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    index : str, optional
+        Column that becomes the index, read as text.
+    text : sequence of str
+        Further columns to be read as text, whatever they look like.
+    """
+    kinds = dict.fromkeys([*text, *([index] if index else [])], str)
+    table = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype=kinds)
+    return table.set_index(index) if index else table
+
+
+def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]) -> None:
+    """Write blocks of rows, one after the other, as one float32 `.npy` that can be memory-mapped.
+
+    Memory does not grow with the number of rows. They are written as a stream: a memory map would keep every
+    page written in memory, and a full disk would kill the process where a stream raises an error.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The `.npy` file.
+    blocks : iterator of numpy.ndarray
+        Arrays of shape (n_rows, ...), together `shape`.
+    shape : tuple of int
+        Shape of the whole.
+
+    Raises
+    ------
+    ValueError
+        If the blocks do not add up to `shape`.
+    """
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with write_whole(path) as partial, partial.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        n_rows = 0
+        for block in blocks:
+            if block.shape[1:] != shape[1:]:
+                raise ValueError(f"A block of {shape[1:]} per row was announced, but got {block.shape[1:]}.")
+            np.asarray(block, "<f4").tofile(stream)
+            n_rows += len(block)
+        if n_rows != shape[0]:
+            raise ValueError(f"{shape[0]} rows were announced, but got {n_rows}.")
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Open an `.npy` memory-mapped, read-only."""
+    return np.load(path, mmap_mode="r")
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Write named arrays as one compressed `.npz`."""
+    with write_whole(path) as partial:
+        np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]  # names are not options
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read what `write_arrays` wrote."""
+    with np.load(path) as content:
+        return {name: content[name] for name in content.files}

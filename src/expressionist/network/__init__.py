@@ -1,0 +1,40 @@
+"""The network: backbones, where they are cut, the head, and our own layers, joined into one Keras graph."""
+
+from typing import TYPE_CHECKING
+
+from expressionist.surface import lend
+
+if TYPE_CHECKING:
+    from expressionist.network.assembly import (
+        assemble,
+        choose_magnification,
+        fit_ranks,
+        image_front,
+        load_calibrated,
+        logits_of_scaled,
+        predict_logits,
+    )
+    from expressionist.network.backbones import (
+        BACKBONES,
+        Weights,
+        build_backbone,
+        explain_random,
+        find_backbone,
+        find_weights,
+        randomise,
+    )
+    from expressionist.network.convolution import quick_convolutions
+    from expressionist.network.cut import (
+        Cut,
+        Division,
+        articulation_points,
+        choose_strides,
+        divide,
+        last_block_depth,
+        rebuild_after,
+    )
+    from expressionist.network.head import CLASSIFIER, RANK_LAYERS, attach_head, centre_head, pool_once
+    from expressionist.network.layers import Centre, Ranks, Views
+    from expressionist.network.tracing import Predict, listed, sign, trace_prediction
+else:
+    __getattr__ = lend(__name__, __file__)

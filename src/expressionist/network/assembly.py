@@ -1,0 +1,215 @@
+"""The network: expression → picture → backbone → tumour type as one Keras graph."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from expressionist.data import LINEAR_UNITS, Scale
+from expressionist.network.backbones import Backbone
+from expressionist.network.layers import Log2, Paint, PixelScaling, Ranks, Rescale, Temperature, Views
+from expressionist.network.tracing import listed, trace_prediction
+from expressionist.painting import Layout
+
+_N_ROWS = 64
+
+
+def choose_magnification(shape: tuple[int, int], magnify: int, side: int, backbone: Backbone) -> int:
+    """Return the edge of the square that a pixel is drawn as.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (height, width) of the painted images.
+    magnify : int
+        As asked for; 0 chooses the one whose images come nearest, by ratio, to `side`.
+    side : int
+        Wanted for the shorter edge of the images that the backbone sees, in pixels.
+    backbone : Backbone
+        Its smallest side is always reached.
+
+    Examples
+    --------
+    >>> from expressionist.network.backbones import find_backbone
+    >>> choose_magnification((27, 27), 0, 96, find_backbone("mobilenet"))
+    4
+    """
+    edge = min(shape)
+    least, below = -(-backbone.smallest_side // edge), side // edge
+    # Of n and n + 1 the first is nearer, by ratio, up to their geometric mean.
+    nearest = below + (side**2 > below * (below + 1) * edge**2)
+    return magnify or max(least, nearest)
+
+
+def image_front(shape: tuple[int, int], magnify: int, mode: str, views: Views | None = None) -> keras.Model:
+    """Build the graph from painted images to the backbone's input.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (height, width) of the painted images.
+    magnify : int
+        Edge of the square that a pixel is drawn as; repeating pixels keeps their borders and invents no
+        values.
+    mode : str
+        Pixel scaling of the backbone.
+    views : Views, optional
+        What the three channels show; without it, all three are the image.
+
+    Returns
+    -------
+    keras.Model
+        (n_samples, height, width, 1) in [0, 1] → (n_samples, height · magnify, width · magnify, 3).
+    """
+    images = keras.Input((*shape, 1), name="image")
+    shown = images if views is None else views(images)
+    magnified = keras.layers.UpSampling2D(magnify, interpolation="nearest")(shown) if magnify > 1 else shown
+    return keras.Model(images, PixelScaling(mode)(magnified), name="front")
+
+
+def fit_ranks(layout: Layout, scale: Scale) -> Ranks:
+    """Make the layer that ranks the genes of painted images.
+
+    Parameters
+    ----------
+    layout : Layout
+        How images are painted.
+    scale : Scale
+        Fitted on training rows.
+    """
+    ranks = Ranks(name="ranks")
+    low, span = layout.paint(np.stack([scale.low, scale.span]))
+    ranks.fit(low, span, layout.crowding > 0)
+    return ranks
+
+
+def assemble(
+    layout: Layout,
+    scale: Scale,
+    unit: str,
+    front: keras.Model,
+    prefix: keras.Model,
+    trained: keras.Model,
+    ranks: Ranks | None = None,
+) -> keras.Model:
+    """Stitch all parts into the network that is evaluated, explained and registered.
+
+    Parameters
+    ----------
+    layout : Layout
+        Gene → pixel.
+    scale : Scale
+        Bounds per gene, fitted on training rows.
+    unit : str
+        Unit of the expression that the network will be given; the logarithm is taken of linear ones only.
+    front, prefix : keras.Model
+        Painted images → backbone's input → frozen activations.
+    trained : keras.Model
+        As `attach_head` gives it.
+    ranks : Ranks, optional
+        What gives the head its ranks, if it takes any.
+
+    Returns
+    -------
+    keras.Model
+        Expression of shape (n_samples, n_genes), genes in the order of the layout → probabilities of shape
+        (n_samples, n_types).
+    """
+    n_genes = len(layout.genes)
+    rescale, paint = Rescale(n_genes, name="rescale"), Paint(n_genes, layout.shape, name="paint")
+    rescale.low.assign(scale.low)
+    rescale.span.assign(scale.span)
+    paint.pixel.assign(layout.pixel.astype(np.int32))
+    paint.share.assign(layout.share[:, None])
+    # A fresh model of the same layers leaves the optimiser behind.
+    trained = keras.Model(trained.inputs, trained.output, name=trained.name)
+    expression = keras.Input((n_genes,), name="expression")
+    log2 = Log2(name="log2")(expression) if unit in LINEAR_UNITS else expression
+    logits = Temperature(name="temperature")(_classify(paint(rescale(log2)), front, prefix, trained, ranks))
+    return keras.Model(expression, keras.layers.Softmax(name="probabilities")(logits), name="expressionist")
+
+
+def load_calibrated(path: Path, temperature: float) -> keras.Model:
+    """Load an assembled network with the temperature that was fitted for it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        ``model.keras``, as it was trained.
+    temperature : float
+        What its logits are divided by; 1 for a network that is calibrated already.
+
+    Returns
+    -------
+    keras.Model
+        As `assemble` gives it, with calibrated probabilities.
+    """
+    network = keras.saving.load_model(path, compile=False)
+    held = network.get_layer("temperature").temperature
+    held.assign(held * temperature)
+    return network
+
+
+def logits_of_scaled(network: keras.Model) -> keras.Model:
+    """Return the part of an assembled network that attributions go through.
+
+    Parameters
+    ----------
+    network : keras.Model
+        As `assemble` gives it.
+
+    Returns
+    -------
+    keras.Model
+        Scaled expression of shape (n_samples, n_genes) → logits of shape (n_samples, n_types) as the softmax
+        gets them, divided by the temperature; all layers are shared.
+    """
+    scaled = keras.Input(network.input_shape[1:], name="scaled")
+    layers = {layer.name: layer for layer in network.layers}
+    parts = (layers.get(name) for name in ("front", "prefix", "tail_and_head", "ranks"))
+    logits = _classify(layers["paint"](scaled), *parts)
+    return keras.Model(scaled, network.get_layer("temperature")(logits))
+
+
+def predict_logits(
+    network: keras.Model,
+    expression: np.ndarray,
+    samples: np.ndarray,
+    *,
+    watch: Callable[[range], Iterable[int]] = iter,
+) -> np.ndarray:
+    """Give an assembled network expression, and return its logits at the temperature that it holds.
+
+    Parameters
+    ----------
+    network : keras.Model
+        As `assemble` gives it: temperature 1.
+    expression : numpy.ndarray of shape (n_samples_given, n_genes)
+        In the unit and with the genes of the network; may be memory-mapped.
+    samples : numpy.ndarray of shape (n_samples,)
+        Positions of the rows to predict.
+    watch : callable
+        Passes on the first positions of the blocks; where progress is shown.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_samples, n_types)
+        float64.
+    """
+    tempered = keras.Model(network.inputs, network.get_layer("temperature").output)
+    predict = trace_prediction(tempered)
+    blocks = watch(range(0, len(samples), _N_ROWS))
+    logits = [predict([expression[samples[start : start + _N_ROWS]]])[0].numpy() for start in blocks]
+    return np.concatenate(logits).astype(np.float64)
+
+
+def _classify(
+    painted: Any, front: keras.Model, prefix: keras.Model, trained: keras.Model, ranks: Ranks | None
+) -> Any:
+    """Go from painted images to logits; the head takes images and ranks first, if it asked for them."""
+    beside = [painted] * any(tensor.name == "genes" for tensor in trained.inputs)
+    beside += [ranks(painted)] if ranks is not None else []
+    logits = listed(trained([*beside, *listed(prefix(front(painted)))]))
+    return keras.layers.Average(name="logits")(logits) if len(logits) > 1 else logits[0]

@@ -1,0 +1,292 @@
+"""The layers of ours that a network is made of, registered so that a saved model loads."""
+
+import hashlib
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+# Of a gene, as a share of the root mean square over all: keeps genes that hardly vary from being blown up.
+_LEAST_SPREAD = 0.2
+# Of a sample's pixels, in scaled expression, as under a root with their own spread (0.24 in real samples).
+# Without it the view of a sample would jump where the sample begins to differ from one value for all genes,
+# as the path of Integrated Gradients does when it leaves the zero baseline.
+_LEAST_CONTRAST = 0.05
+# Of the curve by which a gene counts as expressed less: as a normal distribution's whose spread is one step.
+_STEEPNESS = 1.702
+_N_ROWS = 256
+
+
+@keras.saving.register_keras_serializable("expressionist")
+class Log2(keras.layers.Layer):
+    """log2(x + 1) of linear expression of shape (n_samples, n_genes)."""
+
+    def call(self, expression: Any) -> Any:
+        """Return the logarithm, of the same shape."""
+        return ops.log2(expression + 1.0)
+
+
+@keras.saving.register_keras_serializable("expressionist")
+class Rescale(keras.layers.Layer):
+    """(x - low) / span per gene, with the bounds that were fitted on training rows.
+
+    Parameters
+    ----------
+    n_genes : int
+        Number of genes; the bounds themselves are weights, so that they are saved with the model.
+    """
+
+    def __init__(self, n_genes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n_genes = n_genes
+        self.low = self.add_weight(shape=(n_genes,), initializer="zeros", trainable=False, name="low")
+        self.span = self.add_weight(shape=(n_genes,), initializer="ones", trainable=False, name="span")
+
+    def call(self, log2: Any) -> Any:
+        """Return scaled expression, of the same shape."""
+        return (log2 - self.low) / self.span
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        return {**super().get_config(), "n_genes": self.n_genes}
+
+
+@keras.saving.register_keras_serializable("expressionist")
+class Paint(keras.layers.Layer):
+    """Draw samples: a pixel shows the mean of its genes, and 0 where there is none. Linear in every gene.
+
+    Parameters
+    ----------
+    n_genes : int
+        Number of genes; their pixels are weights, so that they are saved with the model.
+    shape : tuple of int
+        (height, width) in pixels.
+    """
+
+    def __init__(self, n_genes: int, shape: tuple[int, int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n_genes = n_genes
+        self.shape = (int(shape[0]), int(shape[1]))
+        n_pixels = self.shape[0] * self.shape[1]
+        self.pixel = self.add_weight(
+            shape=(n_genes,), initializer="zeros", dtype="int32", trainable=False, name="pixel"
+        )
+        self.share = self.add_weight(shape=(n_pixels, 1), initializer="ones", trainable=False, name="share")
+
+    def call(self, scaled: Any) -> Any:
+        """Return images of shape (n_samples, height, width, 1)."""
+        summed = ops.segment_sum(ops.transpose(scaled), self.pixel, num_segments=self.share.shape[0])
+        return ops.reshape(ops.transpose(summed * self.share), (-1, *self.shape, 1))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        return {**super().get_config(), "n_genes": self.n_genes, "shape": self.shape}
+
+
+@keras.saving.register_keras_serializable("expressionist")
+class Views(keras.layers.Layer):
+    """Show every pixel in three ways, one per channel.
+
+    The first channel is the pixel as it is: scaled expression. The second says where it stands among the
+    pixels of its sample, the third where among the training samples: the normal distribution function of the
+    value, standardised over the one or over the other. Ranks proper would be steps, whose gradient is 0, and
+    Integrated Gradients through them would not be complete; these are smooth. Pixels without a gene count
+    nowhere, and show 0, 1/2 and 1/2.
+    """
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Create the weights; until they are fitted, every pixel holds a gene."""
+        self.mean = self.add_weight(shape=shape[1:], initializer="zeros", trainable=False, name="mean")
+        self.spread = self.add_weight(shape=shape[1:], initializer="ones", trainable=False, name="spread")
+        self.mask = self.add_weight(shape=shape[1:], initializer="ones", trainable=False, name="mask")
+
+    def call(self, images: Any) -> Any:
+        """Return images of shape (n_samples, height, width, 3)."""
+        n_pixels, pixels = ops.sum(self.mask), (1, 2, 3)
+        mean = ops.sum(images * self.mask, axis=pixels, keepdims=True) / n_pixels
+        away = (images - mean) * self.mask
+        variance = ops.sum(ops.square(away), axis=pixels, keepdims=True) / n_pixels
+        in_sample = away / ops.sqrt(variance + _LEAST_CONTRAST**2)
+        in_training = (images - self.mean) / self.spread * self.mask
+        return ops.concatenate([images, _normal_cdf(in_sample), _normal_cdf(in_training)], axis=-1)
+
+    def fit(self, images: np.ndarray, painted: np.ndarray) -> None:
+        """Take every pixel's mean and spread over training images, reading them block by block.
+
+        Parameters
+        ----------
+        images : numpy.ndarray of shape (n_samples, height, width, 1)
+            Training images; may be memory-mapped.
+        painted : numpy.ndarray of shape (height, width)
+            Whether a pixel holds a gene.
+        """
+        total, square = np.zeros(images.shape[1:]), np.zeros(images.shape[1:])
+        for start in range(0, len(images), _N_ROWS):
+            block = np.asarray(images[start : start + _N_ROWS], np.float64)
+            total += block.sum(axis=0)
+            square += np.square(block).sum(axis=0)
+        mean, mask = total / len(images), painted[..., np.newaxis]
+        variance = np.maximum(square / len(images) - mean**2, 0)
+        spread = np.ones_like(mean)
+        spread[mask] = _floor_spread(variance[mask])
+        self.mean.assign(np.where(mask, mean, 0.0))
+        self.spread.assign(np.where(spread > 0, spread, 1.0))
+        self.mask.assign(mask)
+
+
+@keras.saving.register_keras_serializable("expressionist")
+class Ranks(keras.layers.Layer):
+    """Where every gene stands among all of its sample: the share of genes that are expressed less, smoothly.
+
+    Ranks within a sample do not change with its depth of sequencing, its unit, or anything else that moves
+    all genes along one curve. Proper ranks are steps, whose gradient is 0, and Integrated Gradients through
+    them would not be complete. Here a gene counts as less by a logistic curve, as wide as the knots lie
+    apart, and shares are taken at the knots and read off between them on straight lines: that costs n_genes
+    times n_knots instead of n_genes squared.
+
+    Parameters
+    ----------
+    n_knots : int
+        Values, evenly spaced over all that training samples have, at which shares are taken.
+    """
+
+    def __init__(self, n_knots: int = 24, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n_knots = n_knots
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Create the weights; until they are fitted, every pixel holds a gene whose values are 0 to 1."""
+        self.low = self.add_weight(shape=shape[1:], initializer="zeros", trainable=False, name="low")
+        self.span = self.add_weight(shape=shape[1:], initializer="ones", trainable=False, name="span")
+        self.mask = self.add_weight(shape=shape[1:], initializer="ones", trainable=False, name="mask")
+
+    def call(self, images: Any) -> Any:
+        """Return ranks in [0, 1], of the shape of the images; pixels without a gene have 0."""
+        mask, low = ops.ravel(self.mask), ops.min(self.low)
+        reach = ops.max(self.low + self.span) - low
+        step = reach / (self.n_knots - 1)
+        # In steps from the first knot: the knots are 0, 1, 2, ...
+        values = ops.reshape((images * self.span + self.low - low) / step, (-1, mask.shape[0]))
+        knots = ops.arange(self.n_knots, dtype="float32")
+        away = knots - ops.expand_dims(values, -1)
+        less = ops.sum(ops.sigmoid(_STEEPNESS * away) * mask[:, None], axis=1) / ops.sum(mask)
+        inside = ops.clip(values, 0.0, self.n_knots - 1.0)
+        near = ops.relu(1.0 - ops.abs(knots - ops.expand_dims(inside, -1)))
+        ranks = ops.einsum("npk,nk->np", near, less) * mask
+        return ops.reshape(ranks, ops.shape(images))
+
+    def fit(self, low: np.ndarray, span: np.ndarray, painted: np.ndarray) -> None:
+        """Take the line that took every pixel's genes to [0, 1].
+
+        Parameters
+        ----------
+        low, span : numpy.ndarray of shape (height, width, 1)
+            Bounds of the scale, as painted.
+        painted : numpy.ndarray of shape (height, width)
+            Whether a pixel holds a gene.
+        """
+        if not self.built:
+            self.build((None, *low.shape))
+        mask = painted[..., np.newaxis]
+        # What has no gene lies among those that have one, and so does not widen the range of the knots.
+        self.low.assign(np.where(mask, low, low[mask].min()))
+        self.span.assign(np.where(mask, span, 0.0))
+        self.mask.assign(mask)
+
+    def digest(self) -> str:
+        """Digest what was fitted, as 64 hexadecimal digits."""
+        return hashlib.sha256(b"".join(each.numpy().tobytes() for each in self.weights)).hexdigest()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        return {**super().get_config(), "n_knots": self.n_knots}
+
+
+def _normal_cdf(standardised: Any) -> Any:
+    return (1.0 + ops.erf(standardised / 2**0.5)) / 2.0
+
+
+def _floor_spread(variance: np.ndarray) -> np.ndarray:
+    spread: np.ndarray = np.maximum(np.sqrt(variance), _LEAST_SPREAD * np.sqrt(variance.mean()))
+    return spread
+
+
+@keras.saving.register_keras_serializable("expressionist")
+class PixelScaling(keras.layers.Layer):
+    """Turn pixels, 0 to 1, into the three channels that a backbone was pretrained on; grey ones are copied.
+
+    Parameters
+    ----------
+    mode : str
+        ``tf``, ``torch`` or ``caffe``, as in `keras.applications.imagenet_utils.preprocess_input`.
+    """
+
+    def __init__(self, mode: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mode = mode
+
+    def call(self, images: Any) -> Any:
+        """Return images of shape (n_samples, height, width, 3)."""
+        colour = images * 255.0
+        if images.shape[-1] == 1:
+            colour = ops.repeat(colour, 3, axis=-1)
+        return keras.applications.imagenet_utils.preprocess_input(
+            colour, data_format="channels_last", mode=self.mode
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        return {**super().get_config(), "mode": self.mode}
+
+
+@keras.saving.register_keras_serializable("expressionist")
+class Centre(keras.layers.Layer):
+    """Subtract every feature's mean and divide by a spread, both taken over training rows.
+
+    Maps of different depth (and of backbones with random weights) differ by orders of magnitude. One spread
+    for a whole map, rather than one per activation, does not blow up the activations that are almost always
+    zero.
+
+    Parameters
+    ----------
+    each : bool
+        Whether every feature has a spread of its own, as genes do, which all vary.
+    """
+
+    def __init__(self, *, each: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.each = each
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Create the weights."""
+        self.mean = self.add_weight(shape=shape[1:], initializer="zeros", trainable=False, name="mean")
+        spread = shape[1:] if self.each else ()
+        self.spread = self.add_weight(shape=spread, initializer="ones", trainable=False, name="spread")
+
+    def call(self, features: Any) -> Any:
+        """Return centred features, of the same shape."""
+        return (features - self.mean) / self.spread
+
+    def fit(self, mean: np.ndarray, variance: np.ndarray) -> None:
+        """Take the features' mean and variance over training rows, both of shape (n_features,)."""
+        spread = _floor_spread(variance) if self.each else np.sqrt(variance.mean())
+        self.mean.assign(mean)
+        self.spread.assign(np.where(spread > 0, spread, 1.0))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the constructor takes."""
+        return {**super().get_config(), "each": self.each}
+
+
+@keras.saving.register_keras_serializable("expressionist")
+class Temperature(keras.layers.Layer):
+    """logits / temperature: 1 until it is fitted on validation samples."""
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Create the weight, so that it is saved with the model."""
+        self.temperature = self.add_weight(shape=(), initializer="ones", trainable=False, name="temperature")
+
+    def call(self, logits: Any) -> Any:
+        """Return tempered logits, of the same shape."""
+        return logits / self.temperature

@@ -1,0 +1,118 @@
+"""Gene choice, scale and layout, fitted together on training rows: all that painting needs to know."""
+
+from collections.abc import Mapping
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from expressionist.data import Scale, choose_genes, read_gene_sets
+from expressionist.errors import ParamsError
+from expressionist.painting.layout import Layout, square_shape
+from expressionist.painting.layouts import place_genes
+from expressionist.params import LayoutParams
+
+
+def fit_imaging(
+    expression: np.ndarray,
+    genes: pd.DataFrame,
+    *,
+    method: str,
+    options: Mapping[str, Any],
+    n_genes: int | None,
+    shape: tuple[int, int] | None,
+    rng: np.random.Generator,
+) -> tuple[Layout, Scale, np.ndarray]:
+    """Choose genes, and fit their scale and layout.
+
+    Parameters
+    ----------
+    expression : numpy.ndarray of shape (n_samples, n_genes_given)
+        float32, finite, on a log scale; training rows only.
+    genes : pandas.DataFrame of length n_genes_given
+        Indexed by gene id, in the order of the columns.
+    method : str
+        Layout method.
+    options : mapping
+        The method's own options, and ``crowding`` as for `expressionist.painting.layouts.place_genes`.
+    n_genes : int or None
+        As for `choose_genes`; None takes all genes, constant ones too.
+    shape : tuple of int or None
+        (height, width) in pixels; None is the smallest square that holds every gene on a pixel of its own.
+    rng : numpy.random.Generator
+        For the layout.
+
+    Returns
+    -------
+    layout : Layout
+        Of the chosen genes.
+    scale : Scale
+        In the order of the layout.
+    chosen : numpy.ndarray of shape (n_chosen,)
+        Positions of the chosen genes, ascending.
+
+    Raises
+    ------
+    ParamsError
+        If a parameter is unknown or does not make sense.
+    CohortError
+        If the layout method cannot use these genes, or all are constant where some are to be chosen.
+
+    Examples
+    --------
+    >>> expression, genes = np.array([[0, 7, 1], [0, 9, 3]], "float32"), pd.DataFrame(index=list("abc"))
+    >>> keys = {"method": "random", "options": {}, "shape": None, "rng": np.random.default_rng(1)}
+    >>> layout, scale, chosen = fit_imaging(expression, genes, n_genes=2, **keys)
+    >>> layout.genes.tolist(), layout.shape, scale.low.tolist(), chosen.tolist()
+    (['b', 'c'], (2, 2), [7.0, 1.0], [1, 2])
+    """
+    _check_count("n_genes", n_genes)
+    sides = _check_shape(shape)
+    chosen = np.arange(len(genes))
+    if n_genes is not None:
+        chosen = choose_genes(expression, int(n_genes))
+        expression, genes = expression[:, chosen], genes.iloc[chosen]
+    sides = sides or square_shape(len(genes))
+    scale = Scale.fit(expression)
+    pixel = place_genes(method, scale.apply(expression), genes, sides, rng, **options)
+    return Layout(genes.index.to_numpy(dtype=str), pixel, sides, method), scale, chosen
+
+
+def read_options(layout: LayoutParams, incoming: Path) -> dict[str, Any]:
+    """Put gene sets in the place of their file's name.
+
+    Parameters
+    ----------
+    layout : LayoutParams
+        Section of params.yaml.
+    incoming : pathlib.Path
+        Folder in which the file of gene sets lies.
+
+    Returns
+    -------
+    dict
+        The method's own options, as `fit_imaging` takes them; without ``crowding``.
+    """
+    options = dict(layout.options)
+    if isinstance(options.get("gene_sets"), str):
+        options["gene_sets"] = read_gene_sets(incoming / options["gene_sets"])
+    return options
+
+
+def _check_count(key: str, value: object) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
+        raise ParamsError(
+            f"{key} must be a whole number of at least 1, or None, but got {value!r}. Correct it."
+        )
+
+
+def _check_shape(shape: Any) -> tuple[int, int] | None:  # noqa: ANN401  # whatever a user gives
+    if shape is None:
+        return None
+    if not isinstance(shape, tuple | list) or len(shape) != 2 or None in shape:
+        raise ParamsError(f"shape must be (height, width), but got {shape!r}. Give two whole numbers.")
+    for key, value in zip(("height", "width"), shape, strict=True):
+        _check_count(f"shape: {key}", value)
+    return int(shape[0]), int(shape[1])

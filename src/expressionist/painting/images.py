@@ -1,0 +1,145 @@
+"""Painted samples with their tumour types: written side by side, and as a network trains on them."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from expressionist.data import Cohort, Scale, read_split, to_log2
+from expressionist.files import md5, read_array, read_json, write_array, write_json
+from expressionist.painting.layout import Layout
+
+Painter = Callable[[int, int], Iterator[tuple[int, list[np.ndarray]]]]
+N_ROWS = 256
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Painted samples of one side of the split.
+
+    Parameters
+    ----------
+    images : numpy.ndarray of shape (n_samples, height, width, 1)
+        Usually memory-mapped.
+    types : numpy.ndarray of shape (n_samples,)
+        Tumour types as positions.
+    digest : str
+        Of the images; names them in the cache.
+    """
+
+    images: np.ndarray
+    types: np.ndarray
+    digest: str
+
+    @property
+    def labelled_digest(self) -> str:
+        """Digest of images and types together: labels can change where the images do not."""
+        types = np.ascontiguousarray(self.types, np.int64).tobytes()
+        return hashlib.sha256(self.digest.encode() + types).hexdigest()
+
+
+def find_samples(cohort: Cohort, rows: pd.DataFrame, side: str) -> np.ndarray:
+    """Return the positions of a side's samples in a cohort, in the order of the split table."""
+    return cohort.samples.index.get_indexer(rows.index[rows["split"] == side])
+
+
+def make_painter(cohort: Cohort, samples: np.ndarray, layout: Layout, scale: Scale) -> Painter:
+    """Make the function that paints some of these samples: memory does not grow with their number.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Holds these samples and all genes of the layout, in any order.
+    samples : numpy.ndarray of shape (n_samples,)
+        Positions in the cohort.
+    layout, scale : Layout, Scale
+        Fitted on training samples.
+
+    Returns
+    -------
+    callable
+        (first, last) → pairs of a block's first row and a list of one array, its images.
+    """
+    genes = cohort.genes.index.get_indexer(pd.Index(layout.genes))
+
+    def paint(first: int, last: int) -> Iterator[tuple[int, list[np.ndarray]]]:
+        for start in range(first, last, N_ROWS):
+            block = cohort.expression[samples[start : min(start + N_ROWS, last)]][:, genes]
+            yield start, [layout.paint(scale.apply(to_log2(block, cohort.unit)))]
+
+    return paint
+
+
+def write_images(
+    folder: Path,
+    cohort: Cohort,
+    rows: pd.DataFrame,
+    layout: Layout,
+    scale: Scale,
+    *,
+    sides: Sequence[str],
+    watch: Callable[[Iterable[Any], str, int], Iterable[Any]] = lambda blocks, *_: blocks,
+    share: Callable[[Path, tuple[int, ...], str], object] | None = None,
+) -> None:
+    """Paint the samples of some sides of a split.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Is there; gets `<side>.npy` of shape (n_samples, height, width, 1) and `images.json`.
+    cohort, layout, scale
+        As for `make_painter`.
+    rows : pandas.DataFrame
+        The split table, indexed by sample.
+    sides : sequence of str
+        The sides to paint.
+    watch : callable
+        Given blocks, the side and the number of blocks, passes them on; where progress is shown.
+    share : callable, optional
+        Given a file, its shape and the side, has others paint it.
+    """
+    about = {}
+    for side in sides:
+        samples = find_samples(cohort, rows, side)
+        path, shape = folder / f"{side}.npy", (len(samples), *layout.shape, 1)
+        if share is not None:
+            share(path, shape, side)
+        else:
+            painted = make_painter(cohort, samples, layout, scale)(0, len(samples))
+            blocks = watch(painted, side, -(-len(samples) // N_ROWS))
+            write_array(path, (images for _, (images,) in blocks), shape)
+        about[side] = {"n_samples": len(samples), "md5": md5(path)}
+    write_json(folder / "images.json", {"shape": [*layout.shape, 1], **about})
+
+
+def read_image_sets(images: Path, split: Path) -> tuple[dict[str, ImageSet], list[str]]:
+    """Open the training and the validation images; those of the test samples are not.
+
+    Parameters
+    ----------
+    images, split : pathlib.Path
+        Outputs of the stages of that name.
+
+    Returns
+    -------
+    sets : dict of str to ImageSet
+        ``train`` and ``validation``.
+    tumour_types : list of str
+        What the positions in their types stand for: all types of the cohort, in alphabetical order.
+    """
+    rows, about = read_split(split), read_json(images / "images.json")
+    tumour_types = sorted(rows["tumour_type"].unique())
+    types = pd.Series(pd.Index(tumour_types).get_indexer(rows["tumour_type"]), index=rows.index)
+    sets = {
+        side: ImageSet(
+            read_array(images / f"{side}.npy"),
+            types[rows["split"] == side].to_numpy(),
+            about[side]["md5"],
+        )
+        for side in ("train", "validation")
+    }
+    return sets, tumour_types

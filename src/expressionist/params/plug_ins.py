@@ -1,0 +1,87 @@
+"""What can be named in params.yaml: files and rows of tables, found without loading any of them."""
+
+import ast
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def list_sources() -> list[str]:
+    """Return the words for the sources of cohorts: the files of ``sources``, with hyphens.
+
+    Examples
+    --------
+    >>> "embedded" in list_sources(), "pancan-mrna" in list_sources()
+    (True, True)
+    """
+    return [name.replace("_", "-") for name in _list_files("data/sources")]
+
+
+def list_layouts() -> list[str]:
+    """Return the words for the layout methods: the files of ``layouts``.
+
+    Examples
+    --------
+    >>> {"chromosome", "coexpression", "random"} <= set(list_layouts())
+    True
+    """
+    return _list_files("painting/layouts")
+
+
+def list_backbones() -> list[str]:
+    """Return the words for the backbones: the rows of their table.
+
+    Examples
+    --------
+    >>> "resnet50" in list_backbones()
+    True
+    """
+    return _list_rows("network/backbones.py", "BACKBONES")
+
+
+def list_opponents() -> list[str]:
+    """Return the words for the opponents: the rows of their table.
+
+    Examples
+    --------
+    >>> "linear_svm" in list_opponents()
+    True
+    """
+    return _list_rows("evaluation/baselines.py", "OPPONENTS")
+
+
+def layout_defines(name: str, definition: str) -> bool:
+    """Say whether the file of a layout method defines a function or class; loading it may take seconds.
+
+    Examples
+    --------
+    >>> layout_defines("tsne", "embed"), layout_defines("random", "embed")
+    (True, False)
+    """
+    body = _read("painting/layouts", f"{name}.py").body
+    return any(getattr(statement, "name", None) == definition for statement in body)
+
+
+def _list_files(folder: str) -> list[str]:
+    """Name the modules and packages in a folder whose names do not begin with an underscore."""
+    paths = [path for path in (_PACKAGE / folder).iterdir() if path.suffix == ".py" or _is_package(path)]
+    return sorted(path.stem for path in paths if not path.name.startswith("_"))
+
+
+def _is_package(path: Path) -> bool:
+    return (path / "__init__.py").is_file()
+
+
+def _list_rows(file: str, table: str) -> list[str]:
+    """Name the rows of a table that a module writes out, in its order."""
+    rows: list[str] = []
+    for statement in _read(file).body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.Dict):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if table in map(ast.unparse, targets):
+                rows += [ast.literal_eval(row) for row in statement.value.keys if row is not None]
+    return rows
+
+
+def _read(*parts: str) -> ast.Module:
+    return ast.parse(_PACKAGE.joinpath(*parts).read_text(encoding="utf-8"))

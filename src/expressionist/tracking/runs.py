@@ -1,0 +1,185 @@
+"""One MLflow run: begun once for its key, filled, and ended."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expressionist.tracking.store import Experiment, import_mlflow
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+KEY = "expressionist.key"
+DIGEST_LENGTH = 36  # what MLflow's database keeps of a dataset digest; DVC's `<md5>.dir` just fits
+_N_METRICS, _N_PARAMS = 1000, 100  # what MLflow takes in one call
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a run was computed on.
+
+    Parameters
+    ----------
+    name : str
+        The cohort's name.
+    digest : str
+        What ``dvc.lock`` has for the data, at most 36 characters.
+    source : str, optional
+        Where the data lies in the checkout.
+    """
+
+    name: str
+    digest: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run and how far it is.
+
+    Parameters
+    ----------
+    client : mlflow.MlflowClient
+        Client of its store.
+    id : str
+        MLflow's run id.
+    started : int
+        Milliseconds since 1970.
+    fresh : bool
+        Whether it was begun just now.
+    done : bool
+        Whether it was ended before. A run that was cut off is neither fresh nor done; what it holds may be
+        logged again, since the same value at the same moment is stored once.
+    """
+
+    client: "MlflowClient"
+    id: str
+    started: int
+    fresh: bool
+    done: bool
+
+    def log_params(self, first: Mapping[str, Any], rest: Mapping[str, Any]) -> None:
+        """Log parameters; nested ones get dotted names, and those in `first` win."""
+        params = {**_flatten(first), **_flatten(rest), **_flatten(first)}
+        entities = import_mlflow().entities
+        logged = [entities.Param(name, value) for name, value in params.items()]
+        for start in range(0, len(logged), _N_PARAMS):
+            self.client.log_batch(self.id, params=logged[start : start + _N_PARAMS])
+
+    def log_history(self, history: Sequence[Mapping[str, Any]], ended: int) -> None:
+        """Log what was measured in every epoch, under ``epoch/``, at the moment at which it ended.
+
+        The last epoch ends with the run; what was made before the first, such as frozen activations, lies
+        before it. A run that was gone on with has epochs from before its beginning.
+        """
+        points: list[tuple[str, Any, int, int]] = []
+        later = 0.0
+        for row in reversed(history):
+            moment = max(self.started, ended - int(1000 * later))
+            later += row["seconds"]
+            at = moment, int(row["epoch"])
+            points += [(f"epoch/{name}", value, *at) for name, value in row.items() if name != "epoch"]
+        self._log(points)
+
+    def log_metrics(self, metrics: Mapping[str, Any], moment: int, step: int = 0) -> None:
+        """Log scores that are one number for the whole run; what is not a number is left out."""
+        self._log([(name, value, moment, step) for name, value in metrics.items()])
+
+    def _log(self, points: Sequence[tuple[str, Any, int, int]]) -> None:
+        entities = import_mlflow().entities
+        logged = [entities.Metric(name, float(value), *at) for name, value, *at in points if is_number(value)]
+        for start in range(0, len(logged), _N_METRICS):
+            self.client.log_batch(self.id, metrics=logged[start : start + _N_METRICS])
+
+    def log_dataset(self, dataset: Dataset) -> None:
+        """Name the data by its digest alone: a column schema of 20,000 genes is more than MLflow stores."""
+        mlflow = import_mlflow()
+        about = {"path": dataset.source, "dvc_md5": dataset.digest}
+        source = mlflow.data.code_dataset_source.CodeDatasetSource(
+            {key: value for key, value in about.items() if value}
+        )
+        data = mlflow.data.meta_dataset.MetaDataset(
+            source, name=dataset.name, digest=dataset.digest[:DIGEST_LENGTH]
+        )
+        tags = [mlflow.entities.InputTag("mlflow.data.context", "training")]
+        self.client.log_inputs(self.id, [mlflow.entities.DatasetInput(data._to_mlflow_entity(), tags)])
+
+    def log_files(self, files: Sequence[Path]) -> None:
+        """Hang files, and folders under their own names, on the run."""
+        for path in files:
+            if path.is_dir():
+                self.client.log_artifacts(self.id, str(path), path.name)
+            else:
+                self.client.log_artifact(self.id, str(path))
+
+    def end(self, status: str, moment: int) -> None:
+        """End the run as FINISHED, KILLED or FAILED."""
+        self.client.set_terminated(self.id, status, moment)
+
+
+def begin(experiment: Experiment, key: str, name: str, tags: Mapping[str, str], started: int = 0) -> Run:
+    """Find the run with a key, or begin one. A run that was deleted in the UI is begun anew.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Where the run belongs.
+    key : str
+        What makes the run the same as an earlier one.
+    name : str
+        Its name in the UI.
+    tags : mapping of str to str
+        Its tags.
+    started : int, optional
+        Milliseconds since 1970; now if not known.
+
+    Returns
+    -------
+    Run
+        The run and how far it is.
+    """
+    client = experiment.client
+    with experiment.store.hold():
+        found = client.search_runs([experiment.id], f"tags.`{KEY}` = '{key}'", max_results=1)
+        if found:
+            info = found[0].info
+            return Run(client, info.run_id, info.start_time, fresh=False, done=info.status != "RUNNING")
+        info = client.create_run(
+            experiment.id, start_time=started or None, tags={**tags, KEY: key}, run_name=name
+        ).info
+    return Run(client, info.run_id, info.start_time, fresh=True, done=False)
+
+
+def add_metrics(experiment: Experiment, run_id: str, metrics: Mapping[str, Any], step: int) -> None:
+    """Log more scores of a run, which may have ended long before.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Where the run belongs.
+    run_id : str
+        The run.
+    metrics : mapping
+        Name → value.
+    step : int
+        MLflow shows the values of the greatest step.
+    """
+    info = experiment.client.get_run(run_id).info
+    run = Run(experiment.client, run_id, info.start_time, fresh=False, done=True)
+    run.log_metrics(metrics, info.end_time or info.start_time, step)
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value can be a metric: a number, not a truth value, and not NaN."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def _flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = str(value)
+    return flat

@@ -1,0 +1,14 @@
+"""Training: the frozen prefix is computed once, the tail is trained, and its depth is searched for."""
+
+from typing import TYPE_CHECKING
+
+from expressionist.surface import lend
+
+if TYPE_CHECKING:
+    from expressionist.training.activation_cache import digest
+    from expressionist.training.depth_search import DepthSearch, name_local_storage, plan_search
+    from expressionist.training.finetuner import FineTuner, open_tuner
+    from expressionist.training.loop import Epoch, settle
+    from expressionist.training.search import Outcome, Space, Train, find_best_trial, join_search, run_search
+else:
+    __getattr__ = lend(__name__, __file__)

@@ -1,0 +1,349 @@
+"""Optuna: which depth (and which of the head's few other knobs), from a study that survives a kill."""
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from expressionist.errors import ParamsError, name_some
+from expressionist.training.loop import FALLING, Epoch
+from expressionist.training.studies import Locks, Studies, open_studies
+
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+# Kept with a trial: whose it is; and with a study: how far it is to be taken.
+_WORKER, _TERMS = "worker", "terms"
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+@dataclass(frozen=True)
+class Space:
+    """What may be chosen.
+
+    Parameters
+    ----------
+    depths : tuple of int
+        Fine-tune depths.
+    learning_rate, dropout : tuple of float or None
+        (low, high), the first on a log scale; None leaves the value of params.yaml.
+    """
+
+    depths: tuple[int, ...]
+    learning_rate: tuple[float, ...] | None = None
+    dropout: tuple[float, ...] | None = None
+
+    @property
+    def exhaustive(self) -> bool:
+        """Whether the space can be tried out whole."""
+        return self.learning_rate is None and self.dropout is None
+
+    def holds(self, choice: Mapping[str, Any]) -> bool:
+        """Whether a choice is complete; that of a trial which was killed while it chose is not."""
+        ranges = {"learning_rate": self.learning_rate, "dropout": self.dropout}
+        return set(choice) == {"depth", *(name for name, bounds in ranges.items() if bounds is not None)}
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Let the sampler choose."""
+        choice: dict[str, Any] = {"depth": trial.suggest_categorical("depth", list(self.depths))}
+        if self.learning_rate is not None:
+            choice["learning_rate"] = trial.suggest_float("learning_rate", *self.learning_rate, log=True)
+        if self.dropout is not None:
+            choice["dropout"] = trial.suggest_float("dropout", *self.dropout)
+        return choice
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the training of one trial came to.
+
+    Parameters
+    ----------
+    value : float
+        Objective of the last epoch on validation rows.
+    history : list of dict
+        A row per epoch.
+    facts : mapping
+        What else to record, such as the number of unfrozen parameters.
+    pruned : bool
+        Whether the training was broken off.
+    """
+
+    value: float
+    history: list[Epoch]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    pruned: bool = False
+
+
+Train = Callable[[Mapping[str, Any], Callable[[Epoch], bool]], Outcome]
+
+
+def name_study(prefix: str, facts: Mapping[str, Any], space: Space) -> str:
+    """Name a study by a hash of all that its trials depend on, so that old trials never mix with new data.
+
+    Parameters
+    ----------
+    prefix : str
+        What a person recognises it by.
+    facts : mapping
+        JSON-able: digests of data and weights, params of network and training, the objective.
+    space : Space
+        What may be chosen.
+    """
+    content = json.dumps([facts, asdict(space)], sort_keys=True).encode()
+    return f"{prefix}-{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def run_search(
+    study_name: str,
+    space: Space,
+    train: Train,
+    *,
+    storage: str,
+    objective: str,
+    n_trials: int,
+    prune: bool,
+    seed: int,
+    record: Callable[[dict[str, Any]], object] = lambda _: None,
+    wait: Callable[[int], object] = lambda _: None,
+) -> list[dict[str, Any]]:
+    """Run a search to its end, going on where an earlier one was killed, together with those who join it.
+
+    Parameters
+    ----------
+    study_name : str
+        As `name_study` gives it.
+    space : Space
+        Tried out whole while it holds only depths; sampled by TPE otherwise.
+    train : callable
+        Takes a choice and a function to be told every epoch's row, which returns True to break off.
+    storage : str
+        Database URL, as `open_studies` takes it.
+    objective : str
+        A metric of `metrics.score` on validation rows; chooses the direction.
+    n_trials : int
+        Finished (complete or pruned) trials to reach, at most as many as there are choices.
+    prune : bool
+        Whether to break off trials that lie behind the median of the others.
+    seed : int
+        Of the sampler.
+    record : callable
+        Told every finished trial once, whoever ran it, in the form of the returned records.
+    wait : callable
+        Told the number of trials that others still run, time and again while nothing else is left to do.
+
+    Returns
+    -------
+    list of dict
+        All trials of the study, killed ones too: number, state, depth, params, value, seconds, started,
+        history and the facts of its outcome.
+
+    Raises
+    ------
+    ParamsError
+        If the database cannot be used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    terms = _Terms(objective, n_trials, prune, seed)
+    recorded: set[int] = set()
+
+    def record_new() -> None:
+        for trial in study.get_trials(deepcopy=False, states=_FINISHED):
+            if trial.number not in recorded:
+                recorded.add(trial.number)
+                record(describe(trial))
+
+    with open_studies(storage) as studies:
+        with studies.locks.hold(study_name):
+            study = optuna.create_study(
+                study_name=study_name,
+                storage=studies.storage,
+                load_if_exists=True,
+                direction="minimize" if objective in FALLING else "maximize",
+                pruner=terms.pruner,
+            )
+            study.set_user_attr(_TERMS, asdict(terms))
+        worker = _Worker(study, space, terms, studies.locks)
+        while n_running := worker.run_trials(train, record_new):
+            wait(n_running)
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            record_new()
+        record_new()
+        return [describe(trial) for trial in study.trials if trial.state != TrialState.WAITING]
+
+
+def join_search(study_name: str, space: Space, train: Train, *, storage: str, patience: float) -> int:
+    """Run trials of a search that another process has begun, until none is left that nobody runs.
+
+    Parameters
+    ----------
+    study_name, space, train, storage
+        As in `run_search`.
+    patience : float
+        Seconds to wait for the search to begin.
+
+    Returns
+    -------
+    int
+        Number of trials that were run here.
+
+    Raises
+    ------
+    ParamsError
+        If the database cannot be used, or the search has not begun in time.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    n_run = 0
+
+    def count() -> None:
+        nonlocal n_run
+        n_run += 1
+
+    with open_studies(storage) as studies:
+        study = _await_study(study_name, studies, patience)
+        terms = _Terms(**study.user_attrs[_TERMS])
+        study.pruner = terms.pruner
+        _Worker(study, space, terms, studies.locks).run_trials(train, count)
+    return n_run
+
+
+def _await_study(study_name: str, studies: Studies, patience: float) -> optuna.Study:
+    end = time.monotonic() + patience
+    while True:
+        with studies.locks.hold(study_name):  # a study that is being made has no terms yet
+            known = optuna.get_all_study_names(studies.storage)
+            if study_name in known:
+                return optuna.load_study(study_name=study_name, storage=studies.storage)
+        if time.monotonic() >= end:
+            raise ParamsError(
+                f"A search must have begun before it is joined, but got no study {study_name} in a database "
+                f"that has {name_some(sorted(known)) or 'none'}. Begin it by `dvc repro`, with the same "
+                "params.yaml, images, weights and code as here."
+            )
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What the process that runs a search settles for all who join it; kept with the study."""
+
+    objective: str
+    n_trials: int
+    prune: bool
+    seed: int
+
+    @property
+    def pruner(self) -> optuna.pruners.BasePruner:
+        if self.prune:
+            # Not from fewer than five trials: of the depths of one block some would go for a hair's breadth.
+            return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
+        return optuna.pruners.NopPruner()
+
+    def make_sampler(self, n_settled: int) -> optuna.samplers.BaseSampler:
+        """Make a sampler that draws the same for the same trial, whoever runs it and after whatever kills."""
+        seed = hashlib.sha256(f"{self.seed}/{n_settled}".encode()).digest()[:4]
+        return optuna.samplers.TPESampler(seed=int.from_bytes(seed))
+
+
+class _Worker:
+    """One process at work on a study."""
+
+    def __init__(self, study: optuna.Study, space: Space, terms: _Terms, locks: Locks) -> None:
+        self.study, self.space, self.terms, self.locks = study, space, terms, locks
+        self.name = uuid.uuid4().hex
+        locks.keep(self.name)
+
+    def run_trials(self, train: Train, after: Callable[[], object]) -> int:
+        """Run trials while there are any that nobody runs; return how many others are running then."""
+        while True:
+            # Whoever takes a trial does it alone: two who look at once would both see the same one missing.
+            with self.locks.hold(self.study.study_name):
+                self._give_up_orphans()
+                taken = self._take()
+                n_running = len(self._list(TrialState.RUNNING))
+            if taken is None:
+                return n_running
+            self._run(*taken, train)
+            after()
+
+    def _list(self, *states: TrialState) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=states)
+
+    def _give_up_orphans(self) -> None:
+        """Fail the trials whose process is gone; one without a worker was never even taken in full."""
+        for trial in self._list(TrialState.RUNNING):
+            worker = trial.user_attrs.get(_WORKER)
+            if worker is None or not self.locks.is_held(worker):
+                self.study.tell(trial.number, state=TrialState.FAIL)
+
+    def _take(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
+        """Begin the next trial, if one is left."""
+        settled = [trial.params for trial in self._list(*_FINISHED, TrialState.RUNNING)]
+        if len(settled) >= self.terms.n_trials:
+            return None
+        if self.space.exhaustive:
+            # The deepest first: activations of shallower depths are computed from those of deeper ones.
+            wanted = [{"depth": depth} for depth in sorted(self.space.depths, reverse=True)]
+        else:
+            wanted = [trial.params for trial in self._list(TrialState.FAIL) if self.space.holds(trial.params)]
+        left = [choice for choice in wanted if choice not in settled]
+        if self.space.exhaustive and not left:
+            return None
+        # One that waits was queued by a process that was killed before it could begin.
+        if left and not self._list(TrialState.WAITING):
+            self.study.enqueue_trial(left[0])
+        self.study.sampler = self.terms.make_sampler(len(settled))
+        trial = self.study.ask()
+        choice = self.space.suggest(trial)
+        trial.set_user_attr(_WORKER, self.name)
+        return trial, choice
+
+    def _run(self, trial: optuna.Trial, choice: Mapping[str, Any], train: Train) -> None:
+        def report(epoch: Epoch) -> bool:
+            trial.report(epoch[f"validation_{self.terms.objective}"], int(epoch["epoch"]))
+            return bool(trial.should_prune())
+
+        try:
+            outcome = train(choice, report)
+            trial.set_user_attr("history", outcome.history)
+            trial.set_user_attr("facts", dict(outcome.facts))
+            if outcome.pruned:
+                self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+            else:
+                self.study.tell(trial, outcome.value, state=TrialState.COMPLETE, skip_if_finished=True)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            # Cut off from the database, this process was given up by the others: their second try counts.
+            return
+
+
+def describe(trial: FrozenTrial) -> dict[str, Any]:
+    """Put a trial into the form in which it is stored, logged and shown.
+
+    Parameters
+    ----------
+    trial : optuna.trial.FrozenTrial
+        Finished or killed.
+    """
+    seconds = trial.duration.total_seconds() if trial.duration else None
+    return {
+        "number": trial.number,
+        "state": trial.state.name,
+        "depth": trial.params.get("depth"),
+        "params": trial.params,
+        "value": trial.value,
+        "seconds": seconds,
+        "started": trial.datetime_start.isoformat() if trial.datetime_start else None,
+        "history": trial.user_attrs.get("history", []),
+        **trial.user_attrs.get("facts", {}),
+    }
+
+
+def find_best_trial(trials: Sequence[dict[str, Any]], objective: str) -> dict[str, Any]:
+    """Return the best complete trial; of equals the one with the smallest depth, which is the cheapest."""
+    complete = [trial for trial in trials if trial["state"] == TrialState.COMPLETE.name]
+    sign = 1 if objective in FALLING else -1
+    return min(complete, key=lambda trial: (sign * trial["value"], trial["depth"], trial["number"]))

@@ -1,0 +1,175 @@
+"""The command line: a command per stage, refusals in one line, and nothing heavy before it is needed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from expressionist import stages
+from expressionist.commands import app as command_line
+from expressionist.errors import ParamsError
+
+NAMES = sorted(path.stem for path in Path(stages.__path__[0]).glob("[!_]*.py"))
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Run the command line in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["expressionist", *words])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def test_help_lists_every_stage_and_every_other_command(call) -> None:
+    code, said, _ = call("--help")
+    assert code == 0
+    for name in (*NAMES, "promote", "models", "predict", "inspect"):
+        assert f" {name} " in said
+
+
+def run_script(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("words", [(), ("tune",), ("models",), ("predict",)], ids=" ".join)
+def test_help_imports_nothing_that_takes_long(tmp_path: Path, words: tuple[str, ...]) -> None:
+    code = (
+        f"import sys; sys.argv = {['expressionist', *words, '--help']}; before = set(sys.modules)\n"
+        "from expressionist.commands.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})\n"
+    )
+    ended = run_script(code, tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    *said, loaded = ended.stdout.splitlines()
+    assert said[0].startswith("Usage: ")
+    assert set(loaded.split()) - set(sys.stdlib_module_names) == {"expressionist", "click"}
+
+
+@pytest.mark.parametrize(("words", "code"), [(("--help",), 0), (("split", "--nonsense"), 2)])
+def test_a_process_that_ends_at_once_loses_nothing(tmp_path: Path, words: tuple[str, ...], code: int) -> None:
+    script = (
+        f"import atexit, sys; sys.argv = {['expressionist', *words]}\n"
+        "atexit.register(print, 'tidied up')\n"
+        "class Kept:\n"
+        "    def __del__(self): print('taken apart')\n"
+        "kept = Kept()\n"
+        "from expressionist.commands.app import run; run()\n"
+    )
+    ended = run_script(script, tmp_path)
+    assert ended.returncode == code
+    assert "Usage: " in ended.stdout + ended.stderr
+    assert ended.stdout.endswith("tidied up\n")
+
+
+def test_a_command_has_no_options_but_its_own(call) -> None:
+    for command, own, others in (
+        ("models", {"--root", "--tracking-uri"}, {"--to", "--model", "--cache"}),
+        ("predict", {"--root", "--model", "--genes-in"}, {"--to", "--cache"}),
+        ("promote", {"--root", "--to", "--across-data"}, {"--model", "--cache"}),
+        ("worker", {"--cache-gigabytes", "--scheduler", "--patience"}, {"--root", "--to"}),
+        ("tune", {"--backbone", "--cache-gigabytes", "--out"}, {"--to", "--patience"}),
+    ):
+        code, said, _ = call(command, "--help")
+        assert code == 0
+        options = {word for word in said.split() if word.startswith("--")}
+        assert own <= options
+        assert not others & options
+
+
+def test_a_stage_takes_its_sections_from_params_and_its_paths_as_options(call, monkeypatch, tmp_path) -> None:
+    from expressionist.stages import split
+
+    seen = {}
+
+    def run(given: object, *, cohort: Path, out: Path) -> None:
+        seen.update(split=given, cohort=cohort, out=out)
+
+    monkeypatch.setattr(split, "run", run)
+    root = Path(__file__).parents[2]
+    (tmp_path / "params.yaml").write_text(
+        (root / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    code, _, said = call("split", "--cohort", "here", "--out", "there.tsv")
+    assert (code, said) == (0, "")
+    assert (seen["cohort"], seen["out"]) == (Path("here"), Path("there.tsv"))
+    assert seen["split"].seed == 1
+
+
+@pytest.mark.parametrize(("address", "given"), [("tcp://head:8786", "tcp://head:8786"), ("", None)])
+def test_the_scheduler_is_a_matter_of_the_environment(call, monkeypatch, address, given) -> None:
+    from expressionist.stages import images
+
+    seen = {}
+
+    def run(*, scheduler: str | None, **_: Path) -> None:
+        seen.update(scheduler=scheduler)
+
+    monkeypatch.setattr(images, "run", run)
+    paths = [word for name in ("cohort", "split", "layout", "out") for word in (f"--{name}", "somewhere")]
+    for words in ((), ("--scheduler", "tcp://other:1")):
+        monkeypatch.setenv("EXPRESSIONIST_SCHEDULER", address)
+        assert call("images", *paths, *words)[0] == 0
+        assert seen["scheduler"] == (words[1] if words else given)
+
+
+def test_a_refusal_is_one_line_and_exit_code_2(call) -> None:
+    code, printed, said = call("split", "--cohort", "here", "--out", "there.tsv")
+    assert (code, printed) == (2, "")
+    assert said.startswith("expressionist: Params must be a readable YAML file")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("stage", ["fetch", "split"])
+def test_what_a_later_stage_would_refuse_is_refused_by_every_command(call, tmp_path, stage) -> None:
+    """All of it at once: `fetch` reads neither backbones nor opponents, and runs for an hour."""
+    shipped = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
+    broken = shipped.replace("- resnet50", "- resnet51").replace("- linear_svm", "- xgboost")
+    (tmp_path / "params.yaml").write_text(broken, encoding="utf-8")
+    options = {"fetch": ("--raw", "raw", "--cache", "cache"), "split": ("--cohort", "c", "--out", "o")}
+    code, printed, said = call(stage, *options[stage])
+    assert (code, printed) == (2, "")
+    first, second = said.splitlines()
+    assert first.startswith("expressionist: params.yaml: backbones: entry ")
+    assert "but got 'resnet51'" in first
+    assert "but got 'xgboost'" in second
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_a_bug_keeps_its_traceback(call, monkeypatch) -> None:
+    from expressionist.commands import params_file
+
+    def fail(path: Path) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(params_file, "read_params", fail)
+    monkeypatch.setattr(sys, "argv", ["expressionist", "split", "--cohort", "a", "--out", "b"])
+    with pytest.raises(ZeroDivisionError):
+        command_line.main()
+
+
+def test_an_option_too_few_names_it(call) -> None:
+    code, _, said = call("split", "--cohort", "here")
+    assert code == 2
+    assert "--out" in said
+
+
+def test_an_unknown_command_is_refused(call) -> None:
+    code, _, said = call("splt")
+    assert code == 2
+    assert "splt" in said
+
+
+def test_refusals_are_told_from_other_errors() -> None:
+    assert issubclass(ParamsError, command_line.Refusal)
+    assert not issubclass(ValueError, command_line.Refusal)

@@ -1,0 +1,542 @@
+"""A user's own matrix: formats and orientations give one cohort, and bad files get one sentence."""
+
+import gzip
+import json
+import tempfile
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from expressionist.data.cohort import AS_IS_UNIT, Cohort
+from expressionist.data.sources import table
+from expressionist.errors import CohortError
+from expressionist.params.parsing import parse
+
+DEFAULTS = {
+    "expression": "lungs.csv",
+    "genes_in": "columns",
+    "ids": "auto",
+    "labels": None,
+    "sample_column": "sample",
+    "label_column": "tumour_type",
+    "patient_column": None,
+    "positions": None,
+    "unit": "TPM",
+    "smallest_type": 1,
+}
+GENES = ["TP53|7157", "EGFR|1956", "?|10357"]
+SAMPLES = ["s1", "s2", "s3", "s4"]
+LABELS = pd.DataFrame({"tumour_type": ["A", "A", "B", "B"], "who": ["p1", "p1", "p2", "p3"]}, index=SAMPLES)
+# What float32 cannot hold exactly in few decimals, the largest, the smallest, and a subnormal one.
+VALUES = np.array(
+    [[0.1, 3.4e38, 0], [1 / 3, 1e-40, 7], [2**24, 0.3, 1.17549435e-38], [12.5, 1, 2]], np.float32
+)
+GOOD = "sample,tumour_type,g1,g2\ns1,A,1,2\ns2,A,3,4\ns3,B,5,6\ns4,B,7,8\n"
+
+
+def read(raw: Path, **changed: object) -> tuple[Cohort, dict]:
+    cohort, quality = table.read(parse(table.Options, DEFAULTS | changed, "cohort: table"), raw)
+    assert json.loads(json.dumps(quality)) == quality
+    return cohort, quality
+
+
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(VALUES, columns=GENES, index=pd.Index(SAMPLES, name="sample"))
+
+
+def write_text(raw: Path, suffix: str, delimiter: str) -> dict:
+    LABELS.join(frame()).rename_axis("sample").to_csv(raw / f"expression{suffix}", sep=delimiter)
+    return {}
+
+
+def write_transposed(raw: Path) -> dict:
+    frame().T.rename_axis("gene").to_csv(raw / "expression.csv")
+    LABELS.iloc[::-1].rename_axis("sample").to_csv(raw / "labels.tsv", sep="\t")
+    return {"genes_in": "rows", "labels": "labels.tsv"}
+
+
+def write_parquet(raw: Path) -> dict:
+    LABELS.join(frame()).rename_axis("sample").to_parquet(raw / "expression.parquet")
+    return {}
+
+
+def write_transposed_parquet(raw: Path) -> dict:
+    frame().T.rename_axis("gene").to_parquet(raw / "expression.parquet")
+    LABELS.rename_axis("sample").reset_index().to_parquet(raw / "labels.parquet")
+    return {"genes_in": "rows", "labels": "labels.parquet"}
+
+
+def write_zstd(raw: Path) -> dict:
+    text = LABELS.join(frame()).rename_axis("sample").to_csv()
+    (raw / "expression.csv.zst").write_bytes(pa.compress(text.encode(), codec="zstd", asbytes=True))
+    return {}
+
+
+def write_feather(raw: Path) -> dict:
+    LABELS.join(frame()).rename_axis("sample").reset_index().to_feather(raw / "expression.feather")
+    return {}
+
+
+def write_transposed_feather(raw: Path) -> dict:
+    frame().T.rename_axis("gene").reset_index().to_feather(raw / "expression.feather")
+    LABELS.rename_axis("sample").reset_index().to_feather(raw / "labels.feather")
+    return {"genes_in": "rows", "labels": "labels.feather"}
+
+
+def write_workbook(raw: Path) -> dict:
+    LABELS.join(frame()).rename_axis("sample").to_excel(raw / "expression.xlsx")
+    return {}
+
+
+def write_transposed_workbook(raw: Path) -> dict:
+    frame().T.rename_axis("gene").to_excel(raw / "expression.xlsx")
+    LABELS.rename_axis("sample").to_excel(raw / "labels.xlsx")
+    return {"genes_in": "rows", "labels": "labels.xlsx"}
+
+
+def write_unnamed_index(raw: Path) -> dict:
+    """As pandas writes a frame whose index has no name: the first column is called nothing."""
+    frame().rename_axis(None).to_csv(raw / "expression.csv")
+    LABELS.rename_axis("sample").to_csv(raw / "labels.csv")
+    return {"labels": "labels.csv"}
+
+
+def write_10x(
+    raw: Path, *, group: str = "matrix", ids: str = "features/id", names: str = "features/name"
+) -> dict:
+    sparse = scipy.sparse.csr_matrix(VALUES)
+    with h5py.File(raw / "expression.h5", "w") as file:
+        for name in ("data", "indices", "indptr"):
+            file[f"{group}/{name}"] = getattr(sparse, name)
+        file[f"{group}/shape"] = VALUES.shape[::-1]
+        file[f"{group}/barcodes"] = np.array(SAMPLES, "S")
+        file[f"{group}/{ids}"] = np.array(GENES, "S")
+        file[f"{group}/{names}"] = np.array(["TP53", "EGFR", "?"], "S")
+    LABELS.rename_axis("sample").to_csv(raw / "labels.csv")
+    return {"labels": "labels.csv"}
+
+
+def write_old_10x(raw: Path) -> dict:
+    return write_10x(raw, group="GRCh37", ids="genes", names="gene_names")
+
+
+def write_h5ad(raw: Path) -> dict:
+    anndata.AnnData(VALUES, obs=LABELS, var=pd.DataFrame(index=GENES)).write_h5ad(raw / "expression.h5ad")
+    return {}
+
+
+def write_transposed_sparse_h5ad(raw: Path) -> dict:
+    sparse = scipy.sparse.csr_matrix(VALUES.T)
+    anndata.AnnData(sparse, obs=pd.DataFrame(index=GENES), var=LABELS).write_h5ad(raw / "expression.h5ad")
+    return {"genes_in": "rows"}
+
+
+WRITERS = {
+    "csv": lambda raw: write_text(raw, ".csv", ","),
+    "csv.gz": lambda raw: write_text(raw, ".csv.gz", ","),
+    "tsv": lambda raw: write_text(raw, ".tsv", "\t"),
+    "txt.gz": lambda raw: write_text(raw, ".txt.gz", "\t"),
+    "csv.zst": write_zstd,
+    "transposed csv": write_transposed,
+    "csv with an index without name": write_unnamed_index,
+    "parquet": write_parquet,
+    "transposed parquet": write_transposed_parquet,
+    "feather": write_feather,
+    "transposed feather": write_transposed_feather,
+    "xlsx": write_workbook,
+    "transposed xlsx": write_transposed_workbook,
+    "10x": write_10x,
+    "10x before version 3": write_old_10x,
+    "h5ad": write_h5ad,
+    "transposed sparse h5ad": write_transposed_sparse_h5ad,
+}
+
+
+@pytest.mark.parametrize("genes_in", ["stated", "auto"])
+@pytest.mark.parametrize("form", WRITERS)
+def test_every_format_gives_the_same_cohort_bit_for_bit(tmp_path, form, genes_in):
+    changed = WRITERS[form](tmp_path)
+    stated = changed.get("genes_in", "columns")
+    changed |= {"genes_in": "auto"} if genes_in == "auto" else {}
+    cohort, quality = read(tmp_path, patient_column="who", **changed)
+    assert cohort.expression.tobytes() == VALUES.tobytes()
+    assert cohort.expression.dtype == np.float32
+    assert list(cohort.samples.index) == SAMPLES
+    assert list(cohort.samples["tumour_type"]) == ["A", "A", "B", "B"]
+    assert list(cohort.samples["patient"]) == ["p1", "p1", "p2", "p3"]
+    assert list(cohort.genes.index) == ["7157", "1956", "10357"]
+    assert list(cohort.genes["symbol"]) == ["TP53", "EGFR", "?"]
+    assert (cohort.name, cohort.unit, cohort.synthetic) == ("lungs", "TPM", False)
+    assert quality["types"]["kept"] == {"A": 2, "B": 2}
+    assert quality["read"]["genes_in"] == stated
+    assert quality["read"]["ids"] == "SYMBOL|ENTREZ"
+    assert (quality["read"]["because"] == "stated") == (genes_in == "stated" and "10x" not in form)
+
+
+def test_without_a_patient_column_every_sample_is_a_patient(tmp_path):
+    (tmp_path / "expression.csv").write_text(GOOD)
+    cohort, quality = read(tmp_path)
+    assert list(cohort.samples["patient"]) == SAMPLES
+    assert quality["n_patients"] == 4
+
+
+def test_labels_may_say_more_and_name_more_samples(tmp_path):
+    write_transposed(tmp_path)
+    more = pd.concat([LABELS.assign(age=["1", "", "3", "4"]), LABELS.iloc[:1].set_axis(["s9"])])
+    more.rename_axis("sample").to_csv(tmp_path / "labels.tsv", sep="\t")
+    cohort, quality = read(tmp_path, genes_in="rows", labels="labels.tsv")
+    assert list(cohort.samples["age"]) == ["1", "", "3", "4"]
+    assert quality["samples"]["rules"][0]["examples"] == ["s9"]
+
+
+def test_small_types_are_dropped_and_counted(tmp_path):
+    (tmp_path / "expression.csv").write_text(GOOD + "s5,C,9,9\n")
+    cohort, quality = read(tmp_path, smallest_type=2)
+    assert cohort.tumour_types == ["A", "B"]
+    np.testing.assert_array_equal(cohort.expression[-1], [7, 8])
+    assert quality["samples"]["rules"][-1]["by_type"] == {"C": 1}
+
+
+def test_entrez_ids_take_symbol_and_place_from_positions(tmp_path):
+    (tmp_path / "expression.csv").write_text(GOOD.replace("g1", "7157").replace("g2", "1956"))
+    (tmp_path / "positions.tsv").write_text("entrez\tsymbol\tchromosome\tstart\n7157\tTP53\t17\t7565097\n")
+    cohort, quality = read(tmp_path, positions="positions.tsv")
+    assert cohort.genes.loc["7157"].tolist() == ["TP53", "17", 7565097.0]
+    assert quality["genes"]["without_position"]["examples"] == ["1956"]
+
+
+ENSEMBL = "sample,tumour_type,ENSG00000141510.18,ENSG00000146648.5_PAR_Y\ns1,A,1,2\ns2,B,3,4\n"
+
+
+def test_versions_are_cut_off_ensembl_ids_and_kept(tmp_path):
+    (tmp_path / "expression.csv").write_text(ENSEMBL)
+    cohort, quality = read(tmp_path)
+    assert list(cohort.genes.index) == ["ENSG00000141510", "ENSG00000146648_PAR_Y"]
+    assert list(cohort.genes["id_with_version"]) == ["ENSG00000141510.18", "ENSG00000146648.5_PAR_Y"]
+    assert quality["read"]["ids"] == "ensembl"
+    assert quality["genes"]["rules"][-1]["n"] == 2
+
+
+def test_other_ids_are_taken_as_they_are(tmp_path):
+    (tmp_path / "expression.csv").write_text(ENSEMBL.replace("ENSG00000146648.5_PAR_Y", "1-Mar"))
+    cohort, quality = read(tmp_path, ids="other")
+    assert list(cohort.genes.index) == ["ENSG00000141510.18", "1-Mar"]
+
+
+@pytest.mark.parametrize(
+    ("names", "kind", "stated"),
+    [
+        (["TP53", "C1orf112", "HLA-A"], "symbol", "symbol"),
+        (["7157", "1956", "3105"], "entrez", "entrez"),
+        (["ENSG00000141510", "ENSG00000146648", "ENSMUSG00000059552"], "ensembl", "ensembl"),
+        (["hsa-let-7a-1", "hsa-mir-21", "MIMAT0000076"], "mirna", "mirna"),
+        (["14-3-3_epsilon", "4E-BP1_pS65", "ATM"], "other", "symbol"),
+    ],
+)
+def test_kinds_of_ids_are_told_and_may_be_stated(tmp_path, names, kind, stated):
+    text = f"sample,tumour_type,{','.join(names)}\ns1,A,1,2,3\ns2,B,4,5,6\n"
+    (tmp_path / "expression.csv").write_text(text)
+    for ids in ("auto", stated):
+        cohort, quality = read(tmp_path, ids=ids)
+        assert quality["read"]["ids"] == kind
+        assert list(cohort.genes.index) == names
+    if kind != "other":
+        with pytest.raises(CohortError, match="must be of the stated kind"):
+            read(tmp_path, ids="mirna" if kind != "mirna" else "ensembl")
+
+
+def test_a_few_strays_among_ids_are_kept_and_counted(tmp_path):
+    names = [f"ENSG{n:011d}" for n in range(199)] + ["__no_feature"]
+    rows = "".join(
+        f"s{i},{kind},{','.join(str(i + n) for n in range(200))}\n" for i, kind in enumerate("AB", 1)
+    )
+    (tmp_path / "expression.csv").write_text(f"sample,tumour_type,{','.join(names)}\n{rows}")
+    _, quality = read(tmp_path)
+    assert quality["read"]["ids"] == "ensembl"
+    assert quality["genes"]["rules"][0] == {
+        "rule": "gene id of another kind than the rest (kept)",
+        "n": 1,
+        "examples": ["__no_feature"],
+    }
+
+
+def test_proteins_may_be_negative(tmp_path):
+    (tmp_path / "expression.csv").write_text(GOOD.replace("8", "-0.5"))
+    cohort, _ = read(tmp_path, unit="as is")
+    assert cohort.expression[3].tolist() == [7, -0.5]
+
+
+def test_a_constant_gene_is_kept_and_counted(tmp_path):
+    (tmp_path / "expression.csv").write_text("sample,tumour_type,g1,g2\ns1,A,1,2\ns2,B,1,4\n")
+    cohort, quality = read(tmp_path)
+    assert cohort.expression.shape == (2, 2)
+    assert quality["values"]["rules"][0]["examples"] == ["g1"]
+
+
+def test_byte_order_mark_windows_lines_and_quotes(tmp_path):
+    text = GOOD.replace("\n", "\r\n").replace("s1", '"s1"').replace("g1", '"g,1"')
+    (tmp_path / "expression.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    cohort, _ = read(tmp_path)
+    assert list(cohort.samples.index) == SAMPLES
+    assert list(cohort.genes.index) == ["g,1", "g2"]
+
+
+MANY = "sample,tumour_type,g1\n" + "".join(f"s{i},{'AB'[i % 2]},{i * 7919 % 1000}\n" for i in range(5000))
+ROWS = "gene,s1,s2\ng1,1,2\ng2,3,4\n"
+
+BAD = {
+    "empty file": (b"", "expression.csv must hold a table, but got an empty file"),
+    "blank lines": (b"\n\n", "must hold a table, but got an empty file"),
+    "header only": (b"sample,tumour_type,g1\n", "must have rows below its header, but got none"),
+    "no genes": (
+        b"sample,tumour_type\ns1,A\n",
+        "must have columns of genes, but got only sample, tumour_type",
+    ),
+    "wrong delimiter": (
+        GOOD.replace(",", ";").encode(),
+        "separated by commas, as its name says, but got 'sample;tumour",
+    ),
+    "truncated gzip": (
+        gzip.compress(MANY.encode())[:-3000],
+        "must be readable from start to end, but got: Truncated",
+    ),
+    "damaged gzip": (gzip.compress(GOOD.encode())[:-8] + b"\0" * 8, "must be readable from start to end"),
+    "text in a number": (
+        GOOD.replace("5", "high").encode(),
+        "line 4: column 'g1' of row 's3' must be a number, but got 'high'",
+    ),
+    "decimal comma": (
+        GOOD.replace("5", '"5,1"').encode(),
+        "line 4: column 'g1' of row 's3' must be a number, but got '5,1'",
+    ),
+    "underscore": (GOOD.replace("5", "5_0").encode(), "line 4: .* but got '5_0'"),
+    "empty cell": (
+        GOOD.replace("5", "").encode(),
+        "must be a number, but got nan for gene g1 in sample s3 ",
+    ),
+    "NaN": (GOOD.replace("4", "NaN").encode(), "must be a number, but got nan for gene g2 in sample s2"),
+    "NaN in two genes": (GOOD.replace("1,2", "NA,NA").encode(), "sample s1 .genes with such values: 2."),
+    "infinity": (GOOD.replace("4", "-inf").encode(), "must be finite, but got -inf for gene g2 in sample s2"),
+    "too large": (GOOD.replace("4", "1e39").encode(), "must be finite, but got inf for gene g2 in sample s2"),
+    "negative": (
+        GOOD.replace("8", "-0.5").encode(),
+        "must be 0 or more, but got -0.5 for gene g2 in sample s4",
+    ),
+    "duplicate sample": (
+        GOOD.replace("s2", "s1").encode(),
+        "sample in .* must stand once, but got more often: s1",
+    ),
+    "sample without id": (
+        GOOD.replace("s2", "").encode(),
+        "sample in .* must have an id, but got none for 1: number 2",
+    ),
+    "duplicate gene": (
+        GOOD.replace("g2", "g1").encode(),
+        "gene in .* must stand once, but got more often: g1",
+    ),
+    "gene without id": (
+        GOOD.replace("g2", "").encode(),
+        "gene in .* must have an id, but got none for 1: number 2",
+    ),
+    "no label column": (
+        GOOD.replace("tumour_type", "type").encode(),
+        "lacks tumour_type .its columns are sample, type",
+    ),
+    "no sample column": (
+        GOOD.replace("sample", "id").encode(),
+        "lacks sample .its columns are id, tumour_type",
+    ),
+    "label missing": (
+        GOOD.replace("s2,A", "s2,").encode(),
+        "a value in 'tumour_type', but got none for 1 of 4: s2",
+    ),
+    "one class": (
+        GOOD.replace("B", "A").encode(),
+        r"At least two tumour types .* but got 1 \(patients by type: A \(4\)\)",
+    ),
+    "short row": (
+        GOOD.replace("s2,A,3,4", "s2,A,3").encode(),
+        "line 3: every row must have 4 cells, .* but got 3 in row 's2'",
+    ),
+    "long row": (
+        GOOD.replace("s2,A,3,4", "s2,A,3,4,5").encode(),
+        "line 3: every row must have 4 cells, .* but got 5",
+    ),
+    "cut off in a row": (GOOD[:-4].encode(), "line 5: every row must have 4 cells"),
+    "Latin-1 label": (GOOD.replace("s3,B", "s3,\xe9").encode("latin-1"), "line 4: the text must be UTF-8"),
+    "Latin-1 header": (
+        GOOD.replace("g1", "\xe9").encode("latin-1"),
+        "must be UTF-8 text, but got other bytes",
+    ),
+    "binary": (b"\0\1,\n\2\3", "must be UTF-8 text, but got other bytes"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_refuses_bad_input_in_one_sentence(tmp_path, case):
+    content, sentence = BAD[case]
+    (tmp_path / "expression.csv").write_bytes(content)
+    with pytest.raises(CohortError, match=sentence) as refusal:
+        read(tmp_path)
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value).replace(str(tmp_path), "")) < 300
+
+
+LABELLED = "sample,tumour_type\ns1,A\ns2,B\n"
+BAD_PAIRS = {
+    "genes in rows without labels": (ROWS, None, "the labels must stand in a second table"),
+    "labels for some": (
+        ROWS,
+        "sample,tumour_type\ns1,A\n",
+        "must have a label in .*labels.csv, but got none for 1 of 2: s2",
+    ),
+    "labels for none": (ROWS, "sample,tumour_type\nx,A\n", "but got none for 2 of 2: s1, s2"),
+    "sample labelled twice": (
+        ROWS,
+        LABELLED + "s1,B\n",
+        "sample in .*labels.csv must stand once, but got more often: s1",
+    ),
+    "no label column": (
+        ROWS,
+        "sample,type\ns1,A\ns2,B\n",
+        "labels.csv must have the columns tumour_type, but lacks",
+    ),
+    "no sample column": (
+        ROWS,
+        "id,tumour_type\ns1,A\ns2,B\n",
+        "labels.csv must have the columns sample, but lacks",
+    ),
+    "columns of one name": (ROWS, "sample,tumour_type,tumour_type\ns1,A,A\n", "but got twice: tumour_type"),
+    "duplicate sample": (
+        ROWS.replace("s2", "s1"),
+        LABELLED,
+        "sample in .* must stand once, but got more often: s1",
+    ),
+    "duplicate gene": (
+        ROWS.replace("g2", "g1"),
+        LABELLED,
+        "gene in .* must stand once, but got more often: g1",
+    ),
+    "text in a number": (
+        ROWS.replace("3", "x"),
+        LABELLED,
+        "line 3: column 's1' of row 'g2' must be a number, but got 'x'",
+    ),
+    "missing": (ROWS.replace("3", "NA"), LABELLED, "but got nan for gene g2 in sample s1"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PAIRS)
+def test_refuses_bad_pairs_of_files(tmp_path, case):
+    expression, labels, sentence = BAD_PAIRS[case]
+    (tmp_path / "expression.csv").write_text(expression)
+    if labels is not None:
+        (tmp_path / "labels.csv").write_text(labels)
+    with pytest.raises(CohortError, match=sentence):
+        read(tmp_path, genes_in="rows", labels=labels and "labels.csv")
+
+
+def test_refuses_a_patient_of_two_types(tmp_path):
+    (tmp_path / "expression.csv").write_text("sample,who,tumour_type,g1\ns1,p,A,1\ns2,p,B,2\n")
+    with pytest.raises(CohortError, match="A patient must have one tumour type"):
+        read(tmp_path, patient_column="who")
+
+
+def test_refuses_files_that_are_none(tmp_path):
+    with pytest.raises(CohortError, match=r"must hold one file expression\.\*, but got no expression"):
+        read(tmp_path)
+    (tmp_path / "expression.csv").mkdir()
+    with pytest.raises(CohortError, match="must be a file, but got a folder or a broken link"):
+        read(tmp_path)
+    (tmp_path / "expression.csv").rmdir()
+    (tmp_path / "expression.csv").symlink_to(tmp_path / "expression.csv")
+    with pytest.raises(CohortError, match="must be a file, but got a folder or a broken link"):
+        read(tmp_path)
+    (tmp_path / "expression.tsv").touch()
+    with pytest.raises(CohortError, match=r"but got expression\.csv, expression\.tsv"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("expression.xls", b"1", "must be a file .csv, .* but got expression.xls"),
+        ("expression.parquet", b"no parquet at all", "must be a Parquet file, as its name says, but got"),
+        ("expression.h5ad", b"no hdf5 at all", "must be an HDF5 file, as its name says, but got something"),
+    ],
+)
+def test_refuses_other_formats(tmp_path, name, content, sentence):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CohortError, match=sentence):
+        read(tmp_path)
+
+
+def test_refuses_hdf5_that_is_no_anndata(tmp_path):
+    with h5py.File(tmp_path / "expression.h5ad", "w") as file:
+        file["X"] = VALUES
+    with pytest.raises(CohortError, match="must be an AnnData file with X, obs and var, but lacks obs, var"):
+        read(tmp_path)
+
+
+def test_refuses_text_columns_in_parquet(tmp_path):
+    LABELS.join(frame()).rename_axis("sample").to_parquet(tmp_path / "expression.parquet")
+    with pytest.raises(CohortError, match="column 'who' must hold numbers, but got .*string, such as 'p1'"):
+        read(tmp_path)
+
+
+# Any float32 matrix survives text in either orientation bit for bit.
+
+
+LARGEST = float(np.finfo(np.float32).max)
+CELLS = arrays(
+    np.float32,
+    array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=9),
+    elements=st.floats(-LARGEST, LARGEST, width=32),
+    # A cohort in which nothing varies is refused.
+).filter(lambda values: bool((values.min(axis=0) < values.max(axis=0)).any()))
+
+
+@settings(deadline=None)
+@given(CELLS, st.sampled_from([".csv", ".tsv", ".tsv.gz", ".parquet", ".feather", ".xlsx"]), st.booleans())
+def test_values_survive(values, suffix, transposed):
+    samples = pd.Index([f"s{i}" for i in range(len(values))], name="sample")
+    labels = pd.DataFrame({"tumour_type": ["A", *["B"] * (len(values) - 1)]}, index=samples)
+    matrix = pd.DataFrame(values, index=samples, columns=[f"g{i}" for i in range(values.shape[1])])
+    matrix = matrix.T.rename_axis("gene") if transposed else matrix
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder)
+        if suffix == ".parquet":
+            matrix.to_parquet(raw / "expression.parquet")
+        elif suffix == ".feather":
+            matrix.reset_index().to_feather(raw / "expression.feather")
+        elif suffix == ".xlsx":
+            matrix.to_excel(raw / "expression.xlsx")
+        else:
+            matrix.to_csv(raw / f"expression{suffix}", sep="," if suffix == ".csv" else "\t")
+        labels.to_csv(raw / "labels.csv")
+        options = table.Options(
+            expression=f"x{suffix}",
+            genes_in="rows" if transposed else "columns",
+            ids="auto",
+            labels="labels.csv",
+            sample_column="sample",
+            label_column="tumour_type",
+            patient_column=None,
+            positions=None,
+            unit=AS_IS_UNIT,
+            smallest_type=1,
+        )
+        cohort, _ = table.read(options, raw)
+    # -0.0 is 0 all the same.
+    np.testing.assert_array_equal(cohort.expression, values)
+    assert list(cohort.samples.index) == list(samples)
+    assert list(cohort.genes.index) == [f"g{i}" for i in range(values.shape[1])]

@@ -1,0 +1,204 @@
+"""`expressionist inspect` says what is there and would be refused, prints params, and changes nothing."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from data.readers.bad_files import FRAME, GOOD, LABELS, ROWS, h5ad, parquet, tenx, xlsx
+from expressionist.commands import app as command_line
+from expressionist.data.inspection import describe_file, describe_inspection, inspect_files
+from expressionist.data.readers.files import find_file
+from expressionist.data.sources import find_source
+from expressionist.errors import CohortError
+from expressionist.params.parsing import parse
+
+TYPES = ["BRCA"] * 6 + ["LUAD"] * 6
+SAMPLES = pd.DataFrame(
+    {
+        "patient": [f"p{i}" for i in range(12)],
+        "tumour_type": TYPES,
+        "sample_type": ["01", "06"] * 6,
+        "age": range(40, 52),
+    },
+    index=pd.Index([f"s{i}" for i in range(12)], name="barcode"),
+)
+
+
+def draw(n_genes: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    counts = rng.poisson(2.0 ** rng.normal(6, 3, n_genes), (12, n_genes)).astype(np.float32)
+    return pd.DataFrame(counts, index=SAMPLES.index, columns=[f"GENE{i}" for i in range(n_genes)])
+
+
+def paste(lines: list[str], raw: Path) -> tuple:
+    """Read the cohort that the printed params describe, as `fetch` and `prepare` would."""
+    pasted = yaml.safe_load("\n".join(lines[lines.index("cohort:") :]))["cohort"]
+    source = find_source(pasted["source"])
+    options = parse(source.Options, pasted["table"], "cohort: table")
+    raw.mkdir()
+    for file in source.list_files(options):
+        given = Path(pasted["folder"]) / getattr(options, file.option)
+        (raw / (file.option + "".join(given.suffixes))).write_bytes(given.read_bytes())
+        assert find_file(raw, file.option)
+    return source.read(options, raw)[0], options
+
+
+FORMS = {
+    "labels beside": lambda folder, matrix: (
+        SAMPLES[["patient", "tumour_type"]].join(matrix).to_csv(folder / "m.csv")
+    ),
+    "labels beside in Parquet": lambda folder, matrix: (
+        SAMPLES[["patient", "tumour_type"]].join(matrix).to_parquet(folder / "m.parquet")
+    ),
+    "genes in columns": lambda folder, matrix: matrix.to_csv(folder / "m.tsv.gz", sep="\t"),
+    "genes in rows": lambda folder, matrix: matrix.T.rename_axis("gene").to_csv(folder / "m.csv"),
+    "genes in rows of a workbook": lambda folder, matrix: matrix.T.rename_axis("gene").to_excel(
+        folder / "m.xlsx"
+    ),
+}
+
+
+@pytest.mark.parametrize("unit", ["counts", "log2(x+1)", "TPM"])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_params_it_prints_read_the_cohort(tmp_path, form, unit):
+    matrix = draw()
+    if unit != "counts":
+        matrix = matrix.div(matrix.sum(axis=1), axis=0) * np.float32(1e6)
+    matrix = np.log2(matrix + 1) if unit == "log2(x+1)" else matrix
+    FORMS[form](tmp_path, matrix)
+    (path,) = tmp_path.iterdir()
+    labels = None if "beside" in form else tmp_path / "labels.tsv"
+    if labels:
+        SAMPLES.to_csv(labels, sep="\t")
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    found = inspect_files(path, labels)
+    assert found.problems == ()
+    cohort, options = paste(describe_inspection(found), tmp_path / "raw")
+    np.testing.assert_array_equal(cohort.expression, matrix.to_numpy(np.float32))
+    assert list(cohort.samples["tumour_type"]) == TYPES
+    assert list(cohort.samples["patient"]) == list(SAMPLES["patient"])
+    assert (options.unit, options.sample_column) == (unit, "barcode")
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir() if each.is_file()} == before
+
+
+def test_labels_may_lie_in_another_folder(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    draw().to_csv(tmp_path / "m.csv")
+    SAMPLES.to_csv(tmp_path / "elsewhere" / "labels.csv")
+    found = inspect_files(tmp_path / "m.csv", tmp_path / "elsewhere" / "labels.csv")
+    assert paste(describe_inspection(found), tmp_path / "raw")[0].tumour_types == ["BRCA", "LUAD"]
+
+
+def say(path: Path, labels: Path | None = None) -> dict[str, str]:
+    found = inspect_files(path, labels)
+    return dict(found.facts) | {"Refused": " / ".join(found.problems)}
+
+
+def test_it_says_what_it_sees(tmp_path):
+    (tmp_path / "m.csv").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    said = say(tmp_path / "m.csv")
+    assert said["File"] == ".csv, 69 bytes, UTF-8 with byte order mark, Windows line ends, not packed"
+    assert said["Matrix"] == "4 samples × 2 genes, genes in columns"
+    assert said["Samples"] == "s1, s2, s3, s4"
+    assert said["Genes"] == "g1, g2: ids of kind other"
+    assert said["Values"] == "1 to 8, middle 4.5, whole numbers"
+    assert said["Unit"] == "counts (all values are whole numbers)"
+    assert said["Tumour types"] == "2 in 'tumour_type': A 2, B 2"
+    assert said["Refused"].startswith("At least two tumour types must have 5 patients or more")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "labels", "matrix"),
+    [
+        ("m.csv", ROWS.encode(), LABELS, "4 samples × 2 genes, genes in rows"),
+        ("m.h5ad", h5ad(), None, "4 samples × 2 genes, genes in columns"),
+        ("m.h5", tenx(), LABELS, "4 samples × 2 genes, genes in columns"),
+        ("m.parquet", parquet(FRAME), None, "4 samples × 2 genes, genes in columns"),
+        ("m.xlsx", xlsx(FRAME), None, "4 samples × 2 genes, genes in columns"),
+    ],
+)
+def test_it_sees_into_every_format(tmp_path, name, content, labels, matrix):
+    (tmp_path / name).write_bytes(content)
+    if labels:
+        (tmp_path / "labels.csv").write_text(labels)
+    said = say(tmp_path / name, tmp_path / "labels.csv" if labels else None)
+    assert said["Matrix"] == matrix
+    assert said["Values"] == "1 to 8, middle 4.5, whole numbers"
+    assert said["Tumour types"] == "2 in 'tumour_type': A 2, B 2"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "must hold a table, but got an empty file"),
+        (GOOD.replace("5", "high"), "line 4: column 'g1' of row 's3' must be a number, but got 'high'"),
+        (GOOD.replace("5", "NA"), "must be a number, but got nan for gene g1 in sample s3"),
+        (ROWS, "Name the table with --labels"),
+        (GOOD.replace("g1", "1-Mar"), "which Excel makes of MARCH1"),
+    ],
+)
+def test_problems_are_told_and_no_error(tmp_path, text, problem):
+    (tmp_path / "m.csv").write_text(text)
+    assert problem in say(tmp_path / "m.csv")["Refused"]
+
+
+def test_missing_zero_and_negative_values_are_counted(tmp_path):
+    (tmp_path / "m.csv").write_text(GOOD.replace("5", "NA").replace("6", "0").replace("7", "-7"))
+    said = say(tmp_path / "m.csv")
+    assert said[""] == "1 missing, 1 zero, 1 negative"
+    assert said["Unit"] == "as is (some values are negative)"
+
+
+def test_it_tells_encodings(tmp_path):
+    (tmp_path / "m.tsv").write_bytes("Größe\tx\r".encode("latin-1"))
+    assert describe_file(tmp_path / "m.tsv") == ".tsv, 8 bytes, not UTF-8, old Mac line ends, not packed"
+    (tmp_path / "m.tsv").write_bytes("Größe\tx\n".encode())
+    assert describe_file(tmp_path / "m.tsv") == ".tsv, 10 bytes, UTF-8, Unix line ends, not packed"
+
+
+def test_files_that_are_not_there_are_refused(tmp_path):
+    with pytest.raises(CohortError, match="must be a file, but got none"):
+        inspect_files(tmp_path / "m.csv", None)
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["expressionist", *words])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def test_the_command_tells_by_its_exit_code_whether_the_files_would_do(tmp_path, call):
+    SAMPLES[["tumour_type"]].join(draw()).to_csv(tmp_path / "m.csv")
+    code, said, wrong = call("inspect", "m.csv")
+    assert (code, wrong) == (0, "")
+    assert "12 samples × 60 genes" in said
+    assert said.splitlines()[-1] == "    smallest_type: 5"
+    (tmp_path / "m.csv").write_text(GOOD.replace("5", ""))
+    code, said, wrong = call("inspect", "m.csv")
+    assert (code, wrong) == (1, "")
+    assert "Refused" in said
+    code, said, wrong = call("inspect", "n.csv")
+    assert (code, said) == (2, "")
+    assert wrong.count("\n") == 1
+
+
+def test_a_file_sorted_by_type_shows_its_label_column_all_the_same(tmp_path):
+    rows = [
+        f"S{k},P{k // 2},{2.5 * k % 7 + 90 * (k % 3)},{k + 0.5},{'LUAD' if k < 100 else 'LUSC'}"
+        for k in range(200)
+    ]
+    (tmp_path / "m.csv").write_text("\n".join(["sample,patient,TP53,KRAS,tumour_type", *rows]) + "\n")
+    found = inspect_files(tmp_path / "m.csv", None)
+    assert (found.options.label_column, found.options.patient_column) == ("tumour_type", "patient")
+    assert found.problems == ()

@@ -1,0 +1,396 @@
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import toy
+from expressionist.data.expression import Scale
+from expressionist.explain.integrated_gradients import Attribution, IntegratedGradients, shap_values
+from expressionist.network.assembly import assemble, fit_ranks, image_front, logits_of_scaled
+from expressionist.network.backbones import randomise
+from expressionist.network.cut import divide
+from expressionist.network.head import attach_head, centre_head
+from expressionist.network.layers import Paint
+from expressionist.network.tracing import trace_prediction
+from expressionist.painting.layout import Layout
+from expressionist.training.loop import Rows, fit_tail, predict_types
+from rounds import count_rounds
+
+N_GENES, SHAPE, N_TYPES, N_MARKERS = 12, (2, 3), 3, 3
+
+
+@pytest.fixture(scope="module")
+def layout():
+    """Twelve genes on at most six pixels."""
+    return toy.make_layout(N_GENES, SHAPE)
+
+
+def make_samples(n_samples=5, n_genes=N_GENES, *, seed=1):
+    rng = np.random.default_rng(seed)
+    return rng.random((n_samples, n_genes)).astype(np.float32), rng.integers(0, N_TYPES, n_samples)
+
+
+def make_curved(layout, *, seed=0):
+    """Painted, then two layers of smooth and kinked curves: its gradient changes along the path."""
+    paint = Paint(len(layout.genes), layout.shape)
+    paint.pixel.assign(layout.pixel.astype(np.int32))
+    paint.share.assign((1.0 / np.maximum(layout.crowding, 1)).reshape(-1, 1))
+    scaled = keras.Input((len(layout.genes),))
+    hidden = keras.layers.Dense(16, "tanh")(keras.layers.Flatten()(paint(scaled)))
+    hidden = keras.layers.Dense(16, "relu")(hidden)
+    model = keras.Model(scaled, keras.layers.Dense(N_TYPES)(hidden))
+    rng = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign(rng.normal(0, 1.5, variable.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def curved(layout):
+    return make_curved(layout)
+
+
+# --- what Integrated Gradients must be
+
+
+def test_on_a_linear_model_they_are_exact_with_any_number_of_steps(layout):
+    """Crowded genes have equal shares in a pixel's weight, each by its own distance from the baseline."""
+    model, matrix = toy.make_linear_model(layout, N_TYPES)
+    assert layout.crowding.max() > 2
+    samples, targets = make_samples()
+    baseline = make_samples(1, seed=7)[0][0]
+    expected = matrix.T[targets] * (samples - baseline)
+    for n_steps in (1, 2, 7):
+        found = IntegratedGradients(model).explain(samples, baseline, targets, n_steps)
+        np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found.rise, expected.sum(axis=1), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found.delta, 0, atol=1e-5)
+        assert (found.n_steps == n_steps).all()
+
+
+def test_of_a_product_each_factor_gets_half():
+    """f = a · b from 0, by hand; the midpoint rule is exact, as the gradient is linear on the path."""
+    pair = keras.Input((2,))
+    product = keras.layers.Multiply()([pair[:, :1], pair[:, 1:]])
+    model = keras.Model(pair, keras.layers.Concatenate()([product, 3 * pair[:, :1]]))
+    samples = np.array([[2, 5], [2, 5], [-1, 4]], np.float32)
+    found = IntegratedGradients(model).explain(samples, np.zeros(2), np.array([0, 1, 0]), 3)
+    np.testing.assert_allclose(found.values, [[5, 5], [6, 0], [-2, -2]], rtol=1e-5)
+    np.testing.assert_allclose(found.rise, [10, 6, -4])
+
+
+def test_they_follow_the_midpoint_rule(curved):
+    """Against its definition, one gradient at a time, by finite differences."""
+    samples, targets = make_samples(2)
+    baseline, n_steps = np.full(N_GENES, 0.3, np.float32), 3
+    expected = np.zeros(samples.shape)
+    for row, (sample, target) in enumerate(zip(samples, targets, strict=True)):
+        for step in range(n_steps):
+            point = baseline + (step + 0.5) / n_steps * (sample - baseline)
+            nudged = np.stack([point + sign * 2e-3 * np.eye(N_GENES) for sign in (1, -1)]).reshape(
+                -1, N_GENES
+            )
+            up, down = curved(nudged.astype(np.float32)).numpy()[:, target].astype(np.float64).reshape(2, -1)
+            expected[row] += (up - down) / 4e-3 / n_steps * (sample - baseline)
+    found = IntegratedGradients(curved).explain(samples, baseline, targets, n_steps)
+    np.testing.assert_allclose(found.values, expected, atol=0.02 * np.abs(expected).max())
+
+
+def test_the_gap_falls_with_the_steps(curved):
+    samples, targets = make_samples(20)
+    gaps = []
+    for n_steps in (1, 4, 16, 64, 256):
+        found = IntegratedGradients(curved, batch_size=64).explain(
+            samples, np.zeros(N_GENES), targets, n_steps
+        )
+        gaps.append(np.abs(found.delta).mean() / np.abs(found.rise).mean())
+    assert all(later < 0.6 * earlier for earlier, later in zip(gaps, gaps[1:], strict=False))
+    assert gaps[0] > 0.05
+    assert gaps[-1] < 2e-3
+
+
+def test_a_sample_at_its_baseline_has_none(curved):
+    samples, targets = make_samples()
+    found = IntegratedGradients(curved).explain(samples, samples, targets, 4)
+    np.testing.assert_array_equal(found.values, 0)
+    np.testing.assert_array_equal(found.rise, 0)
+    np.testing.assert_array_equal(found.gap, 0)
+
+
+def test_a_gene_at_its_baseline_has_none(curved):
+    samples, targets = make_samples()
+    baseline = np.zeros(N_GENES, np.float32)
+    samples[:, 4] = 0
+    found = IntegratedGradients(curved).explain(samples, baseline, targets, 4)
+    np.testing.assert_array_equal(found.values[:, 4], 0)
+    assert np.abs(found.values[:, :4]).max() > 0.01
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 500])
+def test_the_batch_size_changes_nothing(curved, batch_size):
+    samples, targets = make_samples(5)
+    baseline = np.full(N_GENES, 0.5)
+    expected = IntegratedGradients(curved, batch_size=32).explain(samples, baseline, targets, 9)
+    found = IntegratedGradients(curved, batch_size=batch_size).explain(samples, baseline, targets, 9)
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.rise, expected.rise, rtol=1e-4, atol=1e-5)
+
+
+def test_samples_do_not_touch_each_other(curved):
+    """Any order, any company: a sample's row is its own, with its own target and baseline."""
+    samples, targets = make_samples(6)
+    baselines = make_samples(6, seed=3)[0]
+    explainer = IntegratedGradients(curved, batch_size=4)
+    together = explainer.explain(samples, baselines, targets, 5)
+    order = np.array([3, 0, 5, 5, 1])
+    shuffled = explainer.explain(samples[order], baselines[order], targets[order], 5)
+    np.testing.assert_allclose(shuffled.values, together.values[order], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(shuffled.rise, together.rise[order], rtol=1e-4, atol=1e-5)
+    assert np.abs(together.values[5] - together.values[3]).max() > 1e-2
+
+
+def test_progress_counts_every_pair_once(curved):
+    samples, targets = make_samples(5)
+    told = []
+    IntegratedGradients(curved, batch_size=8).explain(samples, samples * 0, targets, 7, advance=told.append)
+    assert sum(told) == 35
+    assert max(told) == 8
+
+
+def test_what_is_given_is_not_changed(curved):
+    samples, targets = make_samples()
+    before = samples.copy(), targets.copy()
+    IntegratedGradients(curved).converge(
+        samples, np.zeros(N_GENES), targets, n_steps=1, max_steps=3, median_gap=0, p95_gap=0
+    )
+    np.testing.assert_array_equal(samples, before[0])
+    np.testing.assert_array_equal(targets, before[1])
+
+
+# --- trebling
+
+
+def test_trebling_goes_on_only_for_samples_that_need_it(layout):
+    """Halves of the samples lie where the model is linear, and half where it is not."""
+    paint = keras.Input((2,))
+    model = keras.Model(
+        paint, keras.layers.Concatenate()([keras.ops.power(paint[:, :1], 3) + paint[:, 1:], paint])
+    )
+    straight = np.tile(np.array([[0, 2]], np.float32), (4, 1))
+    bent = np.tile(np.array([[2, 0]], np.float32), (4, 1))
+    samples, targets = np.concatenate([straight, bent]), np.zeros(8, int)
+    counted = []
+    found = IntegratedGradients(model).converge(
+        samples,
+        np.zeros(2),
+        targets,
+        n_steps=2,
+        max_steps=64,
+        median_gap=0.001,
+        p95_gap=0.001,
+        advance=counted.append,
+    )
+    # The midpoint rule on x³ misses 1 / (4 n²) of the rise: 0.001 takes 16 steps. None is taken twice.
+    assert found.n_steps.tolist() == [2] * 4 + [18] * 4
+    np.testing.assert_allclose(found.gap[4:], 1 / (4 * 18**2), rtol=1e-2)
+    assert sum(counted) == 4 * 2 + 4 * 18
+
+
+def test_trebling_goes_on_only_for_the_worst_once_the_median_is_complete():
+    given = keras.Input((2,))
+    model = keras.Model(given, keras.ops.power(given[:, :1], 3) + given[:, 1:])
+    samples = np.array([[0, 2]] * 6 + [[1, 2]] * 3 + [[2, 0]] * 2, np.float32)
+    found = IntegratedGradients(model).converge(
+        samples,
+        np.zeros(2),
+        np.zeros(11, int),
+        n_steps=2,
+        max_steps=64,
+        median_gap=0.005,
+        p95_gap=0.03,
+    )
+    # The midpoint rule on x³ misses 1 / (4 n²) of its share of the rise: 0, 0.021 and 0.063 with two steps.
+    assert found.n_steps.tolist() == [2] * 9 + [6] * 2
+
+
+def test_trebling_ends_with_what_explain_gives_at_those_steps(curved):
+    samples, targets = make_samples(12)
+    explainer = IntegratedGradients(curved)
+    baseline = np.zeros(N_GENES, np.float32)
+    found = explainer.converge(
+        samples, baseline, targets, n_steps=2, max_steps=32, median_gap=0.01, p95_gap=0.05
+    )
+    assert len(set(found.n_steps)) > 1
+    for n_steps in set(found.n_steps):
+        rows = found.n_steps == n_steps
+        alone = explainer.explain(samples[rows], baseline, targets[rows], n_steps)
+        np.testing.assert_allclose(found.values[rows], alone.values, rtol=1e-4, atol=1e-5)
+
+
+def test_trebling_never_exceeds_its_bound(curved):
+    samples, targets = make_samples(4)
+    for max_steps, expected in ((3, 3), (26, 9), (27, 27)):
+        found = IntegratedGradients(curved).converge(
+            samples, np.zeros(N_GENES), targets, n_steps=3, max_steps=max_steps, median_gap=0, p95_gap=0
+        )
+        assert found.n_steps.max() == expected
+
+
+def test_the_gap_is_a_share_of_the_rise():
+    found = Attribution(
+        np.array([[1.0, 2.0], [-1.0, 0.5]], np.float32), np.array([4.0, -1.0]), np.array([8, 8])
+    )
+    np.testing.assert_allclose(found.delta, [1.0, -0.5])
+    np.testing.assert_allclose(found.gap, [0.25, 0.5])
+
+
+# --- against shap
+
+
+def test_shap_agrees_on_a_linear_model(layout):
+    """Expected gradients of a linear model are exact for the mean of the background."""
+    model, matrix = toy.make_linear_model(layout, N_TYPES)
+    samples, targets = make_samples(4)
+    baseline = np.full((1, N_GENES), 0.25, np.float32)
+    found = shap_values(model, samples, baseline, targets, n_draws=5, seed=0)
+    np.testing.assert_allclose(found, matrix.T[targets] * (samples - baseline), rtol=1e-3, atol=1e-5)
+    ours = IntegratedGradients(model).explain(samples, baseline[0], targets, 4)
+    np.testing.assert_allclose(found, ours.values, rtol=1e-3, atol=1e-5)
+
+
+def test_shap_comes_close_on_a_curved_model(curved):
+    samples, targets = make_samples(4)
+    baseline = np.zeros((1, N_GENES), np.float32)
+    found = shap_values(curved, samples, baseline, targets, n_draws=300, seed=0)
+    ours = IntegratedGradients(curved).explain(samples, baseline[0], targets, 128)
+    for one, other in zip(found, ours.values, strict=True):
+        assert np.corrcoef(one, other)[0, 1] > 0.97
+
+
+# --- on a network that was trained
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["one classifier", "and one of ranks"])
+def trained(request):
+    """The whole way in small: three types, three planted markers each, fine-tuned, stitched together."""
+    cohort = toy.make_cohort(n_per_type=40, n_genes=40, n_types=N_TYPES, n_markers=N_MARKERS)
+    # A pixel for every gene: on a shared one, a marker's neighbours get their share of what it says.
+    pixel = np.random.default_rng(3).permutation(49)[:40]
+    laid = Layout(cohort.genes.index.to_numpy(str), pixel, (7, 7), "random")
+    scale = Scale.fit(cohort.expression)
+    scaled = scale.apply(cohort.expression)
+    types = np.repeat(np.arange(N_TYPES), 40)
+    front = image_front(laid.shape, 2, "tf")
+    division = divide(toy.make_backbone((14, 14)), 1, (2, 4))
+    images, ranks = laid.paint(scaled), fit_ranks(laid, scale) if request.param else None
+    activations = [part.numpy() for part in division.prefix(front(images))]
+    if ranks:
+        activations = [ranks(images).numpy(), *activations]
+    held_out = np.arange(120) % 4 == 0
+    training, validation = (
+        Rows([part[rows] for part in activations], types[rows]) for rows in (~held_out, held_out)
+    )
+    shape = images.shape[1:] if ranks else None
+    model = attach_head(division.tail, N_TYPES, head="places", dropout=0.0, seed=1, ranks=shape, n_hidden=16)
+    centre_head(model, training.blocks())
+    fit_tail(model, training, validation, toy.training_params(epochs=12, batch_size=32))
+    assert (
+        predict_types(trace_prediction(model), validation).argmax(axis=1) == validation.types
+    ).mean() > 0.9
+    network = assemble(laid, scale, cohort.unit, front, division.prefix, model, ranks)
+    return network, scaled[held_out], types[held_out], scaled[~held_out].mean(axis=0)
+
+
+@pytest.fixture(scope="module")
+def explained(trained):
+    network, samples, types, baseline = trained
+    explainer = IntegratedGradients(logits_of_scaled(network))
+    return explainer.converge(
+        samples, baseline, types, n_steps=8, max_steps=256, median_gap=0.01, p95_gap=0.05
+    )
+
+
+def test_attributions_of_a_trained_network_are_complete(explained):
+    assert np.median(explained.gap) <= 0.01
+    assert np.percentile(explained.gap, 95) <= 0.05
+
+
+def test_planted_markers_are_found(trained, explained):
+    """Genes t, t + 3 and t + 6 of forty are raised in type t: they lead, averaged over its samples."""
+    types = trained[2]
+    for tumour_type in range(N_TYPES):
+        mean = explained.values[types == tumour_type].mean(axis=0)
+        planted = set(range(tumour_type, N_MARKERS * N_TYPES, N_TYPES))
+        ranked = np.argsort(-mean)
+        assert ranked[0] in planted
+        assert planted <= set(ranked[: 3 * N_MARKERS])
+
+
+def test_attributions_of_a_randomised_network_are_others(trained, explained, tmp_path):
+    network, samples, types, baseline = trained
+    network.save(tmp_path / "model.keras")
+    control = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    randomise(control, 5)
+    found = IntegratedGradients(logits_of_scaled(control)).explain(samples, baseline, types, 32)
+    # Deviations from the baseline are common to both; gene by gene over samples, weights are what differs.
+    related = [
+        abs(np.corrcoef(one, other)[0, 1]) for one, other in zip(explained.values, found.values, strict=True)
+    ]
+    assert np.median(related) < 0.4
+    for tumour_type in range(N_TYPES):
+        one, other = (each.values[types == tumour_type].mean(axis=0) for each in (explained, found))
+        assert abs(np.corrcoef(one, other)[0, 1]) < 0.7
+    # A copy was randomised: the network itself still explains as before.
+    again = IntegratedGradients(logits_of_scaled(network)).explain(samples[:2], baseline, types[:2], 256)
+    np.testing.assert_allclose(again.values.sum(axis=1), explained.rise[:2], rtol=0.05)
+
+
+def test_gene_order_is_irrelevant(layout):
+    """A gene keeps its attribution wherever it stands, as long as its pixel goes with it."""
+    samples, targets = make_samples()
+    order = np.random.default_rng(2).permutation(N_GENES)
+    shuffled = Layout(layout.genes[order], layout.pixel[order], layout.shape, layout.method)
+    one, other = make_curved(layout), make_curved(shuffled)
+    expected = IntegratedGradients(one).explain(samples, np.zeros(N_GENES), targets, 8)
+    found = IntegratedGradients(other).explain(samples[:, order], np.zeros(N_GENES), targets, 8)
+    np.testing.assert_allclose(found.values, expected.values[:, order], rtol=1e-4, atol=1e-5)
+
+
+# Integrated Gradients as algebra, on linear models with any crowding, shape and number of samples.
+
+
+# Every example traces a graph of its own.
+few = settings(max_examples=count_rounds(4, 8), deadline=None)
+
+
+@st.composite
+def cases(draw):
+    shape = draw(st.one_of(st.tuples(st.integers(1, 4), st.integers(1, 4)), st.just((1, 7)), st.just((7, 1))))
+    n_genes, n_types = draw(st.integers(1, 20)), draw(st.integers(2, 4))
+    layout = toy.make_layout(n_genes, shape, seed=draw(st.integers(0, 99)))
+    n_samples, n_steps = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    samples, baselines = rng.normal(size=(2, n_samples, n_genes)).astype(np.float32)
+    return layout, n_types, samples, baselines, rng.integers(0, n_types, n_samples), n_steps
+
+
+@few
+@given(cases(), st.integers(1, 40))
+def test_on_a_linear_model_they_are_exact_and_complete(case, batch_size):
+    layout, n_types, samples, baselines, targets, n_steps = case
+    model, matrix = toy.make_linear_model(layout, n_types)
+    found = IntegratedGradients(model, batch_size=batch_size).explain(samples, baselines, targets, n_steps)
+    np.testing.assert_allclose(found.values, matrix.T[targets] * (samples - baselines), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found.delta, 0, atol=1e-4)
+
+
+@few
+@given(cases())
+def test_swapping_sample_and_baseline_turns_every_sign(case):
+    layout, n_types, samples, baselines, targets, n_steps = case
+    explainer = IntegratedGradients(toy.make_linear_model(layout, n_types)[0])
+    there = explainer.explain(samples, baselines, targets, n_steps)
+    back = explainer.explain(baselines, samples, targets, n_steps)
+    np.testing.assert_allclose(back.values, -there.values, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(back.rise, -there.rise, rtol=1e-3, atol=1e-4)

@@ -1,0 +1,137 @@
+"""A full disk is one message; what was there before stays, and nothing half-written does."""
+
+import errno
+import os
+import resource
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import toy
+from expressionist.data.cohort_file import write_cohort
+from expressionist.errors import DiskError, ParamsError
+from expressionist.files.disk import explain_full_disk, is_full, reserve
+from expressionist.files.store import read_json, write_array, write_arrays, write_json, write_table
+from expressionist.training.search import Space, run_search
+from small_disk import fill, mount
+
+
+@pytest.fixture
+def disk(tmp_path):
+    with mount(tmp_path / "disk", 4) as folder:
+        yield folder
+
+
+WRITERS = {
+    "text.json": lambda path: write_json(path, {"text": "x" * 200_000}),
+    "table.tsv": lambda path: write_table(path, pd.DataFrame(np.ones((400, 400)))),
+    "mapped.npy": lambda path: write_array(path, iter([np.ones((100, 1000))]), (100, 1000)),
+    "packed.npz": lambda path: write_arrays(path, x=np.random.default_rng(0).random((200, 400))),
+    "cohort.h5ad": lambda path: write_cohort(path, toy.make_cohort(100, 400)),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_does_not_fit_is_named_and_leaves_the_old(disk, name):
+    path = disk / name
+    path.write_text("old", encoding="utf-8")
+    fill(disk, leave=60_000)
+    with pytest.raises(DiskError, match=rf"{name} must fit on its disk, but got 0\.\d MiB") as refused:
+        WRITERS[name](path)
+    assert "\n" not in str(refused.value)
+    assert path.read_text(encoding="utf-8") == "old"
+    assert {item.name for item in disk.iterdir()} == {name, "ballast"}
+
+
+@pytest.mark.parametrize("leave", [0, 60_000])
+def test_the_prefix_cache_leaves_nothing_half_written(disk, leave):
+    import keras
+
+    from expressionist.training.activation_cache import compute_prefix
+
+    images = np.ones((100, 8, 8, 1), np.float32)
+    pixels = keras.Input((8, 8, 1))
+    small = keras.Model(pixels, keras.layers.Conv2D(1, 1)(pixels))
+    large = keras.Model(pixels, keras.layers.Conv2D(9, 1)(pixels))
+    (before,) = compute_prefix(small, [images], disk, {"cut": 1})
+    kept = {path.name for path in disk.iterdir()}
+    ballast = fill(disk, leave=leave)
+    with pytest.raises((DiskError, OSError)) as refused:
+        compute_prefix(large, [images], disk, {"cut": 2})
+    assert is_full(refused.value)
+    assert {path.name for path in disk.iterdir() if path.is_dir()} == {
+        name for name in kept if not name.startswith(".")
+    }
+    ballast.unlink()
+    (after,) = compute_prefix(small, [images], disk, {"cut": 1})
+    np.testing.assert_array_equal(after, before)
+    assert compute_prefix(large, [images], disk, {"cut": 2})[0].shape == (100, 8, 8, 9)
+
+
+def test_a_search_keeps_its_trials(disk):
+    def train(choice, report):
+        from expressionist.training.search import Outcome
+
+        if choice["depth"] == 1 and not fills:
+            fills.append(fill(disk, leave=0))
+        history = [{"epoch": epoch, "validation_f1_macro": 0.5} for epoch in range(200)]
+        return Outcome(choice["depth"] / 10, history)
+
+    def run():
+        return run_search(
+            *("study", Space((0, 1, 2, 3)), train),
+            **{"storage": f"sqlite:///{disk / 'studies.db'}", "objective": "f1_macro", "n_trials": 4},
+            **{"prune": False, "seed": 1},
+        )
+
+    fills = []
+    with pytest.raises(DiskError, match=r"studies\.db must fit"), explain_full_disk(disk / "studies.db"):
+        run()
+    fills[0].unlink()
+    states = [(trial["depth"], trial["state"]) for trial in run()]
+    assert states == [(3, "COMPLETE"), (2, "COMPLETE"), (1, "FAIL"), (1, "COMPLETE"), (0, "COMPLETE")]
+
+
+def test_a_limit_on_files_is_as_good_as_a_full_disk(tmp_path):
+    def write():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        with pytest.raises(DiskError, match=r"data\.json must fit"):
+            write_json(tmp_path / "data.json", {"text": "x" * 50_000})
+
+    write_json(tmp_path / "data.json", {"text": "old"})
+    assert toy.fork(write) == 0
+    assert read_json(tmp_path / "data.json") == {"text": "old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["data.json"]
+
+
+@pytest.mark.parametrize("on", ["linux", "macos"])
+def test_room_is_taken_without_touching_what_is_there(tmp_path, monkeypatch, on):
+    if on == "macos":
+        monkeypatch.delattr(os, "posix_fallocate")
+        monkeypatch.setattr("expressionist.files.disk._BLOCK", 4096)
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    reserve(path, 10_000)
+    assert path.read_bytes() == b"abc" + bytes(9_997)
+    assert path.stat().st_blocks * 512 >= 10_000
+
+
+@pytest.mark.parametrize("on", ["linux", "macos"])
+def test_the_room_that_is_needed_is_said(disk, monkeypatch, on):
+    if on == "macos":
+        monkeypatch.delattr(os, "posix_fallocate")
+    path = disk / "file"
+    path.touch()
+    with pytest.raises(DiskError, match=r"file must fit on its disk, but got 4\.0 MiB .* needs 100\.0 MiB"):
+        reserve(path, 100 * 2**20)
+    assert not path.exists()
+
+
+def test_other_errors_pass_as_they_are(tmp_path):
+    missing, refusal = OSError(errno.ENOENT, "Missing"), ParamsError("No.")
+    refusal.__context__ = OSError(errno.ENOSPC, "No space left on device")
+    for error in (missing, refusal, KeyError("x")):
+        with pytest.raises(type(error)) as raised, explain_full_disk(tmp_path):
+            raise error
+        assert raised.value is error

@@ -1,0 +1,261 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from expressionist.errors import RegistryError
+from expressionist.evaluation.novelty import Novelty
+from expressionist.tracking.serving import (
+    NOVELTY_FILE,
+    Served,
+    align,
+    load_model,
+    predict,
+    read_served,
+    write_served,
+)
+
+GENES = pd.DataFrame(
+    {"symbol": ["TP53", "KRAS", "SLC35E2", "SLC35E2", "?"], "fill": [1.0, 2.0, 3.0, 4.0, 5.0]},
+    index=pd.Index(["7157", "3845", "9906", "728661", "100130426"], name="gene"),
+)
+
+
+def table(**columns: float) -> pd.DataFrame:
+    return pd.DataFrame({name: [value] for name, value in columns.items()}, index=["a"])
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "by_symbol"),
+    [
+        ("7157", 0, 0),
+        (7157, 0, 0),
+        ("TP53|7157", 0, 0),
+        ("KRAS", 1, 1),
+        ("SLC35E2|728661", 3, 0),
+        ("?|100130426", 4, 0),
+    ],
+)
+def test_a_column_finds_its_gene(name: object, row: int, by_symbol: int) -> None:
+    aligned = align(pd.DataFrame({name: [9.0]}), GENES, 0.8)
+    expected = GENES["fill"].to_numpy(np.float32)
+    expected[row] = 9.0
+    np.testing.assert_array_equal(aligned.expression, [expected])
+    assert (aligned.n_missing_genes, aligned.n_by_symbol) == (4, by_symbol)
+
+
+@pytest.mark.parametrize("name", ["SLC35E2", "?", "TP53|999", "MYC", "|"])
+def test_an_ambiguous_or_unknown_column_is_no_gene(name: str) -> None:
+    assert align(pd.DataFrame({name: [9.0]}), GENES, 1.0).n_missing_genes == 5
+
+
+def test_ids_that_are_symbols_match_the_part_before_the_bar() -> None:
+    genes = GENES.iloc[:2].set_axis(["TP53", "KRAS"])
+    np.testing.assert_array_equal(align(table(**{"TP53|7157": 8.0}), genes, 0.5).expression, [[8.0, 2.0]])
+
+
+def test_too_many_missing_genes_are_refused_in_a_short_message() -> None:
+    names = [f"ENSG{number:011d}" for number in range(20_000)]
+    genes = pd.DataFrame({"symbol": names, "fill": 0.0}, index=names)
+    with pytest.raises(RegistryError, match="19999 are missing: ENSG00000000001.* and 19994 more") as refused:
+        align(table(ENSG00000000000=1.0), genes, 0.05)
+    assert len(str(refused.value)) < 400
+
+
+def test_the_share_of_missing_genes_is_inclusive() -> None:
+    columns = {"7157": 1.0, "3845": 1.0, "9906": 1.0, "728661": 1.0}
+    assert align(table(**columns), GENES, 0.2).n_missing_genes == 1
+    with pytest.raises(RegistryError, match="1 are missing"):
+        align(table(**columns), GENES, 0.19)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("high", "be numbers.*TP53"),
+        ("", "be numbers.*TP53"),
+        (None, "be finite.*TP53"),
+        (float("nan"), "be finite.*TP53"),
+        (float("inf"), "be finite.*TP53"),
+        (1e39, "be finite.*TP53"),
+        (-0.5, "not be negative.*TP53"),
+        (True, "be numbers.*TP53"),
+    ],
+)
+def test_what_is_no_expression_is_refused(value: object, message: str) -> None:
+    with pytest.raises(RegistryError, match=message):
+        align(pd.DataFrame({"TP53": [1.0, value], "KRAS": [1.0, 2.0]}), GENES, 0.8)
+
+
+def test_values_below_0_pass_where_the_unit_has_them() -> None:
+    frame = pd.DataFrame({"TP53": [-0.5], "KRAS": [2.0]})
+    np.testing.assert_array_equal(align(frame, GENES, 0.8, negative=True).expression[:, :2], [[-0.5, 2.0]])
+
+
+def test_numbers_that_came_as_text_are_numbers() -> None:
+    frame = pd.DataFrame({"TP53": ["3.5"], "KRAS": [2]})
+    np.testing.assert_array_equal(align(frame, GENES, 0.8).expression[:, :2], [[3.5, 2.0]])
+
+
+def test_a_bad_value_in_an_extra_column_does_not_matter() -> None:
+    assert align(pd.DataFrame({"TP53": [1.0], "centre": ["Oslo"]}), GENES, 0.8).n_missing_genes == 4
+
+
+@pytest.mark.parametrize(
+    "columns", [["TP53", "TP53"], ["TP53", "7157"], ["TP53|7157", "7157"]], ids=lambda names: " ".join(names)
+)
+def test_a_gene_that_stands_twice_is_refused(columns: list[str]) -> None:
+    with pytest.raises(RegistryError, match="1 have more"):
+        align(pd.DataFrame([[1.0, 2.0]], columns=columns), GENES, 0.8)
+
+
+@pytest.mark.parametrize("empty", [pd.DataFrame(), pd.DataFrame({"TP53": []}), pd.DataFrame(index=["a"])])
+def test_a_table_without_samples_or_genes_is_refused(empty: pd.DataFrame) -> None:
+    with pytest.raises(RegistryError, match="must have samples and genes"):
+        align(empty, GENES, 0.8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> object:
+    import keras
+
+    from expressionist.network.layers import Temperature
+
+    folder = tmp_path_factory.mktemp("served")
+    inputs = keras.Input((5,))
+    logits = Temperature(name="temperature")(keras.layers.Dense(3)(inputs))
+    network = keras.Model(inputs, keras.layers.Softmax()(logits))
+    network.save(folder / "model.keras")
+    log2 = np.log2(np.random.default_rng(0).gamma(2, size=(60, 5)).astype(np.float32) + 1)
+    novelty = Novelty.fit(log2, np.arange(60) % 3, None, rng=np.random.default_rng(0))
+    np.savez(folder / NOVELTY_FILE, **novelty.calibrate(log2, false_alarms=0.05).to_arrays())
+    write_served(
+        folder,
+        Served(
+            genes=GENES.assign(fill=np.float32([0.1, 1 / 3, 3, 4, 5])),
+            tumour_types=("BRCA", "KIRC", "NA"),
+            unit="RSEM",
+            missing_genes=0.2,
+            synthetic=True,
+            weights="RANDOM",
+            cohort="toy",
+            about={"depth": 2},
+            abstain_below=0.5,
+            temperature=2.0,
+        ),
+    )
+    return folder
+
+
+def test_what_is_written_is_read_back(folder: object) -> None:
+    served = read_served(folder)
+    assert served.tumour_types == ("BRCA", "KIRC", "NA")
+    assert (served.abstain_below, served.temperature) == (0.5, 2.0)
+    assert (served.missing_genes, served.synthetic, served.weights, served.about) == (
+        0.2,
+        True,
+        "RANDOM",
+        {"depth": 2},
+    )
+    pd.testing.assert_frame_equal(served.genes, GENES.assign(fill=np.float32([0.1, 1 / 3, 3, 4, 5])))
+
+
+def test_predictions_are_the_networks_with_genes_shuffled(folder: object) -> None:
+    served, network, novelty = load_model(folder)
+    expression = np.random.default_rng(1).gamma(2, size=(4, 5)).astype(np.float32)
+    frame = pd.DataFrame(expression, columns=GENES.index).iloc[:, [3, 1, 4, 0, 2]]
+    frame.insert(0, "sample", list("dcba"))
+    predicted = predict(served, network, novelty, frame)
+    probabilities = network.predict(expression, verbose=0)
+    summary = ["sample", "tumour_type", "probability", "abstain", "novelty", "unlike_training"]
+    summary += ["n_missing_genes", "n_genes_by_symbol"]
+    assert list(predicted.columns) == [*summary, "p_BRCA", "p_KIRC", "p_NA"]
+    np.testing.assert_allclose(predicted.iloc[:, 8:], probabilities, rtol=1e-6)
+    np.testing.assert_array_equal(
+        predicted["tumour_type"], np.array(served.tumour_types)[probabilities.argmax(axis=1)]
+    )
+    np.testing.assert_allclose(predicted["probability"], probabilities.max(axis=1))
+    untraced = predict(served, network, novelty, frame, once=True)
+    pd.testing.assert_frame_equal(untraced, predicted, rtol=1e-5)
+    assert predicted["sample"].tolist() == list("dcba")
+    assert predict(served, network, novelty, frame.set_index("sample"))["sample"].tolist() == list("dcba")
+
+
+def test_the_temperature_divides_the_logits_of_the_network_as_trained(folder: object) -> None:
+    import keras
+
+    trained = keras.saving.load_model(folder / "model.keras", compile=False)
+    served, network, _ = load_model(folder)
+    expression = np.random.default_rng(1).gamma(2, size=(4, 5)).astype(np.float32)
+    logits = np.log(trained.predict_on_batch(expression)) / served.temperature
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(network.predict_on_batch(expression), expected, rtol=1e-5)
+    assert not np.allclose(trained.predict_on_batch(expression), expected, rtol=1e-2)
+
+
+def test_an_array_is_refused_because_its_genes_have_no_names(folder: object) -> None:
+    with pytest.raises(RegistryError, match="gene names, but got ndarray"):
+        predict(*load_model(folder), np.zeros((1, 5), np.float32))
+
+
+def test_unsure_predictions_abstain_and_strange_samples_are_flagged(folder: object) -> None:
+    served, network, novelty = load_model(folder)
+    expression = np.random.default_rng(1).gamma(2, size=(40, 5)).astype(np.float32)
+    expression[:5] *= 1e6
+    middle = float(np.median(network.predict(expression, verbose=0).max(axis=1)))
+    served = replace(served, abstain_below=middle)
+    predicted = predict(served, network, novelty, pd.DataFrame(expression, columns=GENES.index))
+    assert predicted["abstain"].tolist() == (predicted["probability"] < middle).tolist()
+    assert predicted["abstain"].sum() == 20
+    np.testing.assert_allclose(predicted["novelty"], novelty.score(np.log2(expression + 1)), rtol=1e-3)
+    assert predicted["unlike_training"].tolist() == (predicted["novelty"] > 1).tolist()
+    assert predicted["unlike_training"][:5].all()
+    assert not predicted["unlike_training"][5:].all()
+
+
+# Invariants on awkward input.
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    n_genes, n_samples = draw(st.integers(1, 12)), draw(st.integers(1, 4))
+    ids = [
+        str(number)
+        for number in draw(st.lists(st.integers(1, 999), min_size=n_genes, max_size=n_genes, unique=True))
+    ]
+    genes = pd.DataFrame(
+        {"symbol": [f"G{gene}" for gene in ids], "fill": np.arange(n_genes) + 0.5}, index=ids
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    expression = rng.gamma(1.0, 100.0, (n_samples, n_genes)).astype(np.float32)
+    return pd.DataFrame(expression, columns=ids), genes, rng.permutation(n_genes)
+
+
+@settings(deadline=None)
+@given(tables(), st.sampled_from(["id", "symbol", "both"]))
+def test_order_naming_and_extra_genes_change_nothing(case: tuple, naming: str) -> None:
+    table, genes, order = case
+    names = {"id": list(genes.index), "symbol": list(genes["symbol"])}
+    names["both"] = [f"{symbol}|{gene}" for symbol, gene in zip(names["symbol"], names["id"], strict=True)]
+    renamed = table.set_axis(names[naming], axis=1).iloc[:, order]
+    renamed.insert(len(order) // 2, "extra", "text")
+    aligned = align(renamed, genes, 0.0)
+    np.testing.assert_array_equal(aligned.expression, table.to_numpy())
+    assert aligned.n_missing_genes == 0
+    assert aligned.n_by_symbol == (len(order) if naming == "symbol" else 0)
+
+
+@settings(deadline=None)
+@given(tables(), st.data())
+def test_missing_genes_are_filled_and_counted(case: tuple, data: st.DataObject) -> None:
+    table, genes, order = case
+    n_missing = data.draw(st.integers(0, len(order) - 1))
+    missing = order[:n_missing]
+    aligned = align(table.drop(columns=table.columns[missing]), genes, n_missing / len(order))
+    expected = table.to_numpy().copy()
+    expected[:, missing] = genes["fill"].to_numpy()[missing]
+    np.testing.assert_array_equal(aligned.expression, expected)
+    assert aligned.n_missing_genes == n_missing

@@ -1,0 +1,420 @@
+"""Training on cached activations against the naive way: the whole network, all images, every epoch."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import toy
+from expressionist.data.expression import Scale
+from expressionist.evaluation.metrics import score
+from expressionist.files.store import write_array, write_json, write_table
+from expressionist.network.assembly import image_front
+from expressionist.network.backbones import BACKBONES, Backbone, Weights, build_backbone
+from expressionist.network.layers import Views
+from expressionist.painting.images import ImageSet, read_image_sets
+from expressionist.painting.layout import Layout
+from expressionist.training import activation_cache as prefix
+from expressionist.training import finetuner as finetuning
+from expressionist.training.finetuner import FineTuner
+from expressionist.training.loop import Fit, weigh_samples
+from expressionist.training.optimiser import compile_tail
+
+N_TYPES, SHAPE = 3, (5, 4)
+MAPS = {2: "early_add", 4: "out"}
+
+
+def make_images(n_samples, shape=SHAPE, *, seed):
+    """Noise, with one pixel per type that is brighter in it."""
+    rng = np.random.default_rng(seed)
+    types = rng.integers(0, N_TYPES, n_samples)
+    images = rng.random((n_samples, *shape, 1)).astype(np.float32)
+    images[np.arange(n_samples), types, types, 0] += 1
+    return ImageSet(images, types, f"images-{seed}")
+
+
+@pytest.fixture
+def toy_backbone(monkeypatch):
+    monkeypatch.setitem(BACKBONES, "toy", Backbone("Toy", "tf", 8, "late_", 7, ()))
+    monkeypatch.setattr(
+        finetuning, "build_backbone", lambda name, side, path, *, seed: toy.make_backbone(side, seed=seed)
+    )
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Everything but the training itself, for what does not depend on it."""
+
+    def skip(model, training, validation, params, *, checkpoint, **kwargs):
+        checkpoint.mkdir(parents=True)
+        return Fit([{"epoch": 1}], stopped=False)
+
+    monkeypatch.setattr(finetuning, "fit_tail", skip)
+    monkeypatch.setattr(finetuning, "centre_head", lambda model, blocks: None)
+
+
+def make_tuner(
+    tmp_path,
+    backbone="toy",
+    *,
+    shape=SHAPE,
+    n_samples=(26, 12),
+    seeds=(0, 1),
+    bare=0,
+    weights_seed=0,
+    scheduler=None,
+    **network,
+):
+    """The pixel `bare` holds no gene."""
+    training, validation = (
+        make_images(n, shape, seed=seed) for seed, n in zip(seeds, n_samples, strict=True)
+    )
+    weights = Weights("random", "", f"random-{weights_seed}")
+    pixel = np.delete(np.arange(shape[0] * shape[1]), bare)
+    laid = Layout(pixel.astype(str), pixel, shape, "random")
+    return FineTuner(
+        backbone,
+        weights,
+        None,
+        training,
+        validation,
+        n_types=N_TYPES,
+        layout=laid,
+        scale=Scale(np.zeros(len(pixel), np.float32), np.ones(len(pixel), np.float32)),
+        network=toy.network_params(**network),
+        weights_seed=weights_seed,
+        cache=tmp_path / "prefix",
+        scheduler=scheduler,
+    )
+
+
+def fit(tuner, tmp_path, depth, dropout=0.0, params=None, **kwargs):
+    return tuner.fit(
+        depth,
+        dropout,
+        params or toy.training_params(),
+        checkpoints=tmp_path / "checkpoints",
+        **kwargs,
+    )
+
+
+def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
+    """Losses, validation scores and weights of the whole network, frozen by nothing but `trainable`.
+
+    Written without the package's cutting, caching, centring, batching and epochs.
+    """
+    for layer in backbone.layers:
+        layer.trainable = layer.name in unfrozen
+    views = view_naively(tuner.training.images) if tuner.network.channels == "views" else None
+    front = image_front(
+        tuner.training.images.shape[1:3], tuner.magnify, BACKBONES[tuner.backbone].mode, views
+    )
+    images = keras.Input(tuner.training.images.shape[1:])
+    seen = keras.Model(backbone.input, [backbone.get_layer(name).output for name in maps])(front(images))
+    flatten = {"places": keras.layers.Flatten, "pooled": keras.layers.GlobalAveragePooling2D}[
+        tuner.network.head
+    ]
+    seen = [flatten()(each) for each in (seen if isinstance(seen, list | tuple) else [seen])]
+    initial = [each.astype(np.float64) for each in _as_list(keras.Model(images, seen)(tuner.training.images))]
+    centred = [
+        (each - part.mean(axis=0).astype(np.float32)) / np.float32(np.sqrt(part.var(axis=0).mean()))
+        for each, part in zip(seen, initial, strict=True)
+    ]
+    genes = tuner.training.images.reshape(len(tuner.training.images), -1).astype(np.float64)
+    spread = np.maximum(genes.std(axis=0), 0.2 * np.sqrt(genes.var(axis=0).mean())).astype(np.float32)
+    wide = (keras.layers.Flatten()(images) - genes.mean(axis=0).astype(np.float32)) / spread
+    features = keras.layers.Concatenate()(centred) if len(centred) > 1 else centred[0]
+    features = keras.layers.Dropout(dropout, seed=params.seed)(features)
+    if tuner.network.genes:
+        features = keras.layers.Concatenate()([wide, features])
+    model = keras.Model(
+        images, keras.layers.Dense(N_TYPES, kernel_initializer="zeros", name="classifier")(features)
+    )
+    types = tuner.training.types
+    compile_tail(model, params, len(types))
+    weights = weigh_samples(types, N_TYPES, params.class_weight)
+    losses, scores = [], []
+    for epoch in range(params.epochs):
+        order, total = np.random.default_rng([params.seed, epoch]).permutation(len(types)), 0.0
+        for start in range(0, len(types), params.batch_size):
+            rows = np.sort(order[start : start + params.batch_size])
+            model.reset_metrics()
+            loss = model.train_on_batch(tuner.training.images[rows], types[rows], sample_weight=weights[rows])
+            total += float(loss) * len(rows)
+        losses.append(total / len(types))
+        logits = np.asarray(model(tuner.validation.images, training=False), np.float64)
+        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+        scores.append(score(raised / raised.sum(axis=1, keepdims=True), tuner.validation.types))
+    return losses, scores, {name: backbone.get_layer(name).get_weights() for name in unfrozen}
+
+
+def view_naively(images):
+    """Views of images whose first pixel holds no gene, fitted to all rows at once."""
+    views, (mean, variance) = Views(), (images.mean(axis=0, dtype=float), images.var(axis=0, dtype=float))
+    views.build((None, *images.shape[1:]))
+    mask = np.ones_like(mean)
+    mask[0, 0] = 0
+    common = np.sqrt(variance[mask > 0].mean())
+    views.set_weights([mean, np.maximum(np.sqrt(variance), 0.2 * common), mask])
+    return views
+
+
+def _as_list(arrays):
+    return [np.asarray(each) for each in (arrays if isinstance(arrays, list | tuple) else [arrays])]
+
+
+def assert_same_training(tuned, naive, backbone_weights):
+    losses, scores, weights = naive
+    np.testing.assert_allclose([row["loss"] for row in tuned.fit.history], losses, atol=1e-4)
+    found = [row["validation_log_loss"] for row in tuned.fit.history]
+    np.testing.assert_allclose(found, [each["log_loss"] for each in scores], atol=1e-3)
+    assert losses[-1] < losses[0], "nothing was learned, so nothing was compared"
+    for name in tuned.division.unfrozen:
+        layer = next(each for each in tuned.division.tail.layers if each.name == name)
+        for now, naively, before in zip(
+            layer.get_weights(), weights[name], backbone_weights[name], strict=True
+        ):
+            np.testing.assert_allclose(now, naively, atol=1e-3)
+            assert np.abs(now - before).max() > 2e-3
+
+
+@pytest.mark.usefixtures("toy_backbone")
+@pytest.mark.parametrize(
+    ("depth", "unfrozen", "dropout", "network"),
+    [
+        (0, [], 0.0, {}),
+        (0, [], 0.5, {"head": "pooled"}),
+        (2, ["late_pointwise", "late_separable"], 0.0, {"strides": (4,), "head": "pooled", "genes": False}),
+        (2, ["late_pointwise", "late_separable"], 0.5, {}),
+        (2, ["late_pointwise", "late_separable"], 0.5, {"channels": "views"}),
+        (5, ["late_pointwise", "late_separable", "branch", "down", "early_pointwise"], 0.3, {"genes": False}),
+    ],
+)
+def test_the_losses_are_those_of_the_whole_network(tmp_path, depth, unfrozen, dropout, network):
+    tuner, params = make_tuner(tmp_path, **network), toy.training_params(epochs=3)
+    tuned = fit(tuner, tmp_path, depth, dropout, params)
+    assert list(tuned.division.unfrozen) == unfrozen
+    backbone = toy.make_backbone((10, 8))
+    before = {name: backbone.get_layer(name).get_weights() for name in unfrozen}
+    maps = [MAPS[each] for each in sorted(tuner.network.strides)]
+    naive = train_naively(tuner, backbone, unfrozen, maps, dropout, params)
+    assert_same_training(tuned, naive, before)
+
+
+def test_the_losses_are_those_of_a_whole_mobilenet(tmp_path):
+    network = {"magnify": 8, "strides": (32,)}
+    tuner = make_tuner(tmp_path, "mobilenet", shape=(4, 4), n_samples=(12, 6), weights_seed=3, **network)
+    params = toy.training_params(epochs=2)
+    tuned = fit(tuner, tmp_path, 2, 0.2, params)
+    unfrozen = ["conv_pw_13", "conv_dw_13"]
+    backbone = build_backbone("mobilenet", (32, 32), None, seed=3)
+    before = {name: backbone.get_layer(name).get_weights() for name in unfrozen}
+    naive = train_naively(tuner, backbone, unfrozen, [backbone.layers[-1].name], 0.2, params)
+    assert_same_training(tuned, naive, before)
+
+
+# --- what is kept, and for whom
+
+
+@pytest.mark.usefixtures("toy_backbone", "untrained")
+def test_trials_that_are_cut_alike_share_their_activations(tmp_path, monkeypatch):
+    computed = []
+    fill = prefix._fill
+    monkeypatch.setattr(prefix, "_fill", lambda *args: computed.append(args[1][0].parent) or fill(*args))
+    tuner, params = make_tuner(tmp_path), toy.training_params(epochs=1)
+    for depth, dropout, n_expected in (
+        (2, 0.3, 4),
+        (1, 0.0, 6),
+        (2, 0.0, 6),
+        (1, 0.2, 6),
+        (3, 0.0, 8),
+        (0, 0.0, 10),
+        (3, 0.5, 10),
+    ):
+        fit(tuner, tmp_path, depth, dropout, params)
+        # Training and validation images each; all look at the same fine map. Depths 1 and 2 are both cut
+        # before the last residual block, and depth 1 has frozen activations inside it too.
+        assert len(computed) == n_expected
+    fit(make_tuner(tmp_path, weights_seed=1), tmp_path, 1, params=params)
+    fit(make_tuner(tmp_path, magnify=3), tmp_path, 1, params=params)
+    assert len(computed) == 22
+    # Whoever looks at fewer maps finds all that is frozen.
+    fit(make_tuner(tmp_path, strides=(4,)), tmp_path, 1, params=params)
+    assert len(computed) == 22
+    # The same validation images are seen otherwise where other samples trained, or other pixels hold genes.
+    for changed in ({}, {"bare": 3}, {"seeds": (2, 1)}):
+        fit(make_tuner(tmp_path, channels="views", **changed), tmp_path, 1, params=params)
+    assert len(computed) == 40
+    assert len(set(computed)) == 40
+
+
+@pytest.mark.usefixtures("toy_backbone")
+@pytest.mark.parametrize(("precision", "quick"), [("float32", False), ("float16", True)])
+def test_full_precision_rounds_as_the_whole_network_does(tmp_path, monkeypatch, precision, quick):
+    asked = []
+
+    def skip(model, training, validation, params, *, checkpoint, quick, **kwargs):
+        asked.append(quick)
+        return Fit([{"epoch": 1}], stopped=False)
+
+    monkeypatch.setattr(finetuning, "fit_tail", skip)
+    fit(make_tuner(tmp_path, precision=precision), tmp_path, 1)
+    assert asked == [quick]
+
+
+@pytest.mark.usefixtures("toy_backbone")
+@pytest.mark.parametrize("network", [{}, {"head": "pooled"}])
+def test_a_trial_starts_as_if_no_other_had_gone_before_it(tmp_path, network):
+    """One backbone serves all trials of a tuner, so each must find its first weights, and its own depth."""
+    params, used = toy.training_params(epochs=2), make_tuner(tmp_path, **network)
+    for depth in (5, 2, 1, 0):
+        fit(used, tmp_path, depth, 0.5, params)
+    for depth in (0, 2, 1, 5):
+        fresh = make_tuner(tmp_path / f"fresh-{depth}", **network)
+        expected, found = (fit(each, tmp_path, depth, 0.3, params) for each in (fresh, used))
+        assert found.n_unfrozen_parameters == expected.n_unfrozen_parameters
+        assert found.division.unfrozen == expected.division.unfrozen
+        for name in ("loss", "validation_log_loss"):
+            then = [row[name] for row in expected.fit.history]
+            # Activations come from the images or from those of an earlier cut, which rounds otherwise.
+            np.testing.assert_allclose([row[name] for row in found.fit.history], then, rtol=1e-5)
+        again = fit(used, tmp_path, depth, 0.3, params)
+        assert [row["loss"] for row in again.fit.history] == [row["loss"] for row in found.fit.history]
+
+
+@pytest.mark.usefixtures("toy_backbone")
+def test_a_training_that_was_broken_off_is_resumed_and_tidied_up(tmp_path):
+    params = toy.training_params(epochs=3)
+
+    class BrokenOff(Exception):
+        pass
+
+    def break_off(epoch):
+        if epoch["epoch"] == 2:
+            raise BrokenOff
+        return False
+
+    with pytest.raises(BrokenOff):
+        fit(make_tuner(tmp_path), tmp_path, 2, 0.4, params, report=break_off)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+    told = []
+    # Another dropout is another training, and must not take up this one's checkpoint.
+    fit(
+        make_tuner(tmp_path), tmp_path, 2, 0.1, params, report=lambda epoch: bool(told.append(epoch["epoch"]))
+    )
+    fit(
+        make_tuner(tmp_path), tmp_path, 2, 0.4, params, report=lambda epoch: bool(told.append(epoch["epoch"]))
+    )
+    assert told == [1, 2, 3, 2, 3]
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+@pytest.mark.usefixtures("toy_backbone")
+@pytest.mark.parametrize("side", ["training", "validation"])
+def test_other_labels_of_the_same_images_are_another_training(tmp_path, side):
+    """A corrected label leaves the images as they are, and must not resume what the wrong one taught."""
+    tuner, params, told = make_tuner(tmp_path), toy.training_params(epochs=2), []
+
+    def break_off(epoch):
+        if epoch["epoch"] == 2:
+            raise KeyboardInterrupt
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tuner, tmp_path, 1, params=params, report=break_off)
+    wrong = getattr(tuner, side)
+    setattr(tuner, side, ImageSet(wrong.images, wrong.types[::-1].copy(), wrong.digest))
+    fit(tuner, tmp_path, 1, params=params, report=lambda epoch: bool(told.append(epoch["epoch"])))
+    assert told == [1, 2]
+
+
+@pytest.mark.usefixtures("toy_backbone", "untrained")
+def test_the_number_of_unfrozen_parameters_is_counted_without_the_head(tmp_path):
+    tuner = make_tuner(tmp_path)
+    params = toy.training_params(epochs=1)
+    pointwise, separable = 12 * 12 + 12, 9 * 12 + 12 * 12 + 12
+    for depth, expected in ((0, 0), (1, pointwise), (2, pointwise + separable)):
+        assert fit(tuner, tmp_path, depth, params=params).n_unfrozen_parameters == expected
+    assert tuner.last_block_depth() == 2
+
+
+@pytest.mark.usefixtures("toy_backbone")
+def test_views_are_fitted_on_training_images_only(tmp_path):
+    one, other = (
+        make_tuner(tmp_path, channels="views", seeds=seeds, n_samples=n_samples).front.get_weights()
+        for seeds, n_samples in (((0, 1), (26, 12)), ((0, 5), (26, 90)))
+    )
+    for ours, theirs, expected in zip(
+        one, other, view_naively(make_images(26, seed=0).images).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_allclose(ours.ravel()[1:], expected.ravel()[1:], rtol=1e-5)
+
+
+@pytest.mark.usefixtures("toy_backbone", "untrained")
+def test_progress_covers_training_and_validation_images(tmp_path):
+    tuner, done = make_tuner(tmp_path), []
+    for _ in range(2):
+        fit(tuner, tmp_path, 0, params=toy.training_params(epochs=1), advance=done.append)
+        assert sum(done) == 38
+        done.clear()
+
+
+def test_read_image_sets_never_opens_the_test_images(tmp_path):
+    images, split = tmp_path / "images", tmp_path / "split.tsv"
+    sides = ["train", "test", "validation", "train", "test"]
+    kinds = ["B", "C", "A", "A", "B"]
+    table = pd.DataFrame(
+        {"patient": list("vwxyz"), "tumour_type": kinds, "split": sides}, index=list("vwxyz")
+    )
+    write_table(split, table.rename_axis("sample"))
+    for side, n_samples in (("train", 2), ("validation", 1)):
+        blocks = iter([np.full((n_samples, 2, 2, 1), len(side), np.float32)])
+        write_array(images / f"{side}.npy", blocks, (n_samples, 2, 2, 1))
+    # There is no test.npy: it would raise if it were asked for.
+    write_json(
+        images / "images.json", {side: {"md5": f"md5 of {side}"} for side in ("train", "validation", "test")}
+    )
+    sets, tumour_types = read_image_sets(images, split)
+    assert tumour_types == ["A", "B", "C"]
+    assert set(sets) == {"train", "validation"}
+    assert sets["train"].types.tolist() == [1, 0]
+    assert sets["validation"].types.tolist() == [0]
+    assert sets["train"].digest == "md5 of train"
+    assert isinstance(sets["train"].images, np.memmap)
+    assert (sets["validation"].images == len("validation")).all()
+
+
+@pytest.mark.usefixtures("toy_backbone")
+def test_ranks_are_computed_once_and_teach_a_classifier_of_their_own(tmp_path, monkeypatch):
+    plain = fit(make_tuner(tmp_path), tmp_path, depth=0)
+    tuner, computed = make_tuner(tmp_path, rank_units=6), []
+    whole = tuner._keep
+
+    def keep(model, inputs, *, identity, **kwargs):
+        computed.append("ranks" in identity)
+        return whole(model, inputs, identity=identity, **kwargs)
+
+    monkeypatch.setattr(tuner, "_keep", keep)
+    tuned = [fit(tuner, tmp_path, depth=0) for _ in range(2)][-1]
+    assert sum(computed) == 2, "once for the training and once for the validation samples"
+    assert plain.ranks is None
+    kernels = [each.model.get_layer("classifier").kernel for each in (plain, tuned)]
+    np.testing.assert_allclose(
+        *kernels, atol=1e-6, err_msg="the first classifier must not know of the second"
+    )
+    assert np.abs(tuned.model.get_layer("rank_classifier").kernel).max() > 1e-3
+
+
+@pytest.mark.usefixtures("toy_backbone", "untrained")
+def test_the_scheduler_reaches_the_prefix_and_names_nothing(tmp_path, monkeypatch):
+    given = {}
+
+    def compute(model, inputs, *, identity, scheduler, **kwargs):
+        given.setdefault(scheduler, []).append(identity)
+        return prefix.compute_prefix(model, inputs, identity=identity, **kwargs)
+
+    monkeypatch.setattr(finetuning, "compute_prefix", compute)
+    for address in (None, "tcp://head:8786"):
+        fit(make_tuner(tmp_path, scheduler=address), tmp_path, depth=1)
+    assert given[None] == given["tcp://head:8786"]
