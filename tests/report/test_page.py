@@ -12,19 +12,11 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 
-from expressionist.report import (
-    Part,
-    Picture,
-    ReportContent,
-    Table,
-    TypePart,
-    Verdict,
-    build_report,
-    rank_confusions,
-)
+from expressionist.report.content import Part, Picture, ReportContent, Table, TypePart, Verdict
 from expressionist.report.figures import PADDING
+from expressionist.report.page import build_report
 from expressionist.report.pictures import embed_png
-from expressionist.report.tables import format_value, lay_out_table
+from expressionist.report.tables import format_value, lay_out_table, rank_confusions
 
 EVIL = "<script>alert(1)</script>\"'&"
 

@@ -133,7 +133,7 @@ def _log_model(
         # `align` checks instead. None would infer one, and warn that it cannot.
         info = mlflow.pyfunc.log_model(
             name=name,
-            python_model=str(package / "served_model.py"),
+            python_model=str(package / "tracking" / "served_model.py"),
             artifacts={"model": str(folder)},
             code_paths=[str(package)],
             signature=False,
