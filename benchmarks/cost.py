@@ -1,6 +1,7 @@
 """What a search costs: a formula, its constants measured on few samples, and what it says of many.
 
-Run ``python benchmarks/cost.py [--backbones resnet50 ...] [--few 128] [--many 1024] [--head pooled]``. A
+Run ``python benchmarks/cost.py [--backbones resnet50 ...] [--few 128] [--many 1024]
+[--head global_average]``. A
 search of T trials of E epochs on n training images costs, in seconds of processor time,
 
     fixed + n * once + sum over trials of (trace + E * n * epoch[depth])
@@ -64,7 +65,7 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=128)
     parser.add_argument("--many", type=int, nargs="+", default=[512, 1024, 8000])
     parser.add_argument("--trials", type=int, default=12)
-    parser.add_argument("--head", choices=("places", "pooled"), default=PARAMS.network.head)
+    parser.add_argument("--head", choices=("flatten", "global_average"), default=PARAMS.network.head)
     parser.add_argument("--precision", choices=("float16", "float32"), default=PARAMS.network.precision)
     arguments = parser.parse_args()
     warm_up()

@@ -23,11 +23,10 @@ from levers import SHIPPED, Sides, read_cohort, train
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from expressionist.commands.params_file import read_params
-from expressionist.data.cohort import LOG2_UNIT, Cohort
+from expressionist.data.cohort import Cohort
 from expressionist.data.expression import to_log2
 from expressionist.evaluation.baselines import Fold, fit_opponent
 from expressionist.evaluation.metrics import mcnemar, score
-from expressionist.network.assembly import assemble
 from expressionist.params.sections import Params
 
 COHORTS = {"mrna": ("tcga-mrna-5", "RSEM"), "mirna": ("tcga-mirna-32", "RPM")}
@@ -56,14 +55,12 @@ def predict_network(
         trained = {depth: train(sides, params, depth, params.training.seed, Path(cache)) for depth in depths}
 
     def judge(depth: int) -> tuple[float, float]:
-        last = trained[depth][0].fit.last
+        last = trained[depth][1].fit.history[-1]
         return last["validation_f1_macro"], -last["validation_log_loss"]
 
     best = max(depths, key=judge)
-    tuned, (layout, scale, chosen) = trained[best]
-    parts = (tuned.front, tuned.division.prefix, tuned.model, tuned.ranks)
-    whole = assemble(layout, scale, LOG2_UNIT, *parts)
-    return whole.predict(test[:, chosen], batch_size=64, verbose=0), chosen, f"depth {best}"
+    tuner, tuned, chosen = trained[best]
+    return tuner.assemble(tuned).predict(test[:, chosen], batch_size=64, verbose=0), chosen, f"depth {best}"
 
 
 def predict_all(
@@ -75,7 +72,7 @@ def predict_all(
     # As in the pipeline, opponents see the genes that are painted.
     folds = [Fold(sides.log2[side][:, chosen], sides.types[side]) for side in ("train", "validation")]
     for name in params.baselines.opponents:
-        opponent = fit_opponent(name, *folds, n_types=sides.n_types, seed=params.baselines.seed)
+        opponent = fit_opponent(name, *folds, n_types=len(sides.tumour_types), seed=params.baselines.seed)
         yield name, opponent.predict_proba(test[:, chosen]), f"{opponent.choice}"
 
 
@@ -117,7 +114,7 @@ def main() -> None:
             {side: log2[each] for side, each in known.items()},
             {side: types[each] for side, each in known.items()},
             cohort.genes,
-            len(cohort.tumour_types),
+            cohort.tumour_types,
         )
         truth.append(types[rows["test"]])
         begun = time.perf_counter()

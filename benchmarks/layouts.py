@@ -30,7 +30,7 @@ from expressionist.data.expression import Scale, choose_genes, to_log2
 from expressionist.data.sources import embedded
 from expressionist.painting.layout import square_shape
 from expressionist.painting.layout_score import score_layout
-from expressionist.painting.layouts import layout_names
+from expressionist.params import list_layouts
 
 HERE = Path(__file__).parent
 REAL = Path("../shared/data/tcga-mrna-5/expression.tsv.gz")
@@ -159,14 +159,14 @@ def compare(
 
 def print_ratios(found: dict[str, dict[str, Any]]) -> None:
     """Print ours beside theirs, peer by peer: how many times faster, and the better score."""
-    ours = [each for name, each in found.items() if name in layout_names()]
+    ours = [each for name, each in found.items() if name in list_layouts()]
     # All of ours paint by the same code: what differs between them is what else the machine does.
     paint, floor = (float(np.median([each[key] for each in ours])) for key in ("paint", "floor"))
     compiling = max(each["compile"] for each in ours)
     print(f"\nPainting: ours takes {paint:.3f} s (median of the methods), the compiled floor {floor:.3f} s.")
     print(f"That is {paint / floor:.1f} times the floor; compiling, once, takes {compiling:.1f} s more.")
     for name, each in found.items():
-        if name not in layout_names() and "paint" in each:
+        if name not in list_layouts() and "paint" in each:
             print(f"- {name}: {each['paint'] / paint:,.0f} times as long as ours")
     for name, peer in BESIDE.items():
         if name in found and peer in found:
@@ -197,7 +197,7 @@ def count_rank_error(training: np.ndarray, pixel: np.ndarray, shape: tuple[int, 
 
 
 def compare_igtd(folder: Path, peers: Path | None, limit: float) -> None:
-    methods = [name for name in ("igtd", "tsne") if name in layout_names()]
+    methods = [name for name in ("igtd", "tsne") if name in list_layouts()]
     found = compare(folder, methods, peers, limit, ["TINTOlib IGTD"])
     training = np.load(folder / "training.npy")
     shape = square_shape(training.shape[1])
@@ -224,7 +224,7 @@ def run_cohort(cohort: str, arguments: argparse.Namespace, peers: Path | None) -
                 placed = {"chromosome", "start"} <= set(genes)
                 methods = [each for each in arguments.methods if placed or each != "chromosome"]
                 found = compare(folder, methods, peers, arguments.limit, list(BIG))
-                mine = next(name for name in found if name in layout_names())
+                mine = next(name for name in found if name in list_layouts())
                 print_ratios(found)
                 print_growth(folder, mine)
             elif cohort == "real":
@@ -237,7 +237,7 @@ def main() -> None:
     )
     parser.add_argument("--cohorts", nargs="+", choices=("real", "embedded"), default=["real", "embedded"])
     parser.add_argument("--genes", type=int, default=10_404)
-    parser.add_argument("--methods", nargs="+", choices=layout_names(), default=layout_names())
+    parser.add_argument("--methods", nargs="+", choices=list_layouts(), default=list_layouts())
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument(
         "--environment", type=Path, default=Path.home() / ".cache" / "expressionist" / "peers"

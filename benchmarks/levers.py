@@ -23,34 +23,33 @@ import pandas as pd
 import yaml
 
 from expressionist.commands.params_file import read_params
-from expressionist.data.cohort import Cohort
-from expressionist.data.expression import Scale, to_log2
+from expressionist.data.cohort import LOG2_UNIT, Cohort
+from expressionist.data.expression import to_log2
 from expressionist.data.sources import tcga
 from expressionist.data.split import split_by_patient
 from expressionist.network.backbones import find_weights
 from expressionist.painting.fitting import fit_imaging
 from expressionist.painting.images import ImageSet
-from expressionist.painting.layout import Layout
-from expressionist.painting.layouts import layout_names
+from expressionist.params import list_layouts
 from expressionist.params.parsing import parse
 from expressionist.params.sections import Params
-from expressionist.training.finetuner import FineTuned, FineTuner
+from expressionist.training.activation_cache import ActivationCache
+from expressionist.training.finetuner import FineTuned, FineTuner, TrainingData
 from expressionist.training.loop import Fit
 
 SHIPPED = Path(__file__).parent.parent / "params.yaml"
 DATA, WEIGHTS = Path("../shared/data"), Path("../shared/weights")
 # `pathway` needs gene sets, which nobody has for miRNAs.
 LEVERS: dict[str, dict[str, dict[str, Any]]] = {
-    "layout": {name: {"layout.method": name} for name in layout_names() if name != "pathway"},
-    "channels": {each: {"network.channels": each} for each in ("copies", "views")},
+    "layout": {name: {"layout.method": name} for name in list_layouts() if name != "pathway"},
     "maps": {
         str(strides): {"network.strides": strides}
         for strides in ((32,), (16, 32), (8, 32), (4, 32), (4, 8, 32), (2, 4, 8, 32))
     },
     "head": {
-        "places": {},
-        "pooled": {"network.head": "pooled"},
-        "pooled, no genes": {"network.head": "pooled", "network.genes": False},
+        "flatten": {},
+        "global_average": {"network.head": "global_average"},
+        "global_average, no genes": {"network.head": "global_average", "network.genes": False},
     },
     "precision": {each: {"network.precision": each} for each in ("float16", "float32")},
     "ranks": {f"{each} units": {"network.rank_units": each} for each in (0, 512, 2048)},
@@ -73,7 +72,7 @@ class Sides:
     log2: dict[str, np.ndarray]
     types: dict[str, np.ndarray]
     genes: pd.DataFrame
-    n_types: int
+    tumour_types: list[str]
 
 
 def read_cohort(name: str, unit: str) -> Cohort:
@@ -104,7 +103,7 @@ def read_sides(params: Params) -> Sides:
         {side: to_log2(cohort.expression[taken], cohort.unit) for side, taken in rows.items()},
         {side: types[taken] for side, taken in rows.items()},
         cohort.genes,
-        len(cohort.tumour_types),
+        cohort.tumour_types,
     )
 
 
@@ -117,9 +116,9 @@ def change(params: Params, changes: dict[str, Any]) -> Params:
 
 def train(
     sides: Sides, params: Params, depth: int, seed: int, cache: Path
-) -> tuple[FineTuned, tuple[Layout, Scale, np.ndarray]]:
+) -> tuple[FineTuner, FineTuned, np.ndarray]:
     """Fit gene choice, scale and layout, and fine-tune the network on the painted samples."""
-    layout, scale, chosen = imaging = fit_imaging(
+    layout, scale, chosen = fit_imaging(
         sides.log2["train"],
         sides.genes,
         method=params.layout.method,
@@ -142,17 +141,14 @@ def train(
         "mobilenet",
         found,
         path,
-        images["train"],
-        images["validation"],
-        n_types=sides.n_types,
-        layout=layout,
-        scale=scale,
-        network=params.network,
+        TrainingData(*images.values(), sides.tumour_types, layout, scale, {"unit": LOG2_UNIT}),
+        params.network,
+        ActivationCache(cache / "prefix", params.network.precision),
         weights_seed=1,
-        cache=cache / "prefix",
     )
     training = replace(params.training, seed=seed)
-    return tuner.fit(depth, params.network.dropout, training, checkpoints=cache / "checkpoints"), imaging
+    tuned = tuner.fit(depth, params.network.dropout, training, checkpoints=cache / "checkpoints")
+    return tuner, tuned, chosen
 
 
 def main() -> None:
@@ -178,13 +174,13 @@ def main() -> None:
                 # What params.yaml says is one of the settings of every lever, and trained for the first only.
                 if (setting := f"{depth} {changed}") not in known:
                     known[setting] = [
-                        train(sides, changed, depth, seed, Path(cache))[0].fit for seed in arguments.seeds
+                        train(sides, changed, depth, seed, Path(cache))[1].fit for seed in arguments.seeds
                     ]
                 fits = known[setting]
                 told = [
                     f"{np.mean(values):.4f} ± {np.std(values):.4f}"
                     for key in ("accuracy", "f1_macro", "log_loss")
-                    for values in [[fit.last[f"validation_{key}"] for fit in fits]]
+                    for values in [[fit.history[-1][f"validation_{key}"] for fit in fits]]
                 ]
                 seconds = np.mean([sum(epoch["seconds"] for epoch in fit.history) for fit in fits])
                 print(f"| {name} | {' | '.join(told)} | {seconds:.0f} |", flush=True)

@@ -19,16 +19,17 @@ import keras
 import numpy as np
 
 from expressionist.commands.params_file import read_params
+from expressionist.data.cohort import AS_IS_UNIT
 from expressionist.data.expression import Scale
 from expressionist.network.backbones import Weights
 from expressionist.network.cut import divide
 from expressionist.network.head import attach_head
 from expressionist.network.layers import Centre
-from expressionist.network.tracing import listed
 from expressionist.painting.images import ImageSet
 from expressionist.painting.layout import Layout
 from expressionist.params.sections import NetworkParams, TrainingParams
-from expressionist.training.finetuner import FineTuned, FineTuner
+from expressionist.training.activation_cache import ActivationCache
+from expressionist.training.finetuner import FineTuned, FineTuner, TrainingData
 from expressionist.training.loop import Epoch, Fit, weigh_samples
 from expressionist.training.optimiser import compile_tail
 
@@ -59,14 +60,17 @@ def make_tuner(backbone: str, network: NetworkParams, n_samples: int, cache: Pat
         backbone,
         Weights("random", "", "random-1"),
         None,
-        training,
-        validation,
-        n_types=N_TYPES,
-        layout=Layout(np.arange(n_genes).astype(str), np.arange(n_genes), (SIDE, SIDE), "random"),
-        scale=Scale(np.zeros(n_genes, np.float32), np.ones(n_genes, np.float32)),
-        network=replace(network, rank_units=0),
+        TrainingData(
+            training,
+            validation,
+            [f"type {number:02}" for number in range(N_TYPES)],
+            Layout(np.arange(n_genes).astype(str), np.arange(n_genes), (SIDE, SIDE), "random"),
+            Scale(np.zeros(n_genes, np.float32), np.ones(n_genes, np.float32)),
+            {"unit": AS_IS_UNIT},
+        ),
+        replace(network, rank_units=0),
+        ActivationCache(cache, network.precision),
         weights_seed=1,
-        cache=cache,
     )
 
 
@@ -85,12 +89,12 @@ def train_plainly(
     is faster than Keras's. Centring is given, which a plain network would have to fit.
     """
     params = replace(PARAMS.training, epochs=epochs)
-    division = divide(tuner.build(), depth, tuner.strides)
+    average = tuner.network.head == "global_average"
+    division = divide(tuner.build(), depth, tuner.strides, average=average)
     shape = tuner.front.input.shape[1:]
     model = attach_head(
-        division.tail,
+        division,
         N_TYPES,
-        head=tuner.network.head,
         dropout=dropout,
         seed=params.seed,
         genes=shape if tuner.network.genes else None,
@@ -100,25 +104,26 @@ def train_plainly(
     for layer, ready in zip(layers, centres, strict=True):
         layer.set_weights(ready)
     images = keras.Input(shape, name="images")
-    activations = listed(division.prefix(tuner.front(images)))
-    genes = [images] * (len(model.inputs) - len(activations))
-    whole = keras.Model(images, model([*genes, *activations]))
-    compile_tail(whole, params, len(tuner.training.types))
+    known = {"genes": images, **division.prefix(tuner.front(images))}
+    logits = model({name: known[name] for name in model.input})
+    whole = keras.Model(images, logits["classifier"])
+    compile_tail(whole, params, len(tuner.data.training.types))
     return Fit([_fit_epoch(whole, tuner, params, epoch) for epoch in range(epochs)], stopped=False)
 
 
 def _fit_epoch(model: keras.Model, tuner: FineTuner, params: TrainingParams, epoch: int) -> Epoch:
     """Train on the batches that ours has in that epoch."""
-    begun, types, size = time.perf_counter(), tuner.training.types, params.batch_size
+    data, size = tuner.data, params.batch_size
+    begun, types = time.perf_counter(), data.training.types
     order = np.random.default_rng([params.seed, epoch]).permutation(len(types))
     order = np.concatenate([np.sort(order[start : start + size]) for start in range(0, len(order), size)])
     told = model.fit(
-        tuner.training.images[order],
+        data.training.images[order],
         types[order],
         sample_weight=weigh_samples(types, N_TYPES, params.class_weight)[order],
         batch_size=size,
         shuffle=False,
-        validation_data=(tuner.validation.images, tuner.validation.types),
+        validation_data=(data.validation.images, data.validation.types),
         validation_batch_size=64,
         verbose=0,
     ).history
@@ -130,9 +135,10 @@ def _fit_epoch(model: keras.Model, tuner: FineTuner, params: TrainingParams, epo
     }
 
 
-def find_centres(found: FineTuned) -> list[list[np.ndarray]]:
+def find_centres(tuner: FineTuner, found: FineTuned) -> list[list[np.ndarray]]:
     """Return what the head was centred with."""
-    return [layer.get_weights() for layer in found.model.layers if isinstance(layer, Centre)]
+    layers = tuner.assemble(found).get_layer("tail_and_head").layers
+    return [layer.get_weights() for layer in layers if isinstance(layer, Centre)]
 
 
 def median_seconds(fit: Fit) -> float:
@@ -156,7 +162,7 @@ def compare(backbone: str, strides: tuple[int, ...], head: str, n_samples: int, 
         tuner = make_tuner(backbone, network, n_samples, Path(folder))
         for depth in (0, tuner.last_block_depth()):
             ours = train_cached(tuner, depth, epochs, Path(folder), network.dropout)
-            plain = train_plainly(tuner, depth, epochs, find_centres(ours), network.dropout)
+            plain = train_plainly(tuner, depth, epochs, find_centres(tuner, ours), network.dropout)
             seconds, plain_seconds = median_seconds(ours.fit), median_seconds(plain)
             gap = largest_gap(ours.fit, plain)
             print(
@@ -173,5 +179,5 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--backbone", default="resnet50")
     arguments = parser.parse_args()
-    for strides, head in (((32,), "pooled"), ((32,), "places"), ((8, 32), "places")):
+    for strides, head in (((32,), "global_average"), ((32,), "flatten"), ((8, 32), "flatten")):
         compare(arguments.backbone, strides, head, arguments.samples, arguments.epochs)

@@ -21,12 +21,14 @@ from pathlib import Path
 import numpy as np
 from prefix import N_TYPES, PARAMS, train_cached
 
+from expressionist.data.cohort import AS_IS_UNIT
 from expressionist.data.expression import Scale
 from expressionist.files.store import read_array, write_array
 from expressionist.network.backbones import Weights
 from expressionist.painting.images import ImageSet
 from expressionist.painting.layout import Layout, square_shape
-from expressionist.training.finetuner import FineTuner
+from expressionist.training.activation_cache import ActivationCache
+from expressionist.training.finetuner import FineTuner, TrainingData
 
 FIXED_SAMPLES, FIXED_GENES, BLOCK = 1000, 1024, 256
 
@@ -70,14 +72,16 @@ def measure(backbone: str, n_samples: int, n_genes: int) -> dict[str, float]:
             backbone,
             Weights("random", "", "random-1"),
             None,
-            sets["train"],
-            sets["validation"],
-            n_types=N_TYPES,
-            layout=layout,
-            scale=Scale(np.zeros(n_genes, np.float32), np.ones(n_genes, np.float32)),
-            network=replace(PARAMS.network, side=64),
+            TrainingData(
+                *sets.values(),
+                [f"type {number:02}" for number in range(N_TYPES)],
+                layout,
+                Scale(np.zeros(n_genes, np.float32), np.ones(n_genes, np.float32)),
+                {"unit": AS_IS_UNIT},
+            ),
+            replace(PARAMS.network, side=64),
+            ActivationCache(Path(folder) / "prefix", PARAMS.network.precision),
             weights_seed=1,
-            cache=Path(folder) / "prefix",
         )
         fit = train_cached(tuner, 0, 2, Path(folder), PARAMS.network.dropout).fit
     # The first epoch traces the graph.

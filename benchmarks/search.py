@@ -1,10 +1,10 @@
 """A whole search with the frozen-prefix cache, and as a plain Keras user writes it.
 
 Run ``python benchmarks/search.py [--backbones resnet50 xception densenet169 vgg19] [--samples 1024]
-[--trials 12] [--head pooled] [--once]``. Both ways run the same trials (depths from the whole last block to
-0, in turn with other dropouts) for three epochs each on the same batches from the same seeds: ours with
-frozen activations computed once, and with quick convolutions unless ``--precision float32`` is said; plainly,
-with Keras's `fit`, the whole network with frozen layers, every trial from its own start. Printed are seconds
+[--trials 12] [--head global_average] [--once]``. Both ways run the same trials (depths from the whole last
+block to 0, in turn with other dropouts) for three epochs each on the same batches from the same seeds: ours
+with frozen activations computed once, and with quick convolutions unless ``--precision float32`` is said;
+plainly, with Keras's `fit`, the whole network with frozen layers, every trial from its own start. Printed are seconds
 of wall time and of processor time, what computing the frozen activations takes included, their ratios, and
 the largest difference of the losses on training and validation samples. What the first call into TensorFlow
 costs is paid before either way begins.
@@ -39,9 +39,9 @@ class Trial:
 def warm_up() -> None:
     """Train the smallest backbone both ways, so that neither pays for what a process does once."""
     with tempfile.TemporaryDirectory() as folder:
-        tuner = make_tuner("mobilenet", replace(PARAMS.network, head="pooled"), 64, Path(folder))
+        tuner = make_tuner("mobilenet", replace(PARAMS.network, head="global_average"), 64, Path(folder))
         found = train_cached(tuner, 0, 1, Path(folder), 0.5)
-        train_plainly(tuner, 0, 1, find_centres(found), 0.5)
+        train_plainly(tuner, 0, 1, find_centres(tuner, found), 0.5)
 
 
 def compare(backbone: str, arguments: argparse.Namespace) -> str:
@@ -57,18 +57,19 @@ def compare(backbone: str, arguments: argparse.Namespace) -> str:
             ours = train_cached(tuner, depth, arguments.epochs, Path(folder), dropout)
             seconds = sum(row["seconds"] for row in ours.fit.history)
             print(f"  ours, depth {depth}: {seconds:.1f} s in epochs", flush=True)
-            found.append((ours.fit, find_centres(ours)))
+            found.append(ours)
         wall, processor = time.perf_counter() - begun, time.process_time() - used
         plain: list[Trial] = []
-        for (dropout, depth), (fit, centres) in zip(trials, found, strict=True):
+        for (dropout, depth), ours in zip(trials, found, strict=True):
             alike = [trial for trial in plain if trial.depth == depth]
             if arguments.once and alike:
                 plain.append(alike[0])
                 continue
+            centres = find_centres(tuner, ours)
             begun, used = time.perf_counter(), time.process_time()
             other = train_plainly(tuner, depth, arguments.epochs, centres, dropout)
             taken = (time.perf_counter() - begun, time.process_time() - used)
-            plain.append(Trial(depth, *taken, largest_gap(fit, other)))
+            plain.append(Trial(depth, *taken, largest_gap(ours.fit, other)))
             print(
                 f"  plain, depth {depth}: {taken[0]:.1f} s, losses differ by {plain[-1].gap:.1e}", flush=True
             )
@@ -86,7 +87,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1024)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--head", choices=("places", "pooled"), default=PARAMS.network.head)
+    parser.add_argument("--head", choices=("flatten", "global_average"), default=PARAMS.network.head)
     parser.add_argument("--precision", choices=("float16", "float32"), default=PARAMS.network.precision)
     parser.add_argument("--once", action="store_true", help="run the plain way once for every depth")
     arguments = parser.parse_args()

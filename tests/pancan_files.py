@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from expressionist.data.sources import _published
+from expressionist.data.sources import _pancan
 
 GENES = ["?|10357", "SLC35E2|728661", "SLC35E2|9906", "TP53|7157", "XIST|7503", "GA_ONLY|1"]
 MIRNAS = ["hsa-let-7a-5p", "hsa-miR-21-5p", "hsa-miR-9-3p"]
@@ -90,11 +90,11 @@ def publish(monkeypatch, server, folder: Path, source, *, mirna: bool = False) -
     """Write the files, serve them by their UUIDs, and give the source their size and md5."""
     raw = write_raw(folder, mirna=mirna)
     bodies = {}
-    for owner, name in ((source, "EXPRESSION"), (_published, "ANNOTATIONS"), (_published, "CLINICAL")):
+    for owner, name in ((source, "EXPRESSION"), (_pancan, "ANNOTATIONS"), (_pancan, "CLINICAL")):
         (path,) = raw.glob(f"{name.lower()}.*")
         body = bodies[name.lower()] = path.read_bytes()
         published = getattr(owner, name)
-        server.files[f"/data/{published.uuid}"] = body
+        server.files[f"/data/{published.address}"] = body
         md5 = hashlib.md5(body).hexdigest()
         monkeypatch.setattr(owner, name, replace(published, size=len(body), md5=md5))
     return bodies

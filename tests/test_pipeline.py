@@ -1,4 +1,4 @@
-"""One deal of the patients: what is fitted and chosen on it hangs on no test sample."""
+"""One split of the patients: what is fitted and chosen on it hangs on no test sample."""
 
 from dataclasses import replace
 
@@ -15,8 +15,8 @@ from expressionist.params.sections import (
     SplitParams,
     WeightsParams,
 )
-from expressionist.pipeline import Deal, Recipe, digest_protocol, judge
-from expressionist.repeats import deal_anew
+from expressionist.pipeline import Recipe, SplitFitter, digest_pipeline
+from expressionist.stages.repeats import split_again
 
 N_GENES = 30
 RECIPE = Recipe(
@@ -41,15 +41,15 @@ RECIPE = Recipe(
 
 
 @pytest.fixture(scope="module")
-def sides():
-    return deal_anew(make_cohort().samples, SplitParams(validation=0.2, test=0.2, seed=1), 2)
+def split():
+    return split_again(make_cohort().samples, SplitParams(validation=0.2, test=0.2, seed=1), 2)
 
 
 @pytest.fixture(scope="module")
-def deals(sides, tmp_path_factory):
-    """The same deal twice: as it is, and with other expression in its test rows."""
+def fitters(split, tmp_path_factory):
+    """The same split twice: as it is, and with other expression in its test rows."""
     cohort = make_cohort()
-    test = (sides == "test").to_numpy()
+    test = (split == "test").to_numpy()
     expression = cohort.expression.copy()
     # Of another variance per gene, and higher than anything seen: a scale, choice or order of genes would
     # move.
@@ -58,19 +58,19 @@ def deals(sides, tmp_path_factory):
     given = (cohort, replace(cohort, expression=expression))
     folders = (tmp_path_factory.mktemp(name) for name in ("before", "after"))
     return [
-        (each, Deal(each, sides, RECIPE, incoming=folder, folder=folder, cache_gigabytes=1.0))
+        (each, SplitFitter(each, split, RECIPE, incoming=folder, folder=folder, cache_gigabytes=1.0))
         for each, folder in zip(given, folders, strict=True)
     ]
 
 
-def test_no_test_sample_reaches_the_deal(deals, sides):
-    for _, deal in deals:
-        assert set(deal.known.samples.index) == set(sides.index[sides != "test"])
-        assert set(deal.sides) == {"train", "validation"}
+def test_no_test_sample_reaches_the_fitter(fitters, split):
+    for _, fitter in fitters:
+        assert set(fitter.known.samples.index) == set(split.index[split != "test"])
+        assert set(fitter.split) == {"train", "validation"}
 
 
-def test_other_test_rows_change_no_gene_scale_or_pixel(deals):
-    (_, before), (_, after) = deals
+def test_other_test_rows_change_no_gene_scale_or_pixel(fitters):
+    (_, before), (_, after) = fitters
     assert before.layout.genes.tolist() == after.layout.genes.tolist()
     assert len(before.layout.genes) == N_GENES
     np.testing.assert_array_equal(before.layout.pixel, after.layout.pixel)
@@ -79,42 +79,42 @@ def test_other_test_rows_change_no_gene_scale_or_pixel(deals):
 
 
 @pytest.mark.parametrize("kind", ["opponent", "network"])
-def test_other_test_rows_change_neither_choice_nor_fit(deals, sides, kind):
+def test_other_test_rows_change_neither_choice_nor_fit(fitters, split, kind):
     told = []
     fitted = [
-        deal.fit_opponent("logistic_regression")
+        fitter.fit_opponent("logistic_regression")
         if kind == "opponent"
-        else deal.fit_network("mobilenet", told.append)
-        for _, deal in deals
+        else fitter.fit_network("mobilenet", told.append)
+        for _, fitter in fitters
     ]
     assert fitted[0].choice == fitted[1].choice
     # What was fitted is a function; it is the same one on samples that nobody has seen.
     anything = np.random.default_rng(1).uniform(0, 9, (7, 40)).astype(np.float32)
     np.testing.assert_array_equal(*(each.predict(anything) for each in fitted))
     np.testing.assert_allclose(fitted[0].predict(anything).sum(axis=1), 1, atol=1e-6)
-    validation = [deal.validate(each) for (_, deal), each in zip(deals, fitted, strict=True)]
+    validation = [fitter.validate(each) for (_, fitter), each in zip(fitters, fitted, strict=True)]
     assert validation[0] == validation[1]
-    test = (sides == "test").to_numpy()
+    test = (split == "test").to_numpy()
     scores = [
-        judge(each, cohort.take(test), deal.tumour_types)
-        for (cohort, deal), each in zip(deals, fitted, strict=True)
+        each.score(cohort.take(test), fitter.tumour_types)
+        for (cohort, fitter), each in zip(fitters, fitted, strict=True)
     ]
     assert scores[0]["log_loss"] != scores[1]["log_loss"]
     assert fitted[0].choice["temperature"] != 1
     if kind == "network":
-        assert [words.split(":")[0] for words in told] == 2 * ["trial at depth 0"]
+        assert [trial["depth"] for trial in told] == [0, 0]
 
 
-def test_what_only_one_model_needs_can_be_deleted(deals):
-    (_, deal), _ = deals
-    (deal.folder / "mobilenet" / "prefix").mkdir(parents=True, exist_ok=True)
-    deal.clear("mobilenet")
-    deal.clear("mobilenet")
-    assert not (deal.folder / "mobilenet").exists()
-    assert (deal.folder / "layout").exists()
+def test_what_only_one_model_needs_can_be_deleted(fitters):
+    (_, fitter), _ = fitters
+    (fitter.folder / "mobilenet" / "prefix").mkdir(parents=True, exist_ok=True)
+    fitter.clear("mobilenet")
+    fitter.clear("mobilenet")
+    assert not (fitter.folder / "mobilenet").exists()
+    assert (fitter.folder / "layout").exists()
 
 
 def test_what_is_kept_on_disk_tells_methods_and_kinds_of_model_apart() -> None:
     kinds = [("pca", True), ("pca", False), ("random", True), ("random", False)]
-    digests = {digest_protocol(method, networks=networks) for method, networks in kinds}
-    assert len({*digests, digest_code("finetuning"), digest_code("depth_search")}) == 6
+    digests = {digest_pipeline(method, networks=networks) for method, networks in kinds}
+    assert len({*digests, digest_code("training.finetuner"), digest_code("training.depth_search")}) == 6

@@ -57,8 +57,7 @@ def network_params(**changes):
     defaults = {
         "magnify": 2,
         "side": 8,
-        "channels": "copies",
-        "head": "places",
+        "head": "flatten",
         "strides": (2, 4),
         "dropout": 0.0,
         "genes": True,

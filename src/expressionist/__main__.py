@@ -1,6 +1,6 @@
 """`python -m expressionist` is the command line, too."""
 
-from expressionist.commands.app import run
+from expressionist.commands import run
 
 if __name__ == "__main__":
     run()

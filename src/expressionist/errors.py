@@ -1,8 +1,7 @@
 """The few ways the package refuses to go on.
 
-Every refusal is one sentence that states what must hold and what came instead, followed by what to do about
-it. The command line prints it as one line and exits with 2; any other exception is a bug and keeps its
-traceback.
+Every refusal is one sentence that states what must hold and what came instead, followed by what to do. The
+command line prints it as one line and exits with 2; any other exception is a bug and keeps its traceback.
 """
 
 from collections.abc import Iterable
@@ -45,20 +44,6 @@ class ClusterError(Refusal):
 def name_some(names: Iterable[object]) -> str:
     """Join at most five names for a message, and count the rest.
 
-    Parameters
-    ----------
-    names : iterable of object
-        What to name, in the order in which it should be read.
-
-    Returns
-    -------
-    str
-        The names, comma separated.
-
-    Examples
-    --------
-    >>> name_some("abc")
-    'a, b, c'
     >>> name_some(range(8))
     '0, 1, 2, 3, 4 and 3 more'
     """

@@ -1,4 +1,4 @@
-"""One deal of the patients, from gene choice to test scores: all that a repeat does anew."""
+"""The steps on one split of the patients, from gene choice to calibrated models."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from expressionist.data import Cohort, to_log2, write_split
+from expressionist.data import Cohort, Scale, to_log2, write_split
 from expressionist.evaluation import Fold, fit_opponent, fit_temperature, score
 from expressionist.files import digest_code, write_whole
-from expressionist.network import assemble, predict_logits
-from expressionist.painting import fit_imaging, read_layout, read_options, write_images, write_layout
+from expressionist.network import predict_logits
+from expressionist.painting import Layout, fit_imaging, read_layout, read_options, write_images, write_layout
 from expressionist.params import (
     BaselinesParams,
     ExpressionParams,
@@ -25,13 +25,104 @@ from expressionist.params import (
     WeightsParams,
 )
 from expressionist.training import (
+    DepthSearch,
+    Epoch,
+    FineTuned,
+    FineTuner,
+    Train,
+    Workspace,
+    apply_trial,
     find_best_trial,
-    name_local_storage,
     open_tuner,
     plan_search,
     run_search,
-    settle,
 )
+
+
+def lay_out(
+    training: np.ndarray,
+    genes: pd.DataFrame,
+    expression: ExpressionParams,
+    layout: LayoutParams,
+    options: Mapping[str, Any],
+) -> tuple[Layout, Scale, np.ndarray]:
+    """Choose genes, their scale and their pixels on training samples.
+
+    Parameters
+    ----------
+    training : numpy.ndarray of shape (n_samples, n_genes)
+        On a log scale; training samples only.
+    genes : pandas.DataFrame of length n_genes
+        The cohort's gene table.
+    expression, layout : ExpressionParams, LayoutParams
+        Sections of params.yaml.
+    options : mapping
+        The layout method's own, as `read_options` gives them.
+
+    Returns
+    -------
+    Layout, Scale, numpy.ndarray of shape (n_chosen,)
+        As `fit_imaging` gives them.
+    """
+    return fit_imaging(
+        training,
+        genes,
+        method=layout.method,
+        options={**options, "crowding": layout.crowding},
+        n_genes=expression.n_genes,
+        shape=None,
+        rng=np.random.default_rng(layout.seed),
+    )
+
+
+def take_labelled(cohort: Cohort, split: pd.Series, subset: str, genes: np.ndarray) -> Fold:
+    """Take some genes (positions in the cohort) of one subset's samples on a log scale, with their types.
+
+    `split`, of length n_samples, says in which subset each sample of the cohort is. Types are positions among
+    all of the cohort.
+    """
+    rows = np.flatnonzero((split == subset).to_numpy())
+    types = pd.Index(cohort.tumour_types).get_indexer(pd.Index(cohort.samples["tumour_type"].iloc[rows]))
+    return Fold(to_log2(cohort.expression[np.ix_(rows, genes)], cohort.unit), types)
+
+
+def search_depth(
+    planned: DepthSearch,
+    search: SearchParams,
+    train: Train,
+    storage: str,
+    *,
+    on_trial: Callable[[dict[str, Any]], object],
+    on_progress: Callable[[int], object] = lambda _: None,
+) -> list[dict[str, Any]]:
+    """Run all trials of a planned search, as `run_search` does."""
+    return run_search(
+        planned.study,
+        planned.space,
+        train,
+        storage=storage,
+        objective=search.objective,
+        n_trials=search.n_trials,
+        prune=search.prune,
+        seed=search.seed,
+        on_trial=on_trial,
+        on_progress=on_progress,
+    )
+
+
+def train_best(
+    tuner: FineTuner,
+    best: Mapping[str, Any],
+    training: TrainingParams,
+    network: NetworkParams,
+    checkpoints: Path,
+    *,
+    on_epoch: Callable[[Epoch], bool] = lambda _: False,
+) -> tuple[FineTuned, TrainingParams]:
+    """Train as the best trial chose; return also the section of params.yaml with what it chose."""
+    params, dropout = apply_trial(best["params"], training, network.dropout)
+    tuned = tuner.fit(best["depth"], dropout, params, checkpoints=checkpoints, on_epoch=on_epoch)
+    return tuned, params
 
 
 @dataclass(frozen=True)
@@ -63,9 +154,14 @@ class Fitted:
     choice: Mapping[str, Any]
     predict: Callable[[np.ndarray], np.ndarray]
 
+    def score(self, cohort: Cohort, tumour_types: list[str]) -> dict[str, float]:
+        """Score the model on a cohort's samples, with `metrics.score`."""
+        truth = pd.Index(tumour_types).get_indexer(pd.Index(cohort.samples["tumour_type"]))
+        return score(self.predict(cohort.expression), truth)
 
-class Deal:
-    """The training and validation samples of one deal, and what is fitted on them, in a folder of its own.
+
+class SplitFitter:
+    """Fits models on the training and validation samples of one split, in a folder of its own.
 
     Test samples are never held here nor written to the folder, so nothing that is fitted can see them.
 
@@ -73,14 +169,14 @@ class Deal:
     ----------
     cohort : Cohort
         With all its samples.
-    sides : pandas.Series of length n_samples
+    split : pandas.Series of length n_samples
         As `split_by_patient` gives it.
     recipe : Recipe
         How everything is fitted.
     incoming : pathlib.Path
         Folder in which the file of gene sets lies that the layout method ``pathway`` reads.
     folder : pathlib.Path
-        Where a deal of exactly these facts is prepared, and found again after a kill.
+        Where a split of exactly these facts is prepared, and found again after a kill.
     cache_gigabytes : float
         Room that frozen activations may take.
     """
@@ -88,15 +184,15 @@ class Deal:
     def __init__(
         self,
         cohort: Cohort,
-        sides: pd.Series,
+        split: pd.Series,
         recipe: Recipe,
         *,
         incoming: Path,
         folder: Path,
         cache_gigabytes: float,
     ) -> None:
-        known = (sides != "test").to_numpy()
-        self.known, self.sides = cohort.take(known), sides[known]
+        known = (split != "test").to_numpy()
+        self.known, self.split = cohort.take(known), split[known]
         self.recipe, self.folder, self.cache_gigabytes = recipe, folder, cache_gigabytes
         if not (folder / "layout").exists():
             self._lay_out(incoming)
@@ -114,154 +210,81 @@ class Deal:
 
     def validate(self, fitted: Fitted) -> dict[str, float]:
         """Score a model on the validation samples."""
-        rows = self._rows("validation")
-        return judge(fitted, self.known.take(rows), self.tumour_types)
-
-    def _rows(self, side: str) -> np.ndarray:
-        return np.flatnonzero((self.sides == side).to_numpy())
-
-    def _types(self, side: str) -> np.ndarray:
-        types = self.known.samples["tumour_type"].iloc[self._rows(side)]
-        return pd.Index(self.tumour_types).get_indexer(pd.Index(types))
+        return fitted.score(self.known.take((self.split == "validation").to_numpy()), self.tumour_types)
 
     def _lay_out(self, incoming: Path) -> None:
-        """Choose genes, scale and pixels on training samples, as the stage `layout` does."""
-        given = self.recipe.layout
-        laid, scale, chosen = fit_imaging(
-            to_log2(self.known.expression[self._rows("train")], self.known.unit),
-            self.known.genes,
-            method=given.method,
-            options={**read_options(given, incoming), "crowding": given.crowding},
-            n_genes=self.recipe.expression.n_genes,
-            shape=None,
-            rng=np.random.default_rng(given.seed),
-        )
-        about = {"unit": self.known.unit, "cohort": self.known.name, "synthetic": self.known.synthetic}
-        write_layout(self.folder / "layout", laid, scale, self.known.genes.iloc[chosen], about)
+        given, known = self.recipe.layout, self.known
+        training = to_log2(known.expression[(self.split == "train").to_numpy()], known.unit)
+        options = read_options(given, incoming)
+        laid, scale, chosen = lay_out(training, known.genes, self.recipe.expression, given, options)
+        about = {"unit": known.unit, "cohort": known.name, "synthetic": known.synthetic}
+        write_layout(self.folder / "layout", laid, scale, known.genes.iloc[chosen], about)
 
     def _paint(self) -> None:
-        write_split(self.folder / "split.tsv", self.known, self.sides)
+        write_split(self.folder / "split.tsv", self.known, self.split)
         with write_whole(self.folder / "images") as partial:
             partial.mkdir()
-            rows = self.known.samples.assign(split=self.sides)
+            rows = self.known.samples.assign(split=self.split)
             sides = ("train", "validation")
             write_images(partial, self.known, rows, self.layout, self.scale, sides=sides)
 
     def fit_opponent(self, name: str) -> Fitted:
-        """Fit an opponent on the genes that are painted, as the stage `baselines` does."""
-        genes, unit = self.genes, self.known.unit
-
-        def take(expression: np.ndarray) -> np.ndarray:
-            return to_log2(np.ascontiguousarray(expression[:, genes]), unit)
-
-        training, validation = (
-            Fold(take(self.known.expression[self._rows(side)]), self._types(side))
-            for side in ("train", "validation")
+        """Fit an opponent on the genes that are painted."""
+        genes, known, seed = self.genes, self.known, self.recipe.baselines.seed
+        sides = (take_labelled(known, self.split, side, genes) for side in ("train", "validation"))
+        opponent = fit_opponent(name, *sides, n_types=len(self.tumour_types), seed=seed)
+        return Fitted(
+            opponent.choice,
+            lambda expression: opponent.predict_proba(
+                to_log2(np.ascontiguousarray(expression[:, genes]), known.unit)
+            ),
         )
-        opponent = fit_opponent(
-            name, training, validation, n_types=len(self.tumour_types), seed=self.recipe.baselines.seed
-        )
-        return Fitted(opponent.choice, lambda expression: opponent.predict_proba(take(expression)))
 
-    def fit_network(self, backbone: str, tell: Callable[[str], object] = lambda _: None) -> Fitted:
-        """Search a backbone's depth, train at it and stitch the whole, as `tune` and `train` do.
+    def fit_network(self, backbone: str, on_trial: Callable[[dict[str, Any]], object]) -> Fitted:
+        """Search a backbone's depth, train at it and stitch the whole; `on_trial` is given finished trials.
 
-        Parameters
-        ----------
-        backbone : str
-            Row of the table of backbones.
-        tell : callable
-            Told in words of every trial that is finished.
-
-        Returns
-        -------
-        Fitted
-            The whole network, from expression on, at the temperature that `evaluate` would give it.
+        The network takes expression, and has the temperature that `evaluate` would give it.
         """
         if not (self.folder / "images").exists():
             self._paint()
-        recipe, own = self.recipe, self.folder / backbone
-        tuner, _ = open_tuner(
-            backbone,
-            recipe.weights,
-            recipe.network,
-            split=self.folder / "split.tsv",
-            layout=self.folder / "layout",
-            images=self.folder / "images",
-            # Apart from the cache of the first split: these are needed once, and would push others out.
-            cache=own / "prefix",
+        recipe, folder = self.recipe, self.folder
+        # A cache apart from the first split's: these activations are needed once, and would push others out.
+        workspace = Workspace(
+            split=folder / "split.tsv",
+            layout=folder / "layout",
+            images=folder / "images",
+            cache=folder / backbone,
             cache_gigabytes=self.cache_gigabytes,
         )
-        planned = plan_search(tuner, recipe.network, recipe.training, recipe.search, self.known.name)
-        checkpoints, objective = own / "checkpoints", recipe.search.objective
-        trials = run_search(
-            planned.study,
-            planned.space,
-            lambda choice, report: planned.run_trial(choice, checkpoints=checkpoints, report=report),
-            storage=name_local_storage(own),
-            objective=objective,
-            n_trials=recipe.search.n_trials,
-            prune=recipe.search.prune,
-            seed=recipe.search.seed,
-            record=lambda trial: tell(_describe_trial(trial, objective)),
+        tuner = open_tuner(backbone, recipe.weights, recipe.network, workspace)
+        planned = plan_search(tuner, recipe.network, recipe.training, recipe.search)
+        trials = search_depth(
+            planned,
+            recipe.search,
+            lambda *given: planned.run_trial(*given, checkpoints=workspace.checkpoints),
+            workspace.name_storage(),
+            on_trial=on_trial,
         )
-        best = find_best_trial(trials, objective)
-        params, dropout = settle(best["params"], recipe.training, recipe.network.dropout)
-        tuned = tuner.fit(best["depth"], dropout, params, checkpoints=checkpoints)
-        parts = (tuned.front, tuned.division.prefix, tuned.model, tuned.ranks)
-        whole = assemble(self.layout, self.scale, self.known.unit, *parts)
+        best = find_best_trial(trials, recipe.search.objective)
+        tuned, _ = train_best(tuner, best, recipe.training, recipe.network, workspace.checkpoints)
+        whole = tuner.assemble(tuned)
 
         def predict(expression: np.ndarray) -> np.ndarray:
             return predict_logits(whole, expression[:, self.genes], np.arange(len(expression)))
 
-        logits = predict(self.known.expression[self._rows("validation")])
-        temperature = fit_temperature(logits, self._types("validation"))
+        held_out = self.known.take((self.split == "validation").to_numpy())
+        types = pd.Index(self.tumour_types).get_indexer(pd.Index(held_out.samples["tumour_type"]))
+        temperature = fit_temperature(predict(held_out.expression), types)
         return Fitted(
             {**best["params"], "temperature": temperature},
             lambda expression: softmax(predict(expression) / temperature, axis=1),
         )
 
 
-def _describe_trial(trial: Mapping[str, Any], objective: str) -> str:
-    value = "pruned" if trial["value"] is None else f"{objective} {trial['value']:.3f}"
-    return f"trial at depth {trial['depth']}: {value}"
+def digest_pipeline(layout_method: str, *, networks: bool) -> str:
+    """Digest the code of what networks, or opponents, and their scores depend on, as 32 hexadecimal digits.
 
-
-def judge(fitted: Fitted, cohort: Cohort, tumour_types: list[str]) -> dict[str, float]:
-    """Score a model on samples.
-
-    Parameters
-    ----------
-    fitted : Fitted
-        The model.
-    cohort : Cohort
-        These samples, with all genes.
-    tumour_types : list of str
-        What the columns of its probabilities stand for.
-
-    Returns
-    -------
-    dict of str to float
-        As `metrics.score` gives them.
-    """
-    truth = pd.Index(tumour_types).get_indexer(pd.Index(cohort.samples["tumour_type"]))
-    return score(fitted.predict(cohort.expression), truth)
-
-
-def digest_protocol(layout_method: str, *, networks: bool) -> str:
-    """Digest the code of what a deal's models and their scores depend on.
-
-    Parameters
-    ----------
-    layout_method : str
-        Of the layouts, only this one counts.
-    networks : bool
-        Whether networks are fitted, or opponents.
-
-    Returns
-    -------
-    str
-        32 hexadecimal digits.
+    Of the layout methods, only the one that is named counts.
     """
     others = ("evaluation.baselines",) if networks else ("training", "network")
     return digest_code("pipeline", without=others, chosen=(("painting.layouts", layout_method),))

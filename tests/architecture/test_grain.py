@@ -248,7 +248,7 @@ HARMFUL = {
         {"register"},
     ),
     "a stage's own constant": ("stages/images.py", "_N_PAIRS = 6", "_N_PAIRS = 7", {"images"}),
-    "splits of repeats": ("evaluation/spreads.py", "len(leads) - 1", "len(leads)", {"compare"}),
+    "splits of repeats": ("evaluation/comparison.py", "len(leads) - 1", "len(leads)", {"compare"}),
     "reading cohorts": ("data/cohort_file.py", "about is None", "not about", READING_COHORTS),
 }
 

@@ -11,9 +11,15 @@ from architecture.source_tree import MODULES, ROOT, close_over, find_tools, read
 
 # Which modules may know a tool; a name that ends in a dot stands for all modules below it.
 KNOWN_TO = {
-    "keras": ["explain.integrated_gradients", "network.", "stages.", "tracking.serving", "training."],
-    "tensorflow": ["explain.integrated_gradients", "network.", "training."],
-    "shap": ["explain.integrated_gradients"],
+    "keras": [
+        "explain.controls",
+        "explain.integrated_gradients",
+        "network.",
+        "tracking.serving",
+        "training.",
+    ],
+    "tensorflow": ["explain.controls", "explain.integrated_gradients", "network.", "training."],
+    "shap": ["explain.controls"],
     "mlflow": ["tracking."],
     "optuna": ["training.search", "training.studies"],
     "distributed": ["files.sharding"],

@@ -16,15 +16,16 @@ from dvc.utils.hydra import apply_overrides
 from architecture.source_tree import ROOT
 from expressionist.commands import params_docs
 from expressionist.commands.params_file import find_options, read_params
-from expressionist.data.sources import find_source, source_names
-from expressionist.painting.layouts import find_layout, layout_names
+from expressionist.data.sources import find_source
+from expressionist.painting.layouts import find_layout
+from expressionist.params import list_layouts, list_sources
 from expressionist.params.parsing import find_faults, parse
 from expressionist.params.sections import CohortParams, LayoutParams, Params
 
 PATH = ROOT / "params.yaml"
 WRITTEN = yaml.safe_load(PATH.read_text(encoding="utf-8"))
 # Below these stand, beside the keys, sections of options called like the plug-ins that read them.
-CHOOSING = {CohortParams: source_names(), LayoutParams: layout_names()}
+CHOOSING = {CohortParams: list_sources(), LayoutParams: list_layouts()}
 # What a command that reads params has loaded anyway: the lightest are `models` and `promote`.
 LOADED_ANYWAY = ["expressionist.commands.app", "expressionist.tracking.registry"]
 
@@ -62,7 +63,7 @@ def test_every_key_is_written():
     assert sorted(written) == sorted(list_keys(Params))
 
 
-@pytest.mark.parametrize("name", source_names())
+@pytest.mark.parametrize("name", list_sources())
 def test_source_accepts_its_section(name):
     section = WRITTEN["cohort"].get(name, {})
     kind = find_source(name).Options
@@ -72,7 +73,7 @@ def test_source_accepts_its_section(name):
     )
 
 
-@pytest.mark.parametrize("name", layout_names())
+@pytest.mark.parametrize("name", list_layouts())
 def test_layout_accepts_its_section(name):
     """What it declares as its options is what it takes, with the same defaults."""
     parameters = inspect.signature(find_layout(name).place).parameters.values()

@@ -158,16 +158,11 @@ def test_a_bug_keeps_its_traceback(call, monkeypatch) -> None:
         command_line.main()
 
 
-def test_an_option_too_few_names_it(call) -> None:
-    code, _, said = call("split", "--cohort", "here")
+@pytest.mark.parametrize(("words", "named"), [(("split", "--cohort", "here"), "--out"), (("splt",), "splt")])
+def test_an_option_too_few_and_an_unknown_command_are_named(call, words, named) -> None:
+    code, _, said = call(*words)
     assert code == 2
-    assert "--out" in said
-
-
-def test_an_unknown_command_is_refused(call) -> None:
-    code, _, said = call("splt")
-    assert code == 2
-    assert "splt" in said
+    assert named in said
 
 
 def test_refusals_are_told_from_other_errors() -> None:

@@ -12,13 +12,7 @@ import yaml
 from expressionist.commands.timing import StageTime, announce, lay_out, measure, note, read_plan, read_times
 
 ROOT = Path(__file__).parents[2]
-PLAN = {
-    "code": set(),
-    "fit@a": set(),
-    "fit@b": set(),
-    "aside": set(),
-    "show": {"fit"},
-}
+PLAN = {"code": set(), "fit@a": set(), "fit@b": set(), "aside": set(), "show": {"fit"}}
 
 
 def took(wall: float, ended: float = 0) -> StageTime:

@@ -11,7 +11,7 @@ import yaml
 from data.readers.bad_files import FRAME, GOOD, LABELS, ROWS, h5ad, parquet, tenx, xlsx
 from expressionist.commands import app as command_line
 from expressionist.data.inspection import describe_file, describe_inspection, inspect_files
-from expressionist.data.readers.files import find_file
+from expressionist.data.readers.raw_files import find_file
 from expressionist.data.sources import find_source
 from expressionist.errors import CohortError
 from expressionist.params.parsing import parse

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expressionist.data.split import SIDES, split_by_patient
+from expressionist.data.split import SIDES, read_split, split_by_patient, write_split
 from expressionist.errors import CohortError, ParamsError
+from toy import make_cohort
 
 SHARES = {"validation": 0.1, "test": 0.1}
 
@@ -150,3 +151,13 @@ def test_order_of_rows_does_not_matter(cohort, seed, shuffle):
         for table in (samples, shuffled)
     )
     pd.testing.assert_series_equal(sides, again[sides.index])
+
+
+def test_split_keeps_the_order_of_the_cohort(tmp_path):
+    cohort = make_cohort(n_per_type=2)
+    sides = pd.Series(["train", "test", "train", "validation", "train", "test"], index=cohort.samples.index)
+    write_split(tmp_path / "split.tsv", cohort, sides)
+    found = read_split(tmp_path / "split.tsv")
+    assert found.columns.tolist() == ["patient", "tumour_type", "split"]
+    assert found["split"].tolist() == sides.tolist()
+    assert found.index.tolist() == cohort.samples.index.tolist()

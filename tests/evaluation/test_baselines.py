@@ -131,7 +131,7 @@ def test_the_best_choice_on_validation_is_kept():
     fitted = fit_opponent("k_nearest_neighbours", training, validation, n_types=N_TYPES, seed=0)
     reached = []
     for choice in OPPONENTS["k_nearest_neighbours"].choices:
-        model = baselines._build_neighbours(0, **choice)
+        model = OPPONENTS["k_nearest_neighbours"].build(0, **choice)
         model.fit(fitted.prepare.transform(training.expression), training.types)
         probabilities = model.predict_proba(fitted.prepare.transform(validation.expression))
         reached.append(score(probabilities, validation.types)["f1_macro"])
@@ -147,8 +147,8 @@ def test_the_rotated_model_is_the_direct_one(monkeypatch):
     x, held_out = (scaler.transform(fold.expression.astype(np.float64)) for fold in (training, test))
     rotation = baselines._RowSpace().fit(x)
     assert rotation.transform(x).shape == (60, 60)
-    direct = baselines._build_logistic(0, C=0.01).fit(x, training.types)
-    rotated = baselines._build_logistic(0, C=0.01).fit(rotation.transform(x), training.types)
+    direct = OPPONENTS["logistic_regression"].build(0, C=0.01).fit(x, training.types)
+    rotated = OPPONENTS["logistic_regression"].build(0, C=0.01).fit(rotation.transform(x), training.types)
     expected = direct.decision_function(held_out)
     np.testing.assert_allclose(
         rotated.decision_function(rotation.transform(held_out)), expected, atol=1e-5 * np.abs(expected).max()
@@ -194,7 +194,7 @@ def test_svms_are_scikit_learns_with_one_kernel_for_all_types(name, prepare, ker
 def test_neighbours_by_hand():
     # Two of three neighbours have type 0; the extra one has type 0 to 3/5 and type 1 to 2/5.
     x = np.array([[0.0], [1.0], [2.0], [50.0], [60.0]])
-    model = baselines._build_neighbours(0, n_neighbours=3).fit(x, np.array([0, 0, 1, 1, 0]))
+    model = OPPONENTS["k_nearest_neighbours"].build(0, n_neighbours=3).fit(x, np.array([0, 0, 1, 1, 0]))
     np.testing.assert_allclose(model.predict_proba(np.array([[0.5]])), [[(2 + 0.6) / 4, (1 + 0.4) / 4]])
 
 
@@ -208,7 +208,7 @@ def test_two_types_are_enough():
 
 def test_one_more_opponent_is_one_more_row(monkeypatch):
     row = baselines.Opponent(
-        prepare=baselines._prepare_linear,
+        prepare=OPPONENTS["logistic_regression"].prepare,
         build=lambda seed, C: LinearSVC(C=C, random_state=seed, max_iter=10_000),
         choices=({"C": 0.001},),
     )

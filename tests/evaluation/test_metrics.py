@@ -1,6 +1,7 @@
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,6 @@ from expressionist.evaluation.metrics import (
     confusion,
     mcnemar,
     per_type,
-    reliability,
     score,
 )
 
@@ -43,7 +43,7 @@ def test_score_agrees_with_scikit_learn(rng):
         "log_loss": sk.log_loss(truth, probabilities, labels=range(6)),
     }
     scores = score(probabilities, truth)
-    assert tuple(scores) == METRICS
+    assert scores.keys() == set(METRICS)
     assert {name: scores[name] for name in expected} == pytest.approx(expected)
 
 
@@ -70,15 +70,20 @@ def test_ece_by_hand():
 
 def test_ece_is_the_weighted_gap_of_the_reliability_table(rng):
     probabilities, truth = draw(rng, 500, 5)
-    table = reliability(probabilities, truth)
-    assert table["n_samples"].sum() == 500
-    gap = (table["n_samples"] * (table["accuracy"] - table["confidence"]).abs()).sum() / 500
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    bins = pd.cut(confidence, np.linspace(0, 1, 16))  # (0, 1/15], (1/15, 2/15] and so on
+    table = pd.DataFrame({"confidence": confidence, "right": right}).groupby(bins, observed=True)
+    gap = (table.size() * (table["right"].mean() - table["confidence"].mean()).abs()).sum() / 500
+    assert table.size().sum() == 500
     assert score(probabilities, truth)["ece"] == pytest.approx(gap)
 
 
-def test_reliability_puts_a_bound_into_the_bin_below_it():
-    table = reliability(np.array([[0.75, 0.25], [1.0, 0.0]]), np.array([0, 0]), n_bins=4)
-    assert table.index.tolist() == [2, 3]
+@pytest.mark.parametrize(("other", "ece"), [(0.59, (0.6 - 0.41) / 2), (0.61, (0.4 + 0.61) / 2)])
+def test_a_bound_falls_into_the_bin_below_it(other, ece):
+    # 0.6 is 9/15: right at that confidence, and wrong beside it, in the same bin or in the next.
+    top = np.array([0.6, other])
+    probabilities = np.column_stack([top, 1 - top])
+    assert score(probabilities, np.array([0, 1]))["ece"] == pytest.approx(abs(ece))
 
 
 def test_a_certain_mistake_costs_the_same_in_float32_and_float64():
@@ -119,27 +124,20 @@ def test_per_type_refuses_too_few_names():
         per_type(np.eye(2), np.array([0, 1]), ["ACC"])
 
 
-def test_one_resample_is_the_score_of_the_drawn_samples(rng):
+@pytest.mark.parametrize("of_patients", [False, True])
+def test_one_resample_is_the_score_of_the_drawn_samples_or_of_all_samples_of_the_drawn_patients(
+    rng, of_patients
+):
     probabilities, truth = draw(rng, 60, 4)
-    intervals = bootstrap(probabilities, truth, n_resamples=1, level=0.9, rng=np.random.default_rng(1))
-    drawn = np.repeat(np.arange(60), np.random.default_rng(1).multinomial(60, np.full(60, 1 / 60)))
+    units = np.array([f"p{number}" for number in rng.integers(20, size=60)]) if of_patients else np.arange(60)
+    keys = {"n_resamples": 1, "level": 0.9, "patients": units if of_patients else None}
+    intervals = bootstrap(probabilities, truth, **keys, rng=np.random.default_rng(1))
+    names = np.unique(units)
+    times = np.random.default_rng(1).multinomial(len(names), np.full(len(names), 1 / len(names)))
+    drawn = np.concatenate([np.flatnonzero(units == name) for name in np.repeat(names, times)])
     expected = score(probabilities[drawn], truth[drawn])
     assert {name: low for name, (low, _) in intervals.items()} == pytest.approx(expected)
     assert {name: high for name, (_, high) in intervals.items()} == pytest.approx(expected)
-
-
-def test_one_resample_of_patients_draws_all_of_their_samples(rng):
-    probabilities, truth = draw(rng, 60, 4)
-    patients = np.array([f"p{number}" for number in rng.integers(20, size=60)])
-    intervals = bootstrap(
-        probabilities, truth, n_resamples=1, level=0.9, rng=np.random.default_rng(1), patients=patients
-    )
-    names = np.unique(patients)
-    times = np.random.default_rng(1).multinomial(len(names), np.full(len(names), 1 / len(names)))
-    drawn = np.concatenate([np.flatnonzero(patients == name) for name in np.repeat(names, times)])
-    assert {name: low for name, (low, _) in intervals.items()} == pytest.approx(
-        score(probabilities[drawn], truth[drawn])
-    )
 
 
 def test_the_interval_of_accuracy_is_that_of_the_binomial():

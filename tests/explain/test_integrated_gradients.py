@@ -5,45 +5,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import toy
+from explain.small_models import N_GENES, N_TYPES, make_crowded_layout, make_curved, make_samples
 from expressionist.data.expression import Scale
-from expressionist.explain.integrated_gradients import Attribution, IntegratedGradients, shap_values
+from expressionist.explain.integrated_gradients import Attribution, IntegratedGradients
 from expressionist.network.assembly import assemble, fit_ranks, image_front, logits_of_scaled
 from expressionist.network.backbones import randomise
 from expressionist.network.cut import divide
 from expressionist.network.head import attach_head, centre_head
-from expressionist.network.layers import Paint
 from expressionist.network.tracing import trace_prediction
 from expressionist.painting.layout import Layout
 from expressionist.training.loop import Rows, fit_tail, predict_types
 from rounds import count_rounds
 
-N_GENES, SHAPE, N_TYPES, N_MARKERS = 12, (2, 3), 3, 3
+N_MARKERS = 3
 
 
 @pytest.fixture(scope="module")
 def layout():
-    """Twelve genes on at most six pixels."""
-    return toy.make_layout(N_GENES, SHAPE)
-
-
-def make_samples(n_samples=5, n_genes=N_GENES, *, seed=1):
-    rng = np.random.default_rng(seed)
-    return rng.random((n_samples, n_genes)).astype(np.float32), rng.integers(0, N_TYPES, n_samples)
-
-
-def make_curved(layout, *, seed=0):
-    """Painted, then two layers of smooth and kinked curves: its gradient changes along the path."""
-    paint = Paint(len(layout.genes), layout.shape)
-    paint.pixel.assign(layout.pixel.astype(np.int32))
-    paint.share.assign((1.0 / np.maximum(layout.crowding, 1)).reshape(-1, 1))
-    scaled = keras.Input((len(layout.genes),))
-    hidden = keras.layers.Dense(16, "tanh")(keras.layers.Flatten()(paint(scaled)))
-    hidden = keras.layers.Dense(16, "relu")(hidden)
-    model = keras.Model(scaled, keras.layers.Dense(N_TYPES)(hidden))
-    rng = np.random.default_rng(seed)
-    for variable in model.trainable_variables:
-        variable.assign(rng.normal(0, 1.5, variable.shape))
-    return model
+    return make_crowded_layout()
 
 
 @pytest.fixture(scope="module")
@@ -245,29 +224,6 @@ def test_the_gap_is_a_share_of_the_rise():
     np.testing.assert_allclose(found.gap, [0.25, 0.5])
 
 
-# --- against shap
-
-
-def test_shap_agrees_on_a_linear_model(layout):
-    """Expected gradients of a linear model are exact for the mean of the background."""
-    model, matrix = toy.make_linear_model(layout, N_TYPES)
-    samples, targets = make_samples(4)
-    baseline = np.full((1, N_GENES), 0.25, np.float32)
-    found = shap_values(model, samples, baseline, targets, n_draws=5, seed=0)
-    np.testing.assert_allclose(found, matrix.T[targets] * (samples - baseline), rtol=1e-3, atol=1e-5)
-    ours = IntegratedGradients(model).explain(samples, baseline[0], targets, 4)
-    np.testing.assert_allclose(found, ours.values, rtol=1e-3, atol=1e-5)
-
-
-def test_shap_comes_close_on_a_curved_model(curved):
-    samples, targets = make_samples(4)
-    baseline = np.zeros((1, N_GENES), np.float32)
-    found = shap_values(curved, samples, baseline, targets, n_draws=300, seed=0)
-    ours = IntegratedGradients(curved).explain(samples, baseline[0], targets, 128)
-    for one, other in zip(found, ours.values, strict=True):
-        assert np.corrcoef(one, other)[0, 1] > 0.97
-
-
 # --- on a network that was trained
 
 
@@ -284,15 +240,16 @@ def trained(request):
     front = image_front(laid.shape, 2, "tf")
     division = divide(toy.make_backbone((14, 14)), 1, (2, 4))
     images, ranks = laid.paint(scaled), fit_ranks(laid, scale) if request.param else None
-    activations = [part.numpy() for part in division.prefix(front(images))]
+    inputs = {name: part.numpy() for name, part in division.prefix(front(images)).items()}
     if ranks:
-        activations = [ranks(images).numpy(), *activations]
+        inputs["ranks"] = ranks(images).numpy()
     held_out = np.arange(120) % 4 == 0
     training, validation = (
-        Rows([part[rows] for part in activations], types[rows]) for rows in (~held_out, held_out)
+        Rows({name: part[rows] for name, part in inputs.items()}, types[rows])
+        for rows in (~held_out, held_out)
     )
     shape = images.shape[1:] if ranks else None
-    model = attach_head(division.tail, N_TYPES, head="places", dropout=0.0, seed=1, ranks=shape, n_hidden=16)
+    model = attach_head(division, N_TYPES, dropout=0.0, seed=1, ranks=shape, n_hidden=16)
     centre_head(model, training.blocks())
     fit_tail(model, training, validation, toy.training_params(epochs=12, batch_size=32))
     assert (

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from expressionist.errors import CohortError, Refusal
+from expressionist.errors import Refusal
 from expressionist.explain.markers import (
     Recovery,
     benjamini_hochberg,
-    fold_change,
     known_markers,
     match_markers,
     matched_by,
@@ -84,23 +83,6 @@ def test_no_marker_is_known_among_mirnas():
     assert {len(positions) for positions in match_markers(genes).values()} == {0}
 
 
-def test_fold_change_by_hand():
-    log2 = np.array([[4, 0], [6, 1], [1, 1], [3, 2], [2, 9]], dtype=np.float32)
-    change = fold_change(log2, np.array([0, 0, 1, 1, 2]), n_types=4)
-    np.testing.assert_allclose(change[0], [5 - 2, 0.5 - 4])
-    np.testing.assert_allclose(change[2], [2 - 3.5, 9 - 1])
-    assert np.isnan(change[3]).all()
-
-
-def test_one_type_alone_has_no_fold_change():
-    assert np.isnan(fold_change(np.ones((3, 2)), np.zeros(3, dtype=int), n_types=1)).all()
-
-
-def test_fold_change_refuses_other_samples():
-    with pytest.raises(CohortError, match="a type per sample"):
-        fold_change(np.ones((3, 2)), np.zeros(2, dtype=int), n_types=1)
-
-
 def test_recovery_by_hand():
     # Of 10 genes 4 are markers; 2 of them stand among the top 3. Drawn at random, P(2 or 3 of 3).
     scores = np.array([9, 8, 7, 6, 5, 4, 3, 2, 1, 0], dtype=float)
@@ -113,12 +95,13 @@ def test_a_ranking_without_differences_finds_nothing():
     assert recovery(np.zeros(20), np.array([0, 1, 2]), n_top=5).n_found == 0
 
 
-def test_without_markers_there_is_nothing_to_find():
-    assert recovery(np.arange(5.0), np.array([], dtype=np.intp), n_top=2) == Recovery(2, 0, 0, 0.0, 1.0)
-
-
-def test_more_top_genes_than_genes_are_all_genes():
-    assert recovery(np.arange(5.0), np.array([3]), n_top=20) == Recovery(5, 1, 1, 1.0, 1.0)
+@pytest.mark.parametrize(
+    ("markers", "n_top", "expected"),
+    [([], 2, Recovery(2, 0, 0, 0.0, 1.0)), ([3], 20, Recovery(5, 1, 1, 1.0, 1.0))],
+    ids=["no markers", "more top genes than genes"],
+)
+def test_recovery_where_there_is_little_to_find(markers, n_top, expected):
+    assert recovery(np.arange(5.0), np.array(markers, np.intp), n_top=n_top) == expected
 
 
 def test_scores_that_are_not_finite_are_refused():
@@ -198,21 +181,6 @@ def test_recovery_is_possible_and_its_p_value_a_probability(made):
 def test_only_the_order_of_scores_matters(made):
     scores, markers, n_top = made
     assert recovery(np.exp(scores), markers, n_top=n_top) == recovery(scores, markers, n_top=n_top)
-
-
-@awkward
-@given(st.integers(2, 30), st.integers(2, 5), st.integers(0, 10**6))
-def test_fold_change_is_its_slow_definition(n_samples, n_types, seed):
-    rng = np.random.default_rng(seed)
-    log2, types = rng.normal(size=(n_samples, 4)).astype(np.float32), rng.integers(n_types, size=n_samples)
-    change = fold_change(log2, types, n_types=n_types)
-    for number in range(n_types):
-        inside, outside = log2[types == number], log2[types != number]
-        if len(inside) and len(outside):
-            expected = inside.astype(float).mean(axis=0) - outside.astype(float).mean(axis=0)
-            np.testing.assert_allclose(change[number], expected, atol=1e-9)
-        else:
-            assert np.isnan(change[number]).all()
 
 
 @awkward

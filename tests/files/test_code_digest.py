@@ -88,12 +88,13 @@ def test_what_is_mentioned_is_followed_and_nothing_else(package) -> None:
     }
 
 
-def test_a_class_counts_as_a_whole(package) -> None:
-    assert find(package, "start:unused")["near"] == ["Near", "_helped"]
-
-
-def test_a_module_that_is_handed_around_counts_as_a_whole(package) -> None:
-    assert find(package, "start:hand_over")["far"] == ["astray", "away"]
+@pytest.mark.parametrize(
+    ("entry", "module", "names"),
+    [("start:unused", "near", ["Near", "_helped"]), ("start:hand_over", "far", ["astray", "away"])],
+    ids=["class", "module that is handed around"],
+)
+def test_it_counts_as_a_whole(package, entry, module, names) -> None:
+    assert find(package, entry)[module] == names
 
 
 def test_a_resource_is_known_by_its_name(package) -> None:

@@ -48,25 +48,25 @@ def test_what_does_not_fit_is_named_and_leaves_the_old(disk, name):
 def test_the_prefix_cache_leaves_nothing_half_written(disk, leave):
     import keras
 
-    from expressionist.training.activation_cache import compute_prefix
+    from expressionist.training.activation_cache import ActivationCache
 
-    images = np.ones((100, 8, 8, 1), np.float32)
+    images, cache = np.ones((100, 8, 8, 1), np.float32), ActivationCache(disk)
     pixels = keras.Input((8, 8, 1))
-    small = keras.Model(pixels, keras.layers.Conv2D(1, 1)(pixels))
-    large = keras.Model(pixels, keras.layers.Conv2D(9, 1)(pixels))
-    (before,) = compute_prefix(small, [images], disk, {"cut": 1})
+    small = keras.Model(pixels, {"maps": keras.layers.Conv2D(1, 1)(pixels)})
+    large = keras.Model(pixels, {"maps": keras.layers.Conv2D(9, 1)(pixels)})
+    before = cache.compute(small, images, {"cut": 1})["maps"]
     kept = {path.name for path in disk.iterdir()}
     ballast = fill(disk, leave=leave)
     with pytest.raises((DiskError, OSError)) as refused:
-        compute_prefix(large, [images], disk, {"cut": 2})
+        cache.compute(large, images, {"cut": 2})
     assert is_full(refused.value)
     assert {path.name for path in disk.iterdir() if path.is_dir()} == {
         name for name in kept if not name.startswith(".")
     }
     ballast.unlink()
-    (after,) = compute_prefix(small, [images], disk, {"cut": 1})
+    after = cache.compute(small, images, {"cut": 1})["maps"]
     np.testing.assert_array_equal(after, before)
-    assert compute_prefix(large, [images], disk, {"cut": 2})[0].shape == (100, 8, 8, 9)
+    assert cache.compute(large, images, {"cut": 2})["maps"].shape == (100, 8, 8, 9)
 
 
 def test_a_search_keeps_its_trials(disk):

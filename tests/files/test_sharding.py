@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from expressionist.files import sharding
 from expressionist.files.sharding import clear_shared, run_shards, share_folder
 
 N_ROWS = 23
+FULL = OSError(errno.ENOSPC, "No space left on device")
 SHARDS = [(0, 5), (5, 10), (10, 12), (16, 21), (21, 23)]
 
 
@@ -109,26 +111,23 @@ def test_a_worker_killed_from_outside_costs_nothing_but_time(two_workers, paths)
 # --- what workers refuse, or fail with
 
 
-def test_a_refusal_of_a_worker_is_that_of_the_command(two_workers, paths):
-    refuse(cluster.open_refusing, paths, two_workers, "^Must hold, but got not", ParamsError)
-
-
-def test_a_full_disk_is_named(two_workers, paths):
-    full = OSError(errno.ENOSPC, "No space left on device")
-    work = functools.partial(cluster.open_failing, full)
-    refuse(work, paths, two_workers, r"0\.npy must fit on its disk", DiskError)
-
-
-def test_other_errors_pass_as_they_are(two_workers, paths):
-    refuse(
-        functools.partial(cluster.open_failing, OverflowError("x")), paths, two_workers, "^x$", OverflowError
-    )
+@pytest.mark.parametrize(
+    ("work", "match", "kind"),
+    [
+        (cluster.open_refusing, "^Must hold, but got not", ParamsError),
+        (functools.partial(cluster.open_failing, FULL), r"0\.npy must fit on its disk", DiskError),
+        (functools.partial(cluster.open_failing, OverflowError("x")), "^x$", OverflowError),
+        (
+            functools.partial(cluster.open_missing, Path("/not_there")),
+            "must see the files .* has no .*not_there. Keep data/ on a file system",
+            ClusterError,
+        ),
+    ],
+    ids=["refusal", "full disk", "other error", "other files"],
+)
+def test_what_a_worker_refuses_or_fails_with_is_told_by_the_command(two_workers, paths, work, match, kind):
+    refuse(work, paths, two_workers, match, kind)
     assert sorted(run(cluster.open_rows, paths, two_workers)) == SHARDS
-
-
-def test_a_worker_that_sees_other_files_is_refused(two_workers, paths, tmp_path):
-    work = functools.partial(cluster.open_missing, tmp_path / "not_there")
-    refuse(work, paths, two_workers, "must see the files .* has no .*not_there. Keep data/ on a file system")
 
 
 def test_a_worker_of_other_code_is_refused(two_workers, paths, monkeypatch):
@@ -143,7 +142,7 @@ def test_code_imported_after_an_edit_is_refused(paths, monkeypatch):
     monkeypatch.setattr(sharding, "_read_code", lambda: "edited since")
     monkeypatch.delitem(sys.modules, "cluster")
     with share_folder(paths[0].parent) as shared:
-        packed = pickle.dumps(sharding._Job(_open_late, tuple(paths), shared))
+        packed = pickle.dumps((_open_late, paths, shared))
         with pytest.raises(ClusterError, match="must run the code"):
             sharding._open_job(code, packed)
 
@@ -160,7 +159,7 @@ def test_workers_that_all_die_of_a_shard_are_not_replaced_for_ever(paths):
         refuse(work, paths, mortal, "must live through a shard, but 2 were lost over one")
 
 
-def test_a_worker_that_nobody_waits_for_stops(paths):
+def test_a_worker_that_nobody_waits_for_stops(paths, monkeypatch):
     """Its client is gone, and the folder with it; what it would write is another's by now."""
     with share_folder(paths[0].parent) as shared:
 
@@ -170,10 +169,8 @@ def test_a_worker_that_nobody_waits_for_stops(paths):
                     clear_shared(paths[0].parent)
                 yield block
 
-        job = sharding._Job(lambda: compute, tuple(paths), shared)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sharding, "_open_job", lambda code, packed: (job, compute))
-            sharding._write_shard(sharding._digest_code(), b"", 0, 10)
+        monkeypatch.setattr(sharding, "_open_job", lambda code, packed: (compute, paths, shared))
+        sharding._write_shard(sharding._digest_code(), b"", 0, 10)
     assert_written(paths, [(0, 2 * cluster.BATCH)])
 
 

@@ -30,7 +30,7 @@ def test_any_number_of_samples_takes_one_trace(inputs):
         # What is asked for again is what there is.
         predict = trace_prediction(model)
         rows = np.arange(3.0 * n_samples, dtype=np.float32).reshape(n_samples, 3)
-        (found,) = predict([rows])
+        found = predict(rows)
         np.testing.assert_array_equal(found, rows)
     assert noting.sizes == [None]
 
@@ -38,6 +38,6 @@ def test_any_number_of_samples_takes_one_trace(inputs):
 def test_several_outputs_come_in_their_order_as_they_are_when_not_training(inputs):
     dropped = keras.layers.Dropout(0.9)(inputs)
     predict = trace_prediction(keras.Model(inputs, [dropped * 2, dropped]))
-    twice, once = predict([np.ones((2, 3), np.float32)])
+    twice, once = predict(np.ones((2, 3), np.float32))
     np.testing.assert_array_equal(twice, np.full((2, 3), 2))
     np.testing.assert_array_equal(once, np.ones((2, 3)))

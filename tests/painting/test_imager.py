@@ -1,6 +1,7 @@
 """The imager: scikit-learn's checks, tables of every kind, names, files, and refusals."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import expressionist
 from expressionist import ExpressionImager
 from expressionist.errors import Refusal
-from expressionist.painting import imager_file, sample_table
+from expressionist.painting import sample_table
 from expressionist.painting.sample_table import ImagerError
 
 N_GENES = 11
@@ -468,13 +469,16 @@ def test_load_refuses_other_files(tmp_path):
     path = tmp_path / "imager.npz"
     with pytest.raises(FileNotFoundError):
         ExpressionImager.load(path)
-    np.savez(path, header=np.array([{"any": "object"}], dtype=object))
-    others = [path.read_bytes(), b"", b"{}", b"PK\x03\x04", b"\x80\x04N."]
-    others.append(imager_file.pack({"kind": "another", "params": {}}, {}))
-    others.append(imager_file.pack({"format": 99}, {}))
-    stream = io.BytesIO()
-    np.save(stream, np.zeros(3))
-    others.append(stream.getvalue())
+    others = [b"", b"{}", b"PK\x03\x04", b"\x80\x04N."]
+    ours = {"kind": "expressionist.ExpressionImager", "format": 1, "params": {}}
+    texts = [json.dumps(ours | change).encode() for change in ({"kind": "another"}, {"format": 99})]
+    headers = [np.array([{"any": "object"}], dtype=object), *(np.frombuffer(text, "u1") for text in texts)]
+    for save, arrays in [(np.savez, {"header": header}) for header in headers] + [
+        (np.save, {"arr": np.ones(3)})
+    ]:
+        stream = io.BytesIO()
+        save(stream, **arrays)
+        others.append(stream.getvalue())
     for content in others:
         path.write_bytes(content)
         with pytest.raises(ImagerError, match=r"must be an imager that ExpressionImager\.save wrote"):

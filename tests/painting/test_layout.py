@@ -32,11 +32,14 @@ def test_crowding_counts_genes_per_pixel():
     np.testing.assert_array_equal(make_layout([1, 1, 3], (2, 3)).crowding, [[0, 2, 0], [1, 0, 0]])
 
 
-def test_crowded_pixels_show_the_mean_and_empty_ones_nothing():
-    images = make_layout([3, 0, 3], (2, 2)).paint(np.array([[1, 0.5, 0], [0, 1, 1]], np.float32))
-    assert images.shape == (2, 2, 2, 1)
-    assert images.dtype == np.float32
-    np.testing.assert_array_equal(images[..., 0], [[[0.5, 0], [0, 0.5]], [[1, 0], [0, 0.5]]])
+def test_crowded_pixels_show_the_mean_and_empty_ones_nothing_whatever_was_there():
+    layout, scaled = make_layout([3, 0, 3], (2, 2)), np.array([[1, 0.5, 0], [0, 1, 1]], np.float32)
+    before = np.full((2, 2, 2, 1), np.nan, np.float32)
+    assert layout.paint(scaled, before) is before
+    for images in (layout.paint(scaled), before):
+        assert images.shape == (2, 2, 2, 1)
+        assert images.dtype == np.float32
+        np.testing.assert_array_equal(images[..., 0], [[[0.5, 0], [0, 0.5]], [[1, 0], [0, 0.5]]])
 
 
 def test_painting_leaves_expression_alone():
@@ -48,13 +51,6 @@ def test_painting_leaves_expression_alone():
 
 def test_no_samples_give_no_images():
     assert make_layout([1, 0], (1, 2)).paint(np.zeros((0, 2), np.float32)).shape == (0, 1, 2, 1)
-
-
-def test_painting_covers_whatever_was_there():
-    images = np.full((2, 2, 2, 1), np.nan, np.float32)
-    scaled = np.array([[1, 0.5, 0], [0, 1, 1]], np.float32)
-    assert make_layout([3, 0, 3], (2, 2)).paint(scaled, images) is images
-    np.testing.assert_array_equal(images[..., 0], [[[0.5, 0], [0, 0.5]], [[1, 0], [0, 0.5]]])
 
 
 @pytest.mark.parametrize(

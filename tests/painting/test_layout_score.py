@@ -8,11 +8,8 @@ import pytest
 
 from expressionist.data.cohort import Cohort
 from expressionist.errors import CohortError
-from expressionist.painting.layout import Layout
 from expressionist.painting.layout_score import score_layout
 from expressionist.params.sections import ExpressionParams, LayoutParams
-from expressionist.report.images import describe_images
-from expressionist.report.marks import Marks
 from expressionist.stages import layout as stage
 
 
@@ -132,20 +129,6 @@ def test_stage_scores_training_and_validation_rows_and_never_test_rows(monkeypat
     held_out = "neighbour_correlation_held_out"
     assert other["score"][held_out] != about["score"][held_out]
     assert {**other["score"], held_out: 0} == {**about["score"], held_out: 0}
-
-
-def test_report_shows_what_could_be_told():
-    layout = Layout(np.array(["a", "b"]), np.array([0, 3]), (2, 2), "pca")
-    score = score_layout(make_scaled(5, 2), layout.pixel, layout.shape)
-    about = {"n_genes": 2, "n_genes_of_cohort": 9, "n_without_position": 2, "score": score}
-    genes = pd.DataFrame(index=["a", "b"])
-    facts = describe_images(layout, genes, about, b"", b"", {}, "nothing", ["UVM"], Marks()).facts
-    assert facts["Share of pixels with a gene"] == "0.500"
-    assert facts["Share of genes alone on their pixel"] == "1.000"
-    # No two genes are neighbours, and two are too few to speak of trust.
-    assert not {"Mean correlation of genes side by side", "Trustworthiness of the layout", "Score"} & set(
-        facts
-    )
 
 
 def test_stage_lets_genes_share_pixels(monkeypatch, tmp_path):

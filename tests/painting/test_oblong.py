@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from expressionist import ExpressionImager
 from expressionist.network.assembly import Paint
-from expressionist.report import figures
-from expressionist.report.recovery import sum_by_pixel
+from expressionist.report.chapters.tumour_types import sum_by_pixel
+from expressionist.report.figures.attributions import draw_attribution
+from expressionist.report.figures.images import draw_clusters, draw_differences, draw_preview
 
 N_GENES = 17
 
@@ -42,15 +43,15 @@ def test_a_gene_is_where_it_is_said_to_be(imager, gene):
     image = layout.paint(one)[0, :, :, 0]
     assert np.argwhere(image).tolist() == [place]
     assert np.argwhere(sum_by_pixel(one[0], layout.pixel, layout.shape)).tolist() == [place]
-    drawn = figures.draw_attribution(np.zeros_like(image), image, layout.crowding, "ACC")
+    drawn = draw_attribution(np.zeros_like(image), image, layout.crowding, "ACC")
     assert find_shown(drawn, 1) == ([place], layout.shape)
-    assert find_shown(figures.draw_preview(image[None], ["ACC"], layout.crowding), 0) == (
+    assert find_shown(draw_preview(image[None], ["ACC"], layout.crowding), 0) == (
         [place],
         layout.shape,
     )
-    difference = figures.draw_differences(image[None], [("ACC", "UVM")], layout.crowding)
+    difference = draw_differences(image[None], [("ACC", "UVM")], layout.crowding)
     assert find_shown(difference, 0) == ([place], layout.shape)
-    clusters = figures.draw_clusters(layout.pixel, one[0].astype(int), layout.shape)
+    clusters = draw_clusters(layout.pixel, one[0].astype(int), layout.shape)
     (map_of_clusters,) = clusters.axes[0].get_images()
     assert np.argwhere(np.ma.filled(map_of_clusters.get_array(), 0) == 1).tolist() == [place]
 
@@ -74,9 +75,9 @@ def test_padding_is_drawn_as_no_gene(imager):
     layout = imager.layout_
     zero = np.zeros((1, *layout.shape))
     for figure in (
-        figures.draw_preview(zero, ["ACC"], layout.crowding),
-        figures.draw_differences(zero, [("ACC", "UVM")], layout.crowding),
-        figures.draw_clusters(layout.pixel, np.ones(N_GENES, int), layout.shape),
+        draw_preview(zero, ["ACC"], layout.crowding),
+        draw_differences(zero, [("ACC", "UVM")], layout.crowding),
+        draw_clusters(layout.pixel, np.ones(N_GENES, int), layout.shape),
     ):
         (shown,) = figure.axes[0].get_images()
         np.testing.assert_array_equal(np.ma.getmaskarray(shown.get_array()), imager.padding_)

@@ -16,12 +16,12 @@ from expressionist.errors import CohortError
 from expressionist.files.store import read_json, write_array, write_json
 from expressionist.network.assembly import image_front
 from expressionist.network.backbones import build_backbone, find_backbone
-from expressionist.network.cut import divide, rebuild_after
+from expressionist.network.cut import continue_from, divide
 from expressionist.network.tracing import trace_prediction
 from expressionist.painting.layout_file import write_layout
 from expressionist.stages import images as stage
 from expressionist.training import activation_cache as prefix
-from expressionist.training.activation_cache import compute_prefix
+from expressionist.training.activation_cache import ActivationCache
 from forked import Forked
 from pipeline.checkout import environment, read_tree
 
@@ -117,15 +117,16 @@ def networks():
     """Images → activations of an early cut; those → activations of a later one."""
     backbone = build_backbone("mobilenet", (32, 32), None, seed=0)
     front = image_front((8, 8), 4, find_backbone("mobilenet").mode)
-    later = divide(backbone, 0, (8, 32)).cut
-    division = divide(backbone, 2, (8, 32))
+    later, division = (divide(backbone, depth, (8, 32)) for depth in (0, 2))
     early = keras.Model(front.input, division.prefix(front.output))
-    return early, rebuild_after(backbone, division.cut.frozen, later.frozen)
+    part = continue_from(backbone, division.kept[-1:], later.kept[-1:])
+    given = keras.Input(part.inputs[0].shape[1:])
+    return early, keras.Model(given, part([given]))
 
 
 def make_doubling():
     pixels = keras.Input((8, 8, 1))
-    return keras.Model(pixels, keras.layers.Rescaling(2.0)(pixels))
+    return keras.Model(pixels, {"twice": keras.layers.Rescaling(2.0)(pixels)})
 
 
 @pytest.fixture
@@ -133,8 +134,9 @@ def doubling():
     return make_doubling()
 
 
-def compute(model, inputs, folder, *, identity=None, **kwargs):
-    return compute_prefix(model, inputs, folder, identity or {"images": "a"}, batch_size=BATCH, **kwargs)
+def compute(model, inputs, folder, *, identity=None, on_progress=lambda _: None, **kept):
+    cache = ActivationCache(folder, **kept)
+    return cache.compute(model, inputs, identity or {"images": "a"}, on_progress=on_progress)
 
 
 def list_entries(folder):
@@ -142,27 +144,27 @@ def list_entries(folder):
 
 
 def test_activations_are_those_of_one_process(images, networks, tmp_path, workers):
-    inputs = {"here": [images], "there": [images]}
+    inputs = {"here": images, "there": images}
     for number, model in enumerate(networks):
         told, about = [], {"identity": {"cut": number}, "dtype": "float16"}
         here = compute(model, inputs["here"], tmp_path / "here", **about)
-        about |= {"scheduler": workers.scheduler_address, "advance": told.append}
+        about |= {"scheduler": workers.scheduler_address, "on_progress": told.append}
         there = compute(model, inputs["there"], tmp_path / "there", **about)
         assert sum(told) == N_SAMPLES
         assert len(told) > 2
-        assert len(here) == len(there) == 2
-        for expected, found in zip(here, there, strict=True):
+        assert here.keys() == there.keys() == model.output.keys()
+        for name, found in there.items():
             assert found.dtype == np.float16
-            np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-3)
-        inputs = {"here": here, "there": there}
+            np.testing.assert_allclose(found, here[name], rtol=2e-3, atol=1e-3)
+        inputs = {"here": list(here.values())[-1], "there": list(there.values())[-1]}
     # Who computed them does not show in their names, nor in what else lies there.
     assert list_entries(tmp_path / "there") == list_entries(tmp_path / "here")
 
 
 def test_what_lies_in_no_file_of_its_own_is_the_same(images, doubling, tmp_path, workers):
     for name, given in (("memory", np.array(images)[:9]), ("part", images[3:12]), ("turned", images[::-1])):
-        (found,) = compute(doubling, [given], tmp_path / name, scheduler=workers.scheduler_address)
-        np.testing.assert_array_equal(found, 2 * given)
+        found = compute(doubling, given, tmp_path / name, scheduler=workers.scheduler_address)
+        np.testing.assert_array_equal(found["twice"], 2 * given)
 
 
 def test_images_painted_anew_under_the_same_name_are_not_taken(images, tmp_path):
@@ -183,17 +185,17 @@ def test_the_prefix_outlives_a_worker(images, networks, tmp_path, workers):
 
     told, (early, _) = [], networks
     there = compute(
-        early, [images], tmp_path / "there", scheduler=workers.scheduler_address, advance=kill_one
+        early, images, tmp_path / "there", scheduler=workers.scheduler_address, on_progress=kill_one
     )
     assert sum(told) == N_SAMPLES
-    for expected, found in zip(compute(early, [images], tmp_path / "here"), there, strict=True):
-        np.testing.assert_allclose(found, expected, **CLOSE)
+    for name, expected in compute(early, images, tmp_path / "here").items():
+        np.testing.assert_allclose(there[name], expected, **CLOSE)
 
 
 def test_what_half_precision_cannot_hold_is_kept_whole(images, tmp_path, workers):
     pixels = keras.Input((8, 8, 1))
-    model = keras.Model(pixels, keras.layers.Rescaling(1e6)(pixels))
-    (found,) = compute(model, [images], tmp_path, dtype="float16", scheduler=workers.scheduler_address)
+    model = keras.Model(pixels, {"huge": keras.layers.Rescaling(1e6)(pixels)})
+    found = compute(model, images, tmp_path, dtype="float16", scheduler=workers.scheduler_address)["huge"]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, images * np.float32(1e6), rtol=1e-6)
 
@@ -205,9 +207,9 @@ def compute_and_die(folder, address):
             toy.kill_me()
 
     told = []
-    prefix._ROWS_PER_SHARD = 2 * BATCH
+    prefix._ROWS_PER_SHARD, prefix._BATCH_SIZE = 2 * BATCH, BATCH
     images = np.load(folder / "images.npy", mmap_mode="r")
-    compute(make_doubling(), [images], folder / "cache", scheduler=address, advance=die)
+    compute(make_doubling(), images, folder / "cache", scheduler=address, on_progress=die)
 
 
 def test_after_a_kill_of_the_command_one_process_goes_on(images, doubling, tmp_path, workers, monkeypatch):
@@ -222,12 +224,12 @@ def test_after_a_kill_of_the_command_one_process_goes_on(images, doubling, tmp_p
     assert n_done == 16
     assert list(partial.glob("shared-*"))
     for first, last in done:
-        rows = np.load(partial / "activation_0.npy")[first:last]
+        rows = np.load(partial / "twice.npy")[first:last]
         np.testing.assert_array_equal(rows, 2 * images[first:last])
 
     def trace_counting(model):
         def predict(parts):
-            n_seen.append(len(parts[0]))
+            n_seen.append(len(parts))
             return traced(parts)
 
         traced = trace_prediction(model)
@@ -235,8 +237,8 @@ def test_after_a_kill_of_the_command_one_process_goes_on(images, doubling, tmp_p
 
     n_seen, told = [], []
     monkeypatch.setattr(prefix, "trace_prediction", trace_counting)
-    (found,) = compute(doubling, [images], tmp_path / "cache", advance=told.append)
-    np.testing.assert_array_equal(found, 2 * images)
+    found = compute(doubling, images, tmp_path / "cache", on_progress=told.append)
+    np.testing.assert_array_equal(found["twice"], 2 * images)
     assert sum(n_seen) == N_SAMPLES - n_done
     assert sum(told) == N_SAMPLES
     assert not list((tmp_path / "cache").rglob("shared-*"))
@@ -249,11 +251,12 @@ def test_what_one_process_has_begun_a_cluster_finishes(images, doubling, tmp_pat
             raise KeyboardInterrupt
 
     monkeypatch.setattr(prefix, "_ROWS_PER_RECORD", 2 * BATCH)
+    monkeypatch.setattr(prefix, "_BATCH_SIZE", BATCH)
     told = []
     with pytest.raises(KeyboardInterrupt):
-        compute(doubling, [images], tmp_path, advance=stop)
+        compute(doubling, images, tmp_path, on_progress=stop)
     told.clear()
-    (found,) = compute(doubling, [images], tmp_path, scheduler=workers.scheduler_address, advance=told.append)
+    found = compute(doubling, images, tmp_path, scheduler=workers.scheduler_address, on_progress=told.append)
     assert told[0] == 16
     assert sum(told) == N_SAMPLES
-    np.testing.assert_array_equal(found, 2 * images)
+    np.testing.assert_array_equal(found["twice"], 2 * images)

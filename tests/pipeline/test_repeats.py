@@ -1,18 +1,20 @@
 """The patients dealt anew: what a repeat does is what the stages do, it survives a kill, and `compare` shows
 it."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
+from expressionist.evaluation.metrics import METRICS
 
 from expressionist.commands.params_file import read_params
 from expressionist.data.cohort_file import read_cohort
 from expressionist.data.split import read_split
-from expressionist.evaluation.spreads import METRICS
 from expressionist.files.store import read_json, read_table
 from expressionist.params.sections import SplitParams
-from expressionist.pipeline import Deal, Recipe, judge
-from expressionist.repeats import deal_anew
+from expressionist.pipeline import Recipe, SplitFitter
+from expressionist.stages.repeats import split_again
 from pipeline.checkout import (
     BACKBONE,
     copy_data,
@@ -42,25 +44,27 @@ def list_results(folder):
     return sorted((folder / "data/cache/repeats").glob("results/*.json"))
 
 
-def test_a_deal_of_the_first_split_scores_as_the_stages_do(tiny, tmp_path):
+def test_the_first_split_scores_as_the_stages_do(tiny, tmp_path):
     """Else a repeat would measure something else than what is trained, evaluated and registered."""
     params = read_params(tiny / "params.yaml")
     sections = ("expression", "layout", "weights", "network", "training", "search", "baselines")
     recipe = Recipe(*(getattr(params, name) for name in sections))
     cohort = read_cohort(tiny / "data/cohort/cohort.h5ad")
-    sides = read_split(tiny / "data/split.tsv").loc[cohort.samples.index, "split"]
-    deal = Deal(cohort, sides, recipe, incoming=tmp_path, folder=tmp_path / "deal", cache_gigabytes=1.0)
-    test = cohort.take((sides == "test").to_numpy())
+    split = read_split(tiny / "data/split.tsv").loc[cohort.samples.index, "split"]
+    about = {"incoming": tmp_path, "folder": tmp_path / "split", "cache_gigabytes": 1.0}
+    fitter = SplitFitter(cohort, split, recipe, **about)
+    test = cohort.take((split == "test").to_numpy())
     expected = read_table(tiny / "data/comparison/comparison.tsv", index="model")
-    models = {name: deal.fit_opponent for name in params.baselines.opponents} | {BACKBONE: deal.fit_network}
+    models = {name: fitter.fit_opponent for name in params.baselines.opponents}
+    models[BACKBONE] = partial(fitter.fit_network, on_trial=lambda trial: None)
     assert sorted(models) == sorted(expected.index)
     for name, fit in models.items():
         fitted = fit(name)
-        scores = judge(fitted, test, deal.tumour_types)
+        scores = fitted.score(test, fitter.tumour_types)
         assert [scores[metric] for metric in METRICS] == pytest.approx(
             expected.loc[name, list(METRICS)].tolist(), rel=1e-4
         ), name
-        validation = deal.validate(fitted)["f1_macro"]
+        validation = fitter.validate(fitted)["f1_macro"]
         assert validation == pytest.approx(expected.loc[name, "validation_f1_macro"]), name
     assert fitted.choice["depth"] == expected.loc[BACKBONE, "depth"]
     assert fitted.choice["temperature"] == pytest.approx(
@@ -73,14 +77,14 @@ def test_no_patient_stands_on_two_sides_of_any_repeat(tiny):
     # A patient with several samples is what could go wrong.
     assert samples["patient"].duplicated().any()
     split = SplitParams(validation=0.1, test=0.1, seed=1, repeats=9)
-    dealt = [deal_anew(samples, split, repeat) for repeat in range(2, 10)]
+    dealt = [split_again(samples, split, repeat) for repeat in range(2, 10)]
     for sides in dealt:
         assert (sides.groupby(samples["patient"]).nunique() == 1).all()
         assert sides.groupby(samples["tumour_type"]).nunique().eq(3).all()
     first = read_split(tiny / "data/split.tsv").loc[samples.index, "split"]
     different = {tuple(sides) for sides in [first, *dealt]}
     assert len(different) == 9, "every repeat is a deal of its own"
-    assert dealt[0].equals(deal_anew(samples, split, 2))
+    assert dealt[0].equals(split_again(samples, split, 2))
 
 
 def test_one_split_needs_no_cohort_and_writes_a_table_without_rows(tmp_path):
@@ -110,7 +114,7 @@ def test_a_second_run_computes_only_what_is_missing(repeated, monkeypatch):
     before, fitted = (repeated / TABLE).read_bytes(), []
 
     def note(kind):
-        fit = getattr(Deal, kind)
+        fit = getattr(SplitFitter, kind)
 
         def noted(self, name, *rest):
             fitted.append(name)
@@ -119,7 +123,7 @@ def test_a_second_run_computes_only_what_is_missing(repeated, monkeypatch):
         return noted
 
     for kind in ("fit_opponent", "fit_network"):
-        monkeypatch.setattr(Deal, kind, note(kind))
+        monkeypatch.setattr(SplitFitter, kind, note(kind))
     run_stages(repeated, "repeats")
     assert fitted == []
     (one,) = (path for path in list_results(repeated) if "n_neighbours" in read_json(path)["choice"])
@@ -138,8 +142,8 @@ def test_what_a_result_hangs_on_is_in_its_name(repeated, tmp_path, monkeypatch):
         asked.append(name)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Deal, "fit_opponent", refuse)
-    monkeypatch.setattr(Deal, "fit_network", refuse)
+    monkeypatch.setattr(SplitFitter, "fit_opponent", refuse)
+    monkeypatch.setattr(SplitFitter, "fit_network", refuse)
     for changed, first in [
         ({"split.seed": 2}, OPPONENTS[0]),
         ({"split.test": 0.2}, OPPONENTS[0]),

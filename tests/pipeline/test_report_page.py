@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expressionist.report import figures
 from expressionist.report.content import Part, Picture, ReportContent, Table, TypePart, Verdict
-from expressionist.report.page import build_report
+from expressionist.report.figures.attributions import draw_attribution
+from expressionist.report.figures.images import draw_preview
+from expressionist.report.figures.scores import draw_forest
+from expressionist.report.page import build_page
 
 WIDTHS = (1280, 400)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -63,10 +65,8 @@ def make_content() -> ReportContent:
         }
     )
     scores = scores.assign(f1_macro_low=scores["f1_macro"] - 0.05, f1_macro_high=scores["f1_macro"] + 0.05)
-    preview = Picture(
-        figures.draw_preview(means, types, crowding), "Mean image of every tumour type", "Caption"
-    )
-    image = Picture(figures.draw_attribution(means[0], means[1] - 0.5, crowding, "T00"), "Attribution image")
+    preview = Picture(draw_preview(means, types, crowding), "Mean image of every tumour type", "Caption")
+    image = Picture(draw_attribution(means[0], means[1] - 0.5, crowding, "T00"), "Attribution image")
     genes = pd.DataFrame(
         {"symbol": ["TYR", "<script>alert(1)</script>"], "attribution": [0.5, -0.1], "gene": [7299, 1]}
     )
@@ -79,7 +79,7 @@ def make_content() -> ReportContent:
         verdict=Verdict("vgg19 won.", {"Macro-F1": "0.900"}),
         images=Part(pictures=[preview]),
         comparison=Part(
-            pictures=[Picture(figures.draw_forest(scores), "Scores with intervals")],
+            pictures=[Picture(draw_forest(scores), "Scores with intervals")],
             tables=[Table(scores.assign(**{f"n_{'x' * 20}_{n}": n for n in range(8)}), best=0)],
         ),
         attributions=Part(["Made up."]),
@@ -115,7 +115,7 @@ def wrap(page: str) -> str:
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], list[str]]:
     path = tmp_path_factory.mktemp("report") / "measured.html"
-    path.write_text(wrap(build_report(make_content())), encoding="utf-8")
+    path.write_text(wrap(build_page(make_content())), encoding="utf-8")
     content, console = open_in_browser(path)
     found = re.search(r'<pre id="seen">(.*?)</pre>', content, re.DOTALL)
     assert found, content[-2000:]
@@ -124,7 +124,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any
 
 def test_the_page_opens_by_itself_without_a_word_on_the_console(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(build_report(make_content()), encoding="utf-8")
+    path.write_text(build_page(make_content()), encoding="utf-8")
     content, console = open_in_browser(path)
     assert console == []
     assert "A made-up cohort" in content
@@ -133,7 +133,7 @@ def test_the_page_opens_by_itself_without_a_word_on_the_console(tmp_path: Path) 
 def test_an_error_would_be_heard(tmp_path: Path) -> None:
     path = tmp_path / "broken.html"
     path.write_text(
-        build_report(make_content()).replace('"use strict";', '"use strict"; missing();'), encoding="utf-8"
+        build_page(make_content()).replace('"use strict";', '"use strict"; missing();'), encoding="utf-8"
     )
     _, console = open_in_browser(path)
     # The page's own policy refuses the changed script.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from expressionist.data.sources import _published, find_source, pancan_mirna, pancan_mrna
+from expressionist.data.sources import _pancan, find_source, pancan_mirna, pancan_mrna
 from expressionist.errors import CohortError
 from expressionist.params.parsing import parse
 from expressionist.params.sections import CohortParams
@@ -173,12 +173,12 @@ def test_what_came_before_a_failure_is_not_fetched_again(tmp_path, server, monke
     published = tmp_path / "published"
     published.mkdir()
     publish(monkeypatch, server, published, pancan_mrna)
-    clinical = server.files.pop(f"/data/{_published.CLINICAL.uuid}")
+    clinical = server.files.pop(f"/data/{_pancan.CLINICAL.address}")
     options = shipped["pancan-mrna"] | {"mirror": server.url("/data")}
     with pytest.raises(CohortError, match="404"):
         run(tmp_path, "pancan-mrna", options)
     assert not (tmp_path / "raw").exists()
-    server.files[f"/data/{_published.CLINICAL.uuid}"] = clinical
+    server.files[f"/data/{_pancan.CLINICAL.address}"] = clinical
     run(tmp_path, "pancan-mrna", options)
     assert len(server.asked) == 4
 

@@ -74,7 +74,7 @@ TRAINING: dict[str, Any] = {
     "synthetic": True,
     "history": [{"epoch": 1, "loss": 2.0, "seconds": 9.0}, {"epoch": 2, "loss": 1.0, "seconds": 1.0}],
     "seconds": 4.0,
-    "params": {"head": "places"},
+    "params": {"head": "flatten"},
 }
 METRICS = {
     "test": {"accuracy": 0.9, "f1_macro": 0.8},
@@ -83,7 +83,7 @@ METRICS = {
 }
 DATASET = Dataset("toy cohort", "0123456789abcdef0123456789abcdef.dir", "data/images")
 DIGESTS = {"images": DATASET.digest, "split": "c0ffee"}
-PARAMS = {"cohort": {"source": "table", "table": {"unit": "TPM"}}, "head": "pooled"}
+PARAMS = {"cohort": {"source": "table", "table": {"unit": "TPM"}}, "head": "global_average"}
 FACTS: dict[str, Any] = {"dataset": DATASET, "digests": DIGESTS, "params": PARAMS, "provenance": {}}
 GATE = GateParams(accuracy=0.8, f1_macro=0.7, worse_than_staging=0.0)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -254,7 +254,7 @@ def test_trainings_and_opponents_stand_side_by_side(experiment: Experiment, tmp_
         assert shared.items() <= row.data.params.items()
         assert {"dvc.images": DATASET.digest, "dvc.split": "c0ffee"}.items() <= row.data.tags.items()
     # What the training says of itself stands above what was asked for.
-    assert data.params["head"] == "places"
+    assert data.params["head"] == "flatten"
     expected = {"accuracy": 0.9, "accuracy_low": 0.85, "accuracy_high": 0.95, "validation_accuracy": 0.7}
     assert expected.items() <= data.metrics.items()
     assert "validation_f1_macro" not in data.metrics

@@ -10,7 +10,7 @@ import pytest
 import toy
 from expressionist.network.tracing import trace_prediction
 from expressionist.training import activation_cache as prefix
-from expressionist.training.activation_cache import compute_prefix, digest
+from expressionist.training.activation_cache import ActivationCache, digest
 
 N_SAMPLES, BATCH = 50, 4
 IDENTITY = {"images": "a", "backbone": "toy", "cut": 3}
@@ -23,15 +23,16 @@ class NumpyModel:
     """
 
     def __init__(self, then=lambda n_seen: None):
-        self.outputs = [SimpleNamespace(shape=(None, 3, 2, 5)), SimpleNamespace(shape=(None, 7))]
+        shapes = {"maps": (None, 3, 2, 5), "flat": (None, 7)}
+        self.output = {name: SimpleNamespace(shape=shape) for name, shape in shapes.items()}
         self.n_seen, self.then = 0, then
 
-    def predict(self, parts):
-        (images,) = parts
+    def predict(self, images):
         self.n_seen += len(images)
         self.then(self.n_seen)
         flat = images.reshape(len(images), -1)
-        return [np.tile(flat[:, :1], 30).reshape(-1, 3, 2, 5) + np.arange(5), flat[:, :7] * 2]
+        maps = np.tile(flat[:, :1], 30).reshape(-1, 3, 2, 5) + np.arange(5)
+        return {"maps": maps, "flat": flat[:, :7] * 2}
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,7 @@ def trace_only_real_models(monkeypatch):
         return model.predict if isinstance(model, NumpyModel) else trace_prediction(model)
 
     monkeypatch.setattr(prefix, "trace_prediction", trace)
+    monkeypatch.setattr(prefix, "_BATCH_SIZE", BATCH)
 
 
 @pytest.fixture
@@ -52,14 +54,16 @@ def rows_per_record(monkeypatch):
     monkeypatch.setattr(prefix, "_ROWS_PER_RECORD", 8)
 
 
-def compute(model, images, folder, identity=IDENTITY, **kwargs):
-    return compute_prefix(model, [images], folder, identity, batch_size=BATCH, **kwargs)
+def compute(model, images, folder, identity=IDENTITY, *, on_progress=lambda _: None, **kept):
+    return ActivationCache(folder, **kept).compute(model, images, identity, on_progress=on_progress)
 
 
 def assert_right(found, images):
-    for array, expected in zip(found, NumpyModel().predict([images]), strict=True):
+    expected = NumpyModel().predict(images)
+    assert found.keys() == expected.keys()
+    for name, array in found.items():
         assert array.dtype == np.float32
-        np.testing.assert_array_equal(array, expected.astype(np.float32))
+        np.testing.assert_array_equal(array, expected[name].astype(np.float32))
 
 
 def entries(folder):
@@ -68,13 +72,11 @@ def entries(folder):
 
 def test_a_real_models_activations_are_those_it_predicts(images, tmp_path):
     inputs = keras.Input((4, 5, 1))
-    model = keras.Model(inputs, [keras.layers.Conv2D(3, 2)(inputs), keras.layers.Flatten()(inputs)])
-    found = compute(model, images, tmp_path)
-    for array, expected in zip(found, model.predict_on_batch(images), strict=True):
-        np.testing.assert_allclose(array, expected, rtol=1e-5, atol=1e-6)
-    single = keras.Model(inputs, keras.layers.Conv2D(3, 2)(inputs))
-    (array,) = compute(single, images, tmp_path, {"another": "one"})
-    np.testing.assert_allclose(array, single.predict_on_batch(images), rtol=1e-5, atol=1e-6)
+    outputs = {"maps": keras.layers.Conv2D(3, 2)(inputs), "flat": keras.layers.Flatten()(inputs)}
+    model = keras.Model(inputs, outputs)
+    expected = model.predict_on_batch(images)
+    for name, array in compute(model, images, tmp_path).items():
+        np.testing.assert_allclose(array, expected[name], rtol=1e-5, atol=1e-6)
 
 
 def test_the_second_time_nothing_is_computed(images, tmp_path):
@@ -89,7 +91,7 @@ def test_the_second_time_nothing_is_computed(images, tmp_path):
 
 def test_what_comes_back_is_mapped_and_cannot_be_spoilt(images, tmp_path):
     for _ in range(2):
-        for array in compute(NumpyModel(), images, tmp_path):
+        for array in compute(NumpyModel(), images, tmp_path).values():
             assert isinstance(array, np.memmap)
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 1
@@ -118,7 +120,7 @@ def test_digests_depend_on_facts_and_versions_but_not_on_order(monkeypatch):
 def test_progress_adds_up_to_the_images_whether_computed_or_found(images, tmp_path):
     for _ in range(2):
         told = []
-        compute(NumpyModel(), images, tmp_path, advance=told.append)
+        compute(NumpyModel(), images, tmp_path, on_progress=told.append)
         assert sum(told) == N_SAMPLES
 
 
@@ -138,10 +140,11 @@ def test_after_a_kill_it_goes_on_where_it_was(images, tmp_path, n_batches):
     recorded = int((partial / "rows").read_text())
     assert n_batches * BATCH - recorded <= 8 + BATCH
     # Every row that counts as done is whole, in every output.
-    for path, expected in zip(sorted(partial.glob("*.npy")), NumpyModel().predict([images]), strict=True):
-        np.testing.assert_array_equal(np.load(path)[:recorded], expected[:recorded].astype(np.float32))
+    for name, expected in NumpyModel().predict(images).items():
+        kept = np.load(partial / f"{name}.npy")
+        np.testing.assert_array_equal(kept[:recorded], expected[:recorded].astype(np.float32))
     model, told = NumpyModel(), []
-    assert_right(compute(model, images, tmp_path, advance=told.append), images)
+    assert_right(compute(model, images, tmp_path, on_progress=told.append), images)
     assert model.n_seen == N_SAMPLES - recorded
     assert sum(told) == N_SAMPLES
 
@@ -184,7 +187,7 @@ def test_killed_on_the_last_step_nothing_is_lost(images, tmp_path):
             toy.kill_me()
 
     advance.done = 0
-    assert toy.fork(lambda: compute(NumpyModel(), images, tmp_path, advance=advance)) == -9
+    assert toy.fork(lambda: compute(NumpyModel(), images, tmp_path, on_progress=advance)) == -9
     model = NumpyModel()
     assert_right(compute(model, images, tmp_path), images)
     assert model.n_seen == 0
@@ -251,7 +254,8 @@ def test_few_images_are_no_special_case(images, tmp_path, n_samples):
 
 def test_half_precision_takes_half_the_room_and_rounds(images, tmp_path):
     whole, half = (compute(NumpyModel(), images, tmp_path, dtype=dtype) for dtype in ("float32", "float16"))
-    for exact, rounded in zip(whole, half, strict=True):
+    for name, exact in whole.items():
+        rounded = half[name]
         assert rounded.dtype == np.float16
         assert rounded.nbytes == exact.nbytes / 2
         np.testing.assert_array_equal(rounded, exact.astype(np.float16))
@@ -261,7 +265,7 @@ def test_half_precision_takes_half_the_room_and_rounds(images, tmp_path):
 def test_what_half_precision_cannot_hold_is_kept_whole(images, tmp_path):
     images[-1] = 1e5
     told = []
-    assert_right(compute(NumpyModel(), images, tmp_path, dtype="float16", advance=told.append), images)
+    assert_right(compute(NumpyModel(), images, tmp_path, dtype="float16", on_progress=told.append), images)
     model = NumpyModel()
     assert_right(compute(model, images, tmp_path, dtype="float16"), images)
     assert model.n_seen == 0
@@ -269,17 +273,17 @@ def test_what_half_precision_cannot_hold_is_kept_whole(images, tmp_path):
 
 def test_half_precision_of_an_earlier_cut_is_computed_on_in_full(tmp_path):
     inputs = keras.Input((3,))
-    model = keras.Model(inputs, keras.layers.Rescaling(1 / 3)(inputs))
+    model = keras.Model(inputs, {"third": keras.layers.Rescaling(1 / 3)(inputs)})
     earlier = np.random.default_rng(0).random((5, 3)).astype(np.float16)
-    (found,) = compute(model, earlier, tmp_path)
-    np.testing.assert_allclose(found, earlier.astype(np.float32) / 3, rtol=1e-6)
+    found = compute(model, earlier, tmp_path)
+    np.testing.assert_allclose(found["third"], earlier.astype(np.float32) / 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("damage", ["a byte", "the end", "a file"])
 def test_a_damaged_entry_is_computed_again(images, tmp_path, damage):
     compute(NumpyModel(), images, tmp_path)
     (entry,) = entries(tmp_path)
-    path = entry / "activation_1.npy"
+    path = entry / "flat.npy"
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     if damage == "a file":

@@ -1,22 +1,25 @@
 """Training on cached activations against the naive way: the whole network, all images, every epoch."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 import toy
+from expressionist.data.cohort import AS_IS_UNIT
 from expressionist.data.expression import Scale
 from expressionist.evaluation.metrics import score
 from expressionist.files.store import write_array, write_json, write_table
 from expressionist.network.assembly import image_front
 from expressionist.network.backbones import BACKBONES, Backbone, Weights, build_backbone
-from expressionist.network.layers import Views
 from expressionist.painting.images import ImageSet, read_image_sets
 from expressionist.painting.layout import Layout
 from expressionist.training import activation_cache as prefix
 from expressionist.training import finetuner as finetuning
-from expressionist.training.finetuner import FineTuner
+from expressionist.training.activation_cache import ActivationCache
+from expressionist.training.finetuner import FineTuner, TrainingData
 from expressionist.training.loop import Fit, weigh_samples
 from expressionist.training.optimiser import compile_tail
 
@@ -72,19 +75,16 @@ def make_tuner(
     weights = Weights("random", "", f"random-{weights_seed}")
     pixel = np.delete(np.arange(shape[0] * shape[1]), bare)
     laid = Layout(pixel.astype(str), pixel, shape, "random")
+    scale = Scale(np.zeros(len(pixel), np.float32), np.ones(len(pixel), np.float32))
+    params = toy.network_params(**network)
     return FineTuner(
         backbone,
         weights,
         None,
-        training,
-        validation,
-        n_types=N_TYPES,
-        layout=laid,
-        scale=Scale(np.zeros(len(pixel), np.float32), np.ones(len(pixel), np.float32)),
-        network=toy.network_params(**network),
+        TrainingData(training, validation, list("ABC"), laid, scale, {"unit": AS_IS_UNIT}),
+        params,
+        ActivationCache(tmp_path / "prefix", params.precision, scheduler=scheduler),
         weights_seed=weights_seed,
-        cache=tmp_path / "prefix",
-        scheduler=scheduler,
     )
 
 
@@ -105,22 +105,20 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
     """
     for layer in backbone.layers:
         layer.trainable = layer.name in unfrozen
-    views = view_naively(tuner.training.images) if tuner.network.channels == "views" else None
-    front = image_front(
-        tuner.training.images.shape[1:3], tuner.magnify, BACKBONES[tuner.backbone].mode, views
-    )
-    images = keras.Input(tuner.training.images.shape[1:])
+    training, validation = tuner.data.training, tuner.data.validation
+    front = image_front(training.images.shape[1:3], tuner.magnify, BACKBONES[tuner.backbone].mode)
+    images = keras.Input(training.images.shape[1:])
     seen = keras.Model(backbone.input, [backbone.get_layer(name).output for name in maps])(front(images))
-    flatten = {"places": keras.layers.Flatten, "pooled": keras.layers.GlobalAveragePooling2D}[
+    flatten = {"flatten": keras.layers.Flatten, "global_average": keras.layers.GlobalAveragePooling2D}[
         tuner.network.head
     ]
     seen = [flatten()(each) for each in (seen if isinstance(seen, list | tuple) else [seen])]
-    initial = [each.astype(np.float64) for each in _as_list(keras.Model(images, seen)(tuner.training.images))]
+    initial = [each.astype(np.float64) for each in _as_list(keras.Model(images, seen)(training.images))]
     centred = [
         (each - part.mean(axis=0).astype(np.float32)) / np.float32(np.sqrt(part.var(axis=0).mean()))
         for each, part in zip(seen, initial, strict=True)
     ]
-    genes = tuner.training.images.reshape(len(tuner.training.images), -1).astype(np.float64)
+    genes = training.images.reshape(len(training.images), -1).astype(np.float64)
     spread = np.maximum(genes.std(axis=0), 0.2 * np.sqrt(genes.var(axis=0).mean())).astype(np.float32)
     wide = (keras.layers.Flatten()(images) - genes.mean(axis=0).astype(np.float32)) / spread
     features = keras.layers.Concatenate()(centred) if len(centred) > 1 else centred[0]
@@ -130,7 +128,7 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
     model = keras.Model(
         images, keras.layers.Dense(N_TYPES, kernel_initializer="zeros", name="classifier")(features)
     )
-    types = tuner.training.types
+    types = training.types
     compile_tail(model, params, len(types))
     weights = weigh_samples(types, N_TYPES, params.class_weight)
     losses, scores = [], []
@@ -139,38 +137,32 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
         for start in range(0, len(types), params.batch_size):
             rows = np.sort(order[start : start + params.batch_size])
             model.reset_metrics()
-            loss = model.train_on_batch(tuner.training.images[rows], types[rows], sample_weight=weights[rows])
+            loss = model.train_on_batch(training.images[rows], types[rows], sample_weight=weights[rows])
             total += float(loss) * len(rows)
         losses.append(total / len(types))
-        logits = np.asarray(model(tuner.validation.images, training=False), np.float64)
+        logits = np.asarray(model(validation.images, training=False), np.float64)
         raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-        scores.append(score(raised / raised.sum(axis=1, keepdims=True), tuner.validation.types))
+        scores.append(score(raised / raised.sum(axis=1, keepdims=True), validation.types))
     return losses, scores, {name: backbone.get_layer(name).get_weights() for name in unfrozen}
-
-
-def view_naively(images):
-    """Views of images whose first pixel holds no gene, fitted to all rows at once."""
-    views, (mean, variance) = Views(), (images.mean(axis=0, dtype=float), images.var(axis=0, dtype=float))
-    views.build((None, *images.shape[1:]))
-    mask = np.ones_like(mean)
-    mask[0, 0] = 0
-    common = np.sqrt(variance[mask > 0].mean())
-    views.set_weights([mean, np.maximum(np.sqrt(variance), 0.2 * common), mask])
-    return views
 
 
 def _as_list(arrays):
     return [np.asarray(each) for each in (arrays if isinstance(arrays, list | tuple) else [arrays])]
 
 
-def assert_same_training(tuned, naive, backbone_weights):
+def find_tail(tuner, tuned):
+    """The part of the whole network that trained, with what it learnt."""
+    return tuner.assemble(tuned).get_layer("tail_and_head")
+
+
+def assert_same_training(tuner, tuned, naive, backbone_weights):
     losses, scores, weights = naive
     np.testing.assert_allclose([row["loss"] for row in tuned.fit.history], losses, atol=1e-4)
     found = [row["validation_log_loss"] for row in tuned.fit.history]
     np.testing.assert_allclose(found, [each["log_loss"] for each in scores], atol=1e-3)
     assert losses[-1] < losses[0], "nothing was learned, so nothing was compared"
-    for name in tuned.division.unfrozen:
-        layer = next(each for each in tuned.division.tail.layers if each.name == name)
+    for name in tuned.unfrozen:
+        layer = find_tail(tuner, tuned).get_layer("tail").get_layer(name)
         for now, naively, before in zip(
             layer.get_weights(), weights[name], backbone_weights[name], strict=True
         ):
@@ -183,22 +175,26 @@ def assert_same_training(tuned, naive, backbone_weights):
     ("depth", "unfrozen", "dropout", "network"),
     [
         (0, [], 0.0, {}),
-        (0, [], 0.5, {"head": "pooled"}),
-        (2, ["late_pointwise", "late_separable"], 0.0, {"strides": (4,), "head": "pooled", "genes": False}),
+        (0, [], 0.5, {"head": "global_average"}),
+        (
+            2,
+            ["late_pointwise", "late_separable"],
+            0.0,
+            {"strides": (4,), "head": "global_average", "genes": False},
+        ),
         (2, ["late_pointwise", "late_separable"], 0.5, {}),
-        (2, ["late_pointwise", "late_separable"], 0.5, {"channels": "views"}),
         (5, ["late_pointwise", "late_separable", "branch", "down", "early_pointwise"], 0.3, {"genes": False}),
     ],
 )
 def test_the_losses_are_those_of_the_whole_network(tmp_path, depth, unfrozen, dropout, network):
     tuner, params = make_tuner(tmp_path, **network), toy.training_params(epochs=3)
     tuned = fit(tuner, tmp_path, depth, dropout, params)
-    assert list(tuned.division.unfrozen) == unfrozen
+    assert list(tuned.unfrozen) == unfrozen
     backbone = toy.make_backbone((10, 8))
     before = {name: backbone.get_layer(name).get_weights() for name in unfrozen}
     maps = [MAPS[each] for each in sorted(tuner.network.strides)]
     naive = train_naively(tuner, backbone, unfrozen, maps, dropout, params)
-    assert_same_training(tuned, naive, before)
+    assert_same_training(tuner, tuned, naive, before)
 
 
 def test_the_losses_are_those_of_a_whole_mobilenet(tmp_path):
@@ -210,7 +206,7 @@ def test_the_losses_are_those_of_a_whole_mobilenet(tmp_path):
     backbone = build_backbone("mobilenet", (32, 32), None, seed=3)
     before = {name: backbone.get_layer(name).get_weights() for name in unfrozen}
     naive = train_naively(tuner, backbone, unfrozen, [backbone.layers[-1].name], 0.2, params)
-    assert_same_training(tuned, naive, before)
+    assert_same_training(tuner, tuned, naive, before)
 
 
 # --- what is kept, and for whom
@@ -219,8 +215,10 @@ def test_the_losses_are_those_of_a_whole_mobilenet(tmp_path):
 @pytest.mark.usefixtures("toy_backbone", "untrained")
 def test_trials_that_are_cut_alike_share_their_activations(tmp_path, monkeypatch):
     computed = []
-    fill = prefix._fill
-    monkeypatch.setattr(prefix, "_fill", lambda *args: computed.append(args[1][0].parent) or fill(*args))
+    write = prefix._write_rows
+    monkeypatch.setattr(
+        prefix, "_write_rows", lambda *args: computed.append(args[1][0].parent) or write(*args)
+    )
     tuner, params = make_tuner(tmp_path), toy.training_params(epochs=1)
     for depth, dropout, n_expected in (
         (2, 0.3, 4),
@@ -241,11 +239,7 @@ def test_trials_that_are_cut_alike_share_their_activations(tmp_path, monkeypatch
     # Whoever looks at fewer maps finds all that is frozen.
     fit(make_tuner(tmp_path, strides=(4,)), tmp_path, 1, params=params)
     assert len(computed) == 22
-    # The same validation images are seen otherwise where other samples trained, or other pixels hold genes.
-    for changed in ({}, {"bare": 3}, {"seeds": (2, 1)}):
-        fit(make_tuner(tmp_path, channels="views", **changed), tmp_path, 1, params=params)
-    assert len(computed) == 40
-    assert len(set(computed)) == 40
+    assert len(set(computed)) == 22
 
 
 @pytest.mark.usefixtures("toy_backbone")
@@ -263,7 +257,7 @@ def test_full_precision_rounds_as_the_whole_network_does(tmp_path, monkeypatch, 
 
 
 @pytest.mark.usefixtures("toy_backbone")
-@pytest.mark.parametrize("network", [{}, {"head": "pooled"}])
+@pytest.mark.parametrize("network", [{}, {"head": "global_average"}])
 def test_a_trial_starts_as_if_no_other_had_gone_before_it(tmp_path, network):
     """One backbone serves all trials of a tuner, so each must find its first weights, and its own depth."""
     params, used = toy.training_params(epochs=2), make_tuner(tmp_path, **network)
@@ -273,7 +267,7 @@ def test_a_trial_starts_as_if_no_other_had_gone_before_it(tmp_path, network):
         fresh = make_tuner(tmp_path / f"fresh-{depth}", **network)
         expected, found = (fit(each, tmp_path, depth, 0.3, params) for each in (fresh, used))
         assert found.n_unfrozen_parameters == expected.n_unfrozen_parameters
-        assert found.division.unfrozen == expected.division.unfrozen
+        assert found.unfrozen == expected.unfrozen
         for name in ("loss", "validation_log_loss"):
             then = [row[name] for row in expected.fit.history]
             # Activations come from the images or from those of an earlier cut, which rounds otherwise.
@@ -295,15 +289,25 @@ def test_a_training_that_was_broken_off_is_resumed_and_tidied_up(tmp_path):
         return False
 
     with pytest.raises(BrokenOff):
-        fit(make_tuner(tmp_path), tmp_path, 2, 0.4, params, report=break_off)
+        fit(make_tuner(tmp_path), tmp_path, 2, 0.4, params, on_epoch=break_off)
     assert len(list((tmp_path / "checkpoints").iterdir())) == 1
     told = []
     # Another dropout is another training, and must not take up this one's checkpoint.
     fit(
-        make_tuner(tmp_path), tmp_path, 2, 0.1, params, report=lambda epoch: bool(told.append(epoch["epoch"]))
+        make_tuner(tmp_path),
+        tmp_path,
+        2,
+        0.1,
+        params,
+        on_epoch=lambda epoch: bool(told.append(epoch["epoch"])),
     )
     fit(
-        make_tuner(tmp_path), tmp_path, 2, 0.4, params, report=lambda epoch: bool(told.append(epoch["epoch"]))
+        make_tuner(tmp_path),
+        tmp_path,
+        2,
+        0.4,
+        params,
+        on_epoch=lambda epoch: bool(told.append(epoch["epoch"])),
     )
     assert told == [1, 2, 3, 2, 3]
     assert list((tmp_path / "checkpoints").iterdir()) == []
@@ -321,10 +325,11 @@ def test_other_labels_of_the_same_images_are_another_training(tmp_path, side):
         return False
 
     with pytest.raises(KeyboardInterrupt):
-        fit(tuner, tmp_path, 1, params=params, report=break_off)
-    wrong = getattr(tuner, side)
-    setattr(tuner, side, ImageSet(wrong.images, wrong.types[::-1].copy(), wrong.digest))
-    fit(tuner, tmp_path, 1, params=params, report=lambda epoch: bool(told.append(epoch["epoch"])))
+        fit(tuner, tmp_path, 1, params=params, on_epoch=break_off)
+    wrong = getattr(tuner.data, side)
+    mended = ImageSet(wrong.images, wrong.types[::-1].copy(), wrong.digest)
+    tuner.data = replace(tuner.data, **{side: mended})
+    fit(tuner, tmp_path, 1, params=params, on_epoch=lambda epoch: bool(told.append(epoch["epoch"])))
     assert told == [1, 2]
 
 
@@ -338,24 +343,11 @@ def test_the_number_of_unfrozen_parameters_is_counted_without_the_head(tmp_path)
     assert tuner.last_block_depth() == 2
 
 
-@pytest.mark.usefixtures("toy_backbone")
-def test_views_are_fitted_on_training_images_only(tmp_path):
-    one, other = (
-        make_tuner(tmp_path, channels="views", seeds=seeds, n_samples=n_samples).front.get_weights()
-        for seeds, n_samples in (((0, 1), (26, 12)), ((0, 5), (26, 90)))
-    )
-    for ours, theirs, expected in zip(
-        one, other, view_naively(make_images(26, seed=0).images).get_weights(), strict=True
-    ):
-        np.testing.assert_array_equal(ours, theirs)
-        np.testing.assert_allclose(ours.ravel()[1:], expected.ravel()[1:], rtol=1e-5)
-
-
 @pytest.mark.usefixtures("toy_backbone", "untrained")
 def test_progress_covers_training_and_validation_images(tmp_path):
     tuner, done = make_tuner(tmp_path), []
     for _ in range(2):
-        fit(tuner, tmp_path, 0, params=toy.training_params(epochs=1), advance=done.append)
+        fit(tuner, tmp_path, 0, params=toy.training_params(epochs=1), on_progress=done.append)
         assert sum(done) == 38
         done.clear()
 
@@ -387,34 +379,45 @@ def test_read_image_sets_never_opens_the_test_images(tmp_path):
 
 @pytest.mark.usefixtures("toy_backbone")
 def test_ranks_are_computed_once_and_teach_a_classifier_of_their_own(tmp_path, monkeypatch):
-    plain = fit(make_tuner(tmp_path), tmp_path, depth=0)
-    tuner, computed = make_tuner(tmp_path, rank_units=6), []
-    whole = tuner._keep
+    first, tuner = make_tuner(tmp_path), make_tuner(tmp_path, rank_units=6)
+    plain, computed, whole = fit(first, tmp_path, depth=0), [], ActivationCache.compute
 
-    def keep(model, inputs, *, identity, **kwargs):
+    def compute(self, model, inputs, identity, **kwargs):
         computed.append("ranks" in identity)
-        return whole(model, inputs, identity=identity, **kwargs)
+        return whole(self, model, inputs, identity, **kwargs)
 
-    monkeypatch.setattr(tuner, "_keep", keep)
+    monkeypatch.setattr(ActivationCache, "compute", compute)
     tuned = [fit(tuner, tmp_path, depth=0) for _ in range(2)][-1]
     assert sum(computed) == 2, "once for the training and once for the validation samples"
-    assert plain.ranks is None
-    kernels = [each.model.get_layer("classifier").kernel for each in (plain, tuned)]
+    assert not plain.ranks
+    tail = find_tail(tuner, tuned)
+    kernels = [each.get_layer("classifier").kernel for each in (find_tail(first, plain), tail)]
     np.testing.assert_allclose(
         *kernels, atol=1e-6, err_msg="the first classifier must not know of the second"
     )
-    assert np.abs(tuned.model.get_layer("rank_classifier").kernel).max() > 1e-3
+    assert np.abs(tail.get_layer("rank_classifier").kernel).max() > 1e-3
+
+
+@pytest.mark.usefixtures("toy_backbone")
+def test_a_training_returns_weights_that_the_next_one_leaves_alone(tmp_path):
+    tuner, params = make_tuner(tmp_path), toy.training_params(epochs=2)
+    tuned = fit(tuner, tmp_path, 2, params=params)
+    samples = np.random.default_rng(0).random((4, 19)).astype(np.float32)
+    before = tuner.assemble(tuned).predict_on_batch(samples)
+    other = fit(tuner, tmp_path, 5, params=params)
+    assert not np.allclose(tuner.assemble(other).predict_on_batch(samples), before, atol=1e-3)
+    np.testing.assert_allclose(tuner.assemble(tuned).predict_on_batch(samples), before, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("toy_backbone", "untrained")
 def test_the_scheduler_reaches_the_prefix_and_names_nothing(tmp_path, monkeypatch):
-    given = {}
+    given, whole = {}, ActivationCache.compute
 
-    def compute(model, inputs, *, identity, scheduler, **kwargs):
-        given.setdefault(scheduler, []).append(identity)
-        return prefix.compute_prefix(model, inputs, identity=identity, **kwargs)
+    def compute(self, model, inputs, identity, **kwargs):
+        given.setdefault(self.scheduler, []).append(identity)
+        return whole(replace(self, scheduler=None), model, inputs, identity, **kwargs)
 
-    monkeypatch.setattr(finetuning, "compute_prefix", compute)
+    monkeypatch.setattr(ActivationCache, "compute", compute)
     for address in (None, "tcp://head:8786"):
         fit(make_tuner(tmp_path, scheduler=address), tmp_path, depth=1)
     assert given[None] == given["tcp://head:8786"]

@@ -27,20 +27,19 @@ def make_rows(n_samples=40, *, seed=0, noise=1.0):
     rng = np.random.default_rng(seed)
     types = rng.integers(0, N_TYPES, n_samples)
     centres = np.random.default_rng(99).normal(size=(N_TYPES, N_FEATURES))
-    return Rows(
-        [(centres[types] + noise * rng.normal(size=(n_samples, N_FEATURES))).astype(np.float32)], types
-    )
+    features = centres[types] + noise * rng.normal(size=(n_samples, N_FEATURES))
+    return Rows({"features": features.astype(np.float32)}, types)
 
 
 def make_model(*, dropout=0.0, seed=3):
     """An unfrozen layer below a head, as a tail has."""
-    inputs = keras.Input((N_FEATURES,))
+    inputs = keras.Input((N_FEATURES,), name="features")
     initial = keras.initializers.GlorotUniform(seed=seed)
     features = keras.layers.Dense(5, activation="tanh", kernel_initializer=initial, name="unfrozen")(inputs)
     features = keras.layers.Dropout(dropout, seed=seed)(features)
     initial = keras.initializers.GlorotUniform(seed=seed + 1)
     logits = keras.layers.Dense(N_TYPES, kernel_initializer=initial, name="classifier")(features)
-    return keras.Model([inputs], logits)
+    return keras.Model({"features": inputs}, {"classifier": logits})
 
 
 def fit(model, params, **kwargs):
@@ -71,7 +70,8 @@ def test_class_weights_reach_the_loss():
     """A rare type that is weighed up is found where it was drowned before."""
     rng = np.random.default_rng(0)
     types = np.repeat([0, 1], [190, 10])
-    rows = Rows([(rng.normal(size=(200, N_FEATURES)) + types[:, None]).astype(np.float32)], types)
+    features = rng.normal(size=(200, N_FEATURES)) + types[:, None]
+    rows = Rows({"features": features.astype(np.float32)}, types)
     recalls = {}
     for rule in ("none", "balanced"):
         model = make_model()
@@ -83,6 +83,13 @@ def test_class_weights_reach_the_loss():
 # --- the optimiser
 
 
+def train_once(model, optimizer):
+    """By Keras's own step."""
+    plain, rows = keras.Model(model.input, model.output["classifier"]), make_rows()
+    plain.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    plain.train_on_batch(rows.inputs, rows.types)
+
+
 def take_one_step(ratio, *, weight_decay=0.0, learning_rate=1e-2):
     model = make_model()
     before = {each.path: each.numpy() for each in model.trainable_variables}
@@ -92,9 +99,7 @@ def take_one_step(ratio, *, weight_decay=0.0, learning_rate=1e-2):
     )
     groups = [Group(slow, ratio, 0.0), Group(others, 1.0, weight_decay)]
     optimizer = GroupedAdamW(groups, learning_rate=learning_rate)
-    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
-    rows = make_rows()
-    model.train_on_batch(rows.activations[0], rows.types)
+    train_once(model, optimizer)
     return {each.path: each.numpy() - before[each.path] for each in model.trainable_variables}, before
 
 
@@ -126,9 +131,7 @@ def test_with_one_rate_and_no_decay_it_is_adam():
     steps, _ = take_one_step(1.0)
     model = make_model()
     before = {each.path: each.numpy() for each in model.trainable_variables}
-    model.compile(keras.optimizers.Adam(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    rows = make_rows()
-    model.train_on_batch(rows.activations[0], rows.types)
+    train_once(model, keras.optimizers.Adam(1e-2))
     # Keras names a second model's layers alike, so the paths agree.
     for path, step in steps.items():
         now = next(each for each in model.trainable_variables if each.path == path)
@@ -167,15 +170,14 @@ def test_the_last_epochs_weights_are_kept_not_those_that_validation_likes_best()
         return False
 
     params = toy.training_params(epochs=8, learning_rate=0.5, tail_learning_rate=0.5, batch_size=4)
-    found = fit(model, params, report=keep)
+    found = fit(model, params, on_epoch=keep)
     losses = [row["validation_log_loss"] for row in found.history]
     assert min(losses) < losses[-1], "the last epoch is the best: nothing else could have been kept"
     for now, last in zip(model.get_weights(), weights[-1], strict=True):
         np.testing.assert_array_equal(now, last)
     validation = make_rows(30, seed=1)
     scores = score(predict_types(trace_prediction(model), validation), validation.types)
-    assert found.last == found.history[-1]
-    assert {name: found.last[f"validation_{name}"] for name in scores} == pytest.approx(scores)
+    assert {name: found.history[-1][f"validation_{name}"] for name in scores} == pytest.approx(scores)
     assert not found.stopped
 
 
@@ -186,14 +188,14 @@ def test_as_many_epochs_as_asked_for():
 
 def test_every_epoch_is_reported_with_all_scores():
     told = []
-    found = fit(make_model(), toy.training_params(epochs=2), report=lambda epoch: bool(told.append(epoch)))
+    found = fit(make_model(), toy.training_params(epochs=2), on_epoch=lambda epoch: bool(told.append(epoch)))
     assert told == found.history
     expected = {f"validation_{name}" for name in score(np.eye(3), np.arange(3))}
     assert set(told[0]) == {"epoch", "loss", "seconds"} | expected
 
 
 def test_the_caller_can_break_off():
-    found = fit(make_model(), toy.training_params(epochs=9), report=lambda epoch: epoch["epoch"] == 2)
+    found = fit(make_model(), toy.training_params(epochs=9), on_epoch=lambda epoch: epoch["epoch"] == 2)
     assert len(found.history) == 2
     assert found.stopped
 
@@ -206,8 +208,8 @@ def test_every_epoch_shows_every_sample_once_in_another_order():
         assert len(taken) == 3
         positions = np.concatenate([weights for _, _, weights in taken]).astype(int)
         assert sorted(positions) == list(range(21))
-        for (activations,), types, weights in taken:
-            np.testing.assert_array_equal(activations, rows.activations[0][weights.astype(int)])
+        for inputs, types, weights in taken:
+            np.testing.assert_array_equal(inputs["features"], rows.inputs["features"][weights.astype(int)])
             np.testing.assert_array_equal(types, rows.types[weights.astype(int)])
         seen.append([frozenset(weights) for _, _, weights in taken])
     assert seen[0] == seen[2] != seen[1]
@@ -226,7 +228,7 @@ def test_validation_rows_change_nothing(rate):
     """Other validation rows give other scores but the same weights, dropout and a rising loss included."""
     params = toy.training_params(epochs=6, learning_rate=rate, tail_learning_rate=rate)
     likely = make_rows(30, seed=1)
-    mislabelled = Rows(likely.activations, (likely.types + 1) % N_TYPES)
+    mislabelled = Rows(likely.inputs, (likely.types + 1) % N_TYPES)
     weights, histories = [], []
     for validation in (likely, mislabelled, make_rows(7, seed=2)):
         model = make_model(dropout=0.4)
@@ -247,7 +249,7 @@ def test_validation_rows_change_nothing(rate):
 def test_probabilities_are_the_softmax_of_all_rows_in_order():
     model, rows = make_model(), make_rows(600)
     found = predict_types(trace_prediction(model), rows)
-    logits = model(rows.activations).numpy().astype(np.float64)
+    logits = model(rows.inputs)["classifier"].numpy().astype(np.float64)
     np.testing.assert_allclose(found, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-5)
 
 
@@ -275,10 +277,10 @@ class BrokenOff(Exception):
 PARAMS = toy.training_params(epochs=4, batch_size=16)
 
 
-def fit_part(checkpoint, report=lambda epoch: False):
+def fit_part(checkpoint, on_epoch=lambda epoch: False):
     """The training that is broken off below: with dropout, so that its random state matters too."""
     model = make_model(dropout=0.4)
-    return model, fit(model, PARAMS, checkpoint=checkpoint, report=report)
+    return model, fit(model, PARAMS, checkpoint=checkpoint, on_epoch=on_epoch)
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +344,7 @@ def test_checkpoints_keep_the_last_epoch_only(tmp_path):
         kept.append([path.name for path in tmp_path.glob("epoch-*")])
         return False
 
-    fit(make_model(), toy.training_params(epochs=4), checkpoint=tmp_path, report=look)
+    fit(make_model(), toy.training_params(epochs=4), checkpoint=tmp_path, on_epoch=look)
     look(None)
     assert kept == [[], *([f"epoch-{epoch}.npz"] for epoch in range(1, 5))]
 
@@ -396,40 +398,39 @@ def test_a_training_under_kill_9_is_resumed_by_another_process(tmp_path, uninter
 def test_a_loss_that_is_not_finite_is_refused():
     model, params = make_model(), toy.training_params(epochs=2, learning_rate=1.0)
     rows = make_rows()
-    broken = Rows([np.full_like(rows.activations[0], np.nan)], rows.types)
+    broken = Rows({"features": np.full_like(rows.inputs["features"], np.nan)}, rows.types)
     with pytest.raises(ParamsError, match=r"must stay finite, but got nan in epoch 1"):
         fit_tail(model, broken, rows, params)
 
 
 def make_two_classifiers():
-    model = make_model()
-    ranks = keras.Input((N_FEATURES,))
-    logits = keras.layers.Dense(N_TYPES, kernel_initializer="zeros", name="rank_classifier")(ranks)
-    return keras.Model([ranks, *model.inputs], [logits, model.output])
+    model, second = make_model(), make_second()
+    return keras.Model(model.input | second.input, model.output | second.output)
 
 
-def double(rows):
-    return Rows([rows.activations[0] ** 2, *rows.activations], rows.types)
+def make_second():
+    squares = keras.Input((N_FEATURES,), name="squares")
+    logits = keras.layers.Dense(N_TYPES, kernel_initializer="zeros", name="rank_classifier")(squares)
+    return keras.Model({"squares": squares}, {"rank_classifier": logits})
 
 
 def test_two_classifiers_are_each_trained_for_itself_and_their_mean_logits_predict():
     params, rows = toy.training_params(epochs=3), make_rows()
-    alone, both = make_model(), make_two_classifiers()
-    ranks = keras.Input((N_FEATURES,))
-    other = keras.Model(
-        [ranks], keras.layers.Dense(N_TYPES, kernel_initializer="zeros", name="rank_classifier")(ranks)
-    )
-    squares = Rows(double(rows).activations[:1], rows.types)
-    apart = [fit_tail(alone, rows, rows, params), fit_tail(other, squares, squares, params)]
-    fitted = fit_tail(both, double(rows), double(rows), params)
+    squares = {"squares": rows.inputs["features"] ** 2}
+    both_rows = Rows(rows.inputs | squares, rows.types)
+    alone, other, both = make_model(), make_second(), make_two_classifiers()
+    square_rows = Rows(squares, rows.types)
+    apart = [fit_tail(alone, rows, rows, params), fit_tail(other, square_rows, square_rows, params)]
+    fitted = fit_tail(both, both_rows, both_rows, params)
     losses = np.mean([[row["loss"] for row in each.history] for each in apart], axis=0)
     np.testing.assert_allclose([row["loss"] for row in fitted.history], losses, rtol=1e-5)
-    weights = {layer.name: layer.get_weights() for layer in both._flatten_layers()}
     for name in ("unfrozen", "classifier"):
-        for one, other in zip(alone.get_layer(name).get_weights(), weights[name], strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-6)
-    assert np.abs(weights["rank_classifier"][0]).max() > 1e-3
-    logits = np.mean([np.asarray(each) for each in both(double(rows).activations)], axis=0)
+        weights = (each.get_layer(name).get_weights() for each in (alone, both))
+        for one, another in zip(*weights, strict=True):
+            np.testing.assert_allclose(one, another, atol=1e-6)
+    assert np.abs(both.get_layer("rank_classifier").get_weights()[0]).max() > 1e-3
+    logits = np.mean([np.asarray(each) for each in both(both_rows.inputs).values()], axis=0)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(predict_types(trace_prediction(both), double(rows)), expected, atol=1e-6)
-    assert fitted.last["validation_accuracy"] == pytest.approx((expected.argmax(axis=1) == rows.types).mean())
+    np.testing.assert_allclose(predict_types(trace_prediction(both), both_rows), expected, atol=1e-6)
+    accuracy = (expected.argmax(axis=1) == rows.types).mean()
+    assert fitted.history[-1]["validation_accuracy"] == pytest.approx(accuracy)

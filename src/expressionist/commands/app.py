@@ -204,14 +204,11 @@ def worker(backbones: tuple[str, ...], patience: float, **options: Any) -> None:
     """
     params = _read_params()
     with _hush():
-        join = importlib.import_module("expressionist.stages.tune").join
+        from expressionist.stages.tune import join
+        from expressionist.training import Workspace
+    sections = (params.weights, params.network, params.training, params.search)
     for backbone in backbones or params.backbones:
-        n_trials = join(
-            *(params.weights, params.network, params.training, params.search),
-            **options,
-            backbone=backbone,
-            patience=60 * patience,
-        )
+        n_trials = join(*sections, Workspace(**options), backbone=backbone, patience=60 * patience)
         click.echo(f"{backbone}: no trial is left to begin; {n_trials} were run here.")
 
 

@@ -20,12 +20,9 @@ _DEFS = "#/$defs/"
 
 
 def make_schema() -> dict[str, Any]:
-    """Make the JSON schema of params.yaml, by which editors complete and check it.
+    """Make the JSON schema of params.yaml, draft 2020-12, by which editors complete and check it.
 
-    Returns
-    -------
-    dict
-        Draft 2020-12. What depends on several keys is not in it.
+    What depends on several keys is not in it.
     """
     from pydantic import TypeAdapter
 
@@ -63,28 +60,14 @@ def _trim(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_page(page: str, schema: Mapping[str, Any], shipped: Mapping[str, Any]) -> str:
-    """Write the tables of a page anew; what stands around them stays.
+    """Write the tables of a page anew, from schema and params.yaml; what stands around them stays.
 
-    Parameters
-    ----------
-    page : str
-        Markdown. A table stands between ``<!-- keys of SECTION -->`` and ``<!-- end -->``; sections that have
-        the same keys may share one, their names separated by commas.
-    schema : mapping
-        As `make_schema` gives it.
-    shipped : mapping
-        What params.yaml holds.
-
-    Returns
-    -------
-    str
-        The page.
+    A table stands between ``<!-- keys of SECTION -->`` and ``<!-- end -->``; sections that have the same keys
+    may share one, their names separated by commas.
     """
 
     def write(match: re.Match[str]) -> str:
-        names = match[2].split(", ")
-        tables = {"\n".join(_write_table(name, schema, shipped)) for name in names}
-        (table,) = tables
+        (table,) = {"\n".join(_write_table(name, schema, shipped)) for name in match[2].split(", ")}
         return f"{match[1]}{table}\n{match[3]}"
 
     return _TABLE.sub(write, page)
@@ -93,7 +76,7 @@ def make_page(page: str, schema: Mapping[str, Any], shipped: Mapping[str, Any]) 
 def _write_table(section: str, schema: Mapping[str, Any], shipped: Mapping[str, Any]) -> Iterator[str]:
     yield "| key | what it may be | as shipped | what it does |"
     yield "|---|---|---|---|"
-    found, values = _follow(schema, schema), shipped
+    found, values = schema, shipped
     for step in section.split("."):
         found, values = _follow(found["properties"][step], schema), values[step]
     single = {"properties": {section: found}}
@@ -102,7 +85,8 @@ def _write_table(section: str, schema: Mapping[str, Any], shipped: Mapping[str, 
         for step in name.split(".") if "properties" in found else ():
             value = value[step]
         meaning = _NEIGHBOUR.sub(r"[\1](\1)", said["description"])
-        cells = (f"`{name}`", _say_what(said), f"`{_write(value)}`", meaning)
+        written = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+        cells = (f"`{name}`", _say_what(said), f"`{written}`", meaning)
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
@@ -135,18 +119,10 @@ def _say_what(schema: Mapping[str, Any]) -> str:
     if schema["type"] == "object":
         return f"mapping to {_say_what(schema['additionalProperties'])}"
     kinds = {"integer": "whole number", "number": "number", "boolean": "`true`, `false`", "string": "text"}
-    return kinds[schema["type"]] + _say_bounds(schema)
-
-
-def _say_bounds(schema: Mapping[str, Any]) -> str:
-    low, high = schema.get("minimum"), schema.get("maximum")
+    kind, low, high = kinds[schema["type"]], schema.get("minimum"), schema.get("maximum")
     if low is None:
-        return ""
-    return f", {low:.12g} or more" if high is None else f", {low:.12g} to {high:.12g}"
-
-
-def _write(value: object) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+        return kind
+    return f"{kind}, {low:.12g} or more" if high is None else f"{kind}, {low:.12g} to {high:.12g}"
 
 
 def write_docs() -> None:

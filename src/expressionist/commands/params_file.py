@@ -1,7 +1,7 @@
 """params.yaml, read and checked as a whole before anything is done: every key, and keys that go together."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -14,7 +14,6 @@ from expressionist.params import (
     CohortParams,
     LayoutParams,
     Params,
-    SearchParams,
     find_faults,
     layout_defines,
     list_layouts,
@@ -32,17 +31,8 @@ _Loader.add_implicit_resolver(
 
 
 def find_options(section: str, word: str) -> type | None:
-    """Return the dataclass of a plug-in's own options; None if it has none.
+    """Return the dataclass of the options of a source (``cohort``) or layout method; None if it has none.
 
-    Parameters
-    ----------
-    section : str
-        ``cohort`` or ``layout``.
-    word : str
-        A source or a layout method.
-
-    Examples
-    --------
     >>> [item.name for item in fields(find_options("layout", "tsne"))], find_options("layout", "random")
     (['perplexity'], None)
     """
@@ -65,23 +55,7 @@ CHOOSERS: dict[str, tuple[type, str, Callable[[], list[str]]]] = {
 
 
 def read_params(path: Path) -> Params:
-    """Read and check params.yaml.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The YAML file.
-
-    Returns
-    -------
-    Params
-        Its content.
-
-    Raises
-    ------
-    ParamsError
-        If the file cannot be read, or a key or value in it is wrong: a line for each.
-    """
+    """Read and check params.yaml; a `ParamsError` has a line for everything that is wrong in it."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -93,36 +67,14 @@ def read_params(path: Path) -> Params:
 
 
 def check_params(content: object, where: str) -> Params:
-    """Check what params.yaml holds, all of it.
-
-    Parameters
-    ----------
-    content : object
-        What YAML gave.
-    where : str
-        The file's name, for messages.
-
-    Returns
-    -------
-    Params
-        The content.
-
-    Raises
-    ------
-    ParamsError
-        If a key or value is wrong: a line for each.
-    """
+    """Check all that YAML gave; a `ParamsError` has a line for everything that is wrong in `where`."""
     if not isinstance(content, Mapping):
         raise ParamsError(
             f"{where} must be a mapping of keys to values, but got {content!r}. Write `key: value` lines."
         )
     sections = get_type_hints(Params, include_extras=True)
     given: dict[str, Any] = {}
-    faults = [
-        f"{where} has no key {name!r}. Its keys are {', '.join(sections)}."
-        for name in content
-        if name not in sections
-    ]
+    faults = _find_unknown(content, sections, where, ", ".join(sections))
     for name, kind in sections.items():
         if name not in content:
             faults.append(f"{where} must have the key {name!r}. Add it.")
@@ -132,12 +84,14 @@ def check_params(content: object, where: str) -> Params:
         faults += found + more
         if value is not None:
             given[name] = value
-    for needed, find in _TOGETHER:
-        if given.keys() >= set(needed):
-            faults += [f"{where}: {fault}" for fault in find(*(given[name] for name in needed))]
+    faults += [f"{where}: {clash}" for clash in _find_clashes(given)]
     if faults:
         raise ParamsError("\n".join(faults))
     return Params(**given)
+
+
+def _find_unknown(content: Mapping[Any, Any], known: Collection[str], where: str, told: str) -> list[str]:
+    return [f"{where} has no key {name!r}. Its keys are {told}." for name in content if name not in known]
 
 
 def _gather_options(section: str, content: object, where: str) -> tuple[object, list[str]]:
@@ -150,11 +104,7 @@ def _gather_options(section: str, content: object, where: str) -> tuple[object, 
     kind, chooser, list_words = CHOOSERS[section]
     own = [item.name for item in fields(kind) if item.name != "options"]
     words, chosen = list_words(), content.get(chooser)
-    faults = [
-        f"{where} has no key {name!r}. Its keys are {', '.join(own)}, and {', '.join(words)}."
-        for name in content
-        if name not in {*own, *words}
-    ]
+    faults = _find_unknown(content, [*own, *words], where, f"{', '.join(own)}, and {', '.join(words)}")
     for word in words:
         if word in content or word == chosen:
             options = find_options(section, word) or _NoOptions
@@ -169,28 +119,20 @@ class _NoOptions:
     """What a layout method without options takes."""
 
 
-def _check_crowding(layout: LayoutParams) -> Iterator[str]:
-    if layout.crowding == "average" and not layout_defines(layout.method, "embed"):
+def _find_clashes(given: Mapping[str, Any]) -> Iterator[str]:
+    """Say which sections, each right in itself, do not fit together."""
+    layout = given.get("layout")
+    if layout and layout.crowding == "average" and not layout_defines(layout.method, "embed"):
         able = [name for name in list_layouts() if layout_defines(name, "embed")]
         yield (
             f"layout: crowding must be single for a method without points, but got average with "
             f"{layout.method}. Choose single, or one of {', '.join(able)}."
         )
-
-
-def _check_depths(backbones: tuple[str, ...], search: SearchParams) -> Iterator[str]:
-    for name in backbones:
+    for name in given.get("backbones", ()) if "search" in given else ():
         n_layers = BACKBONES[name].n_layers
-        deeper = [depth for depth in search.depths or () if depth > n_layers]
+        deeper = [depth for depth in given["search"].depths or () if depth > n_layers]
         if deeper:
             yield (
                 f"search: depths must be at most {n_layers} for {name}, which has so many layers with "
                 f"weights, but got {name_some(deeper)}. Lower them, or leave {name} out."
             )
-
-
-# Sections that must fit together, and what finds the sentences where they do not.
-_TOGETHER: tuple[tuple[tuple[str, ...], Callable[..., Iterator[str]]], ...] = (
-    (("layout",), _check_crowding),
-    (("backbones", "search"), _check_depths),
-)

@@ -15,37 +15,17 @@ TIMES = Path("data/cache/times.tsv")
 
 @dataclass(frozen=True)
 class StageTime:
-    """What a stage took, once.
+    """What a stage took, once."""
 
-    Parameters
-    ----------
-    stage : str
-        As DVC calls it, such as ``tune@vgg19``.
-    ended : float
-        Seconds since 1970.
-    wall, cpu : float
-        Seconds on the clock, and of all processors, with the processes that it started.
-    megabytes : float
-        Most memory that it had at once.
-    """
-
-    stage: str
-    ended: float
-    wall: float
-    cpu: float
-    megabytes: float
+    stage: str  # as DVC calls it, such as `tune@vgg19`
+    ended: float  # seconds since 1970
+    wall: float  # seconds on the clock
+    cpu: float  # seconds of all processors, with the processes that it started
+    megabytes: float  # most memory that it had at once
 
 
 def measure(stage: str, begun: float) -> StageTime:
-    """Measure this process, which has run a stage.
-
-    Parameters
-    ----------
-    stage : str
-        Its name.
-    begun : float
-        When it began, in seconds since 1970.
-    """
+    """Measure this process, which has run a stage that began so many seconds after 1970."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu = sum(each.ru_utime + each.ru_stime for each in used)
     ended = time.time()
@@ -86,18 +66,10 @@ def read_times(path: Path = TIMES, since: float = 0) -> dict[str, StageTime]:
 
 
 def read_plan(folder: Path) -> dict[str, set[str]]:
-    """Read which stages there are, in the order of dvc.yaml, and on which others each hangs.
+    """Read from dvc.yaml and params.yaml which stages there are, in order, as DVC calls them.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        With dvc.yaml and params.yaml.
-
-    Returns
-    -------
-    dict of str to set of str
-        Stages as DVC calls them; what they hang on, directly or not, without the part behind ``@``, and
-        without the stage `code`, which runs after every edit but seldom makes others run.
+    Each comes with those that it hangs on, directly or not: without the part behind ``@``, and without the
+    stage `code`, which runs after every edit but seldom makes others run.
     """
     import yaml
 
@@ -127,26 +99,10 @@ def _meet(one: str, other: str) -> bool:
 
 
 def announce(stage: str, plan: dict[str, set[str]], known: dict[str, StageTime], ran: Iterable[str]) -> str:
-    """Say what begins, how far the run is, and how long this and the rest took when they last ran.
+    """Say which stage of a plan begins, how far the run is, and how long this and the rest took last time.
 
-    Parameters
-    ----------
-    stage : str
-        What begins; one of `plan`.
-    plan : dict of str to set of str
-        As `read_plan` gives it.
-    known : dict of str to StageTime
-        As `read_times` gives it, from earlier runs too. Where a time is not known nothing is made up.
-    ran : iterable of str
-        What this run has run already: what hangs on it, or on `stage`, is still to come.
-
-    Examples
-    --------
-    >>> known = {"fit": StageTime("fit", 0, 41, 80, 900), "show": StageTime("show", 0, 19, 20, 300)}
-    >>> announce("fit", {"fit": set(), "show": {"fit"}}, known, [])
-    '[1/2] fit (41 s last time; about 60 s left)'
-    >>> announce("show", {"fit": set(), "show": {"fit"}}, {}, [])
-    '[2/2] show'
+    What hangs on what this run `ran`, or on this stage, is still to come. Where a time is not `known` nothing
+    is made up.
     """
     names = list(plan)
     place = names.index(stage)
@@ -164,8 +120,6 @@ def announce(stage: str, plan: dict[str, set[str]], known: dict[str, StageTime],
 def spell(seconds: float) -> str:
     """Spell a time.
 
-    Examples
-    --------
     >>> spell(41.2), spell(200), spell(8000)
     ('41 s', '3 min', '2.2 h')
     """
@@ -175,24 +129,11 @@ def spell(seconds: float) -> str:
 
 
 def lay_out(times: Iterable[StageTime]) -> list[str]:
-    """Lay out what stages took as lines of text, with their sum.
-
-    Examples
-    --------
-    >>> for line in lay_out([StageTime("fit", 0, 41, 80, 900), StageTime("show", 0, 19, 20, 300)]):
-    ...     print(line)
-    stage       processor s    clock s   peak MB
-    fit                80.0       41.0       900
-    show               20.0       19.0       300
-    all               100.0       60.0       900
-    """
+    """Lay out what stages took as lines of text, with their sum."""
     rows = list(times)
-    total = StageTime(
-        *("all", 0.0),
-        *(sum(row.wall for row in rows), sum(row.cpu for row in rows)),
-        max((row.megabytes for row in rows), default=0.0),
-    )
-    width = max(10, *(len(row.stage) for row in rows)) if rows else 10
+    wall, cpu = sum(row.wall for row in rows), sum(row.cpu for row in rows)
+    total = StageTime("all", 0, wall, cpu, max([0, *(row.megabytes for row in rows)]))
+    width = max([10, *(len(row.stage) for row in rows)])
     lines = [f"{'stage':<{width}}  {'processor s':>11}  {'clock s':>9}  {'peak MB':>8}"]
     for row in [*rows, total]:
         lines.append(f"{row.stage:<{width}}  {row.cpu:>11,.1f}  {row.wall:>9,.1f}  {row.megabytes:>8,.0f}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from expressionist.data.gene_sets import assign_sets, read_gene_sets
     from expressionist.data.inspection import describe_inspection, inspect_files
     from expressionist.data.readers.download import Patience, download, forget_download, refuse_disk_trouble
-    from expressionist.data.readers.raw_files import RawFile, digest_file, verify_file
+    from expressionist.data.readers.raw_files import RawFile, verify_file
     from expressionist.data.readers.user_table import read_user_table
     from expressionist.data.resources import read_resource
     from expressionist.data.sources import find_source

@@ -1,6 +1,6 @@
 """The cohort: expression with its samples and genes, and the checks that every source must pass."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -28,8 +28,8 @@ class Cohort:
     samples : pandas.DataFrame of length n_samples
         Indexed by sample id (for TCGA the aliquot barcode), with the columns ``patient`` and ``tumour_type``.
     genes : pandas.DataFrame of length n_genes
-        Indexed by gene id (str), with the column ``symbol``; ``chromosome`` and ``start`` where positions are
-        known; ``marker_of`` (tumour types, comma separated) where markers were planted.
+        Indexed by gene id (str), with ``symbol``; ``chromosome`` and ``start`` where positions are known;
+        ``marker_of`` (tumour types, comma separated) where markers were planted.
     unit : str
         One of `UNITS`.
     synthetic : bool
@@ -60,25 +60,12 @@ class Cohort:
     def take(
         self, samples: slice | np.ndarray = slice(None), genes: slice | np.ndarray = slice(None)
     ) -> "Cohort":
-        """Return the cohort restricted to some samples and genes.
-
-        Parameters
-        ----------
-        samples, genes : slice, boolean mask or array of positions
-            Rows and columns to keep, in the order given.
-
-        Returns
-        -------
-        Cohort
-            A cohort of the same name and unit.
-        """
-        return Cohort(
-            name=self.name,
+        """Return the cohort of some samples and genes only: slices, masks or positions, in their order."""
+        return replace(
+            self,
             expression=self.expression[samples][:, genes],
             samples=self.samples.iloc[samples],
             genes=self.genes.iloc[genes],
-            unit=self.unit,
-            synthetic=self.synthetic,
         )
 
 

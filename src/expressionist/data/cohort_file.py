@@ -4,7 +4,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pandas as pd
 
 from expressionist.data.cohort import Cohort
 from expressionist.errors import CohortError
@@ -36,13 +35,7 @@ def _write_matrix(file: h5py.File, expression: np.ndarray) -> None:
 
 
 def read_cohort(path: Path) -> Cohort:
-    """Read a cohort that `write_cohort` wrote; its expression stays in the file and is memory-mapped.
-
-    Raises
-    ------
-    CohortError
-        If the file is no cohort of this package.
-    """
+    """Read a cohort that `write_cohort` wrote; its expression stays in the file and is memory-mapped."""
     import anndata
 
     data = anndata.read_h5ad(path, backed="r")
@@ -53,25 +46,14 @@ def read_cohort(path: Path) -> Cohort:
             f"{path} must hold a cohort with its unit, but got an .h5ad without uns['expressionist']. "
             "Read it through cohort.source: table."
         )
-    samples, genes = (_plain(table) for table in (data.obs, data.var))
-    return Cohort(
-        name=str(about["name"]),
-        expression=_map_matrix(path, data.shape),
-        samples=samples,
-        genes=genes,
-        unit=str(about["unit"]),
-        synthetic=bool(about["synthetic"]),
+    # anndata turns repeated text into categories on writing; groupby and comparisons expect plain text.
+    samples, genes = (
+        table.astype(dict.fromkeys(table.select_dtypes("category").columns, object))
+        for table in (data.obs, data.var)
     )
-
-
-def _map_matrix(path: Path, shape: tuple[int, int]) -> np.ndarray:
     with h5py.File(path) as file:
         offset = file["X"].id.get_offset()
     # Copy on write: who gets the cohort may change it, the file stays as it is.
-    return np.asarray(np.memmap(path, np.float32, mode="c", offset=offset, shape=shape))
-
-
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    # anndata turns repeated text into categories on writing; groupby and comparisons expect plain text.
-    categories = table.select_dtypes("category").columns
-    return table.astype(dict.fromkeys(categories, object))
+    expression = np.asarray(np.memmap(path, np.float32, mode="c", offset=offset, shape=data.shape))
+    name, unit, synthetic = str(about["name"]), str(about["unit"]), bool(about["synthetic"])
+    return Cohort(name, expression, samples, genes, unit, synthetic)

@@ -10,7 +10,7 @@ _N_GENES = 2000
 
 
 def project(log2: np.ndarray, n_components: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Project samples on their first principal components.
+    """Project samples on their first principal components, by a randomised decomposition (Halko et al. 2011).
 
     For looking only: all samples take part, whichever side of a split they are to stand on.
 
@@ -21,7 +21,7 @@ def project(log2: np.ndarray, n_components: int, *, seed: int) -> tuple[np.ndarr
     n_components : int
         At most so many; no more than samples or genes allow.
     seed : int
-        Of the randomised decomposition (Halko et al. 2011).
+        Of the decomposition.
 
     Returns
     -------
@@ -38,19 +38,9 @@ def project(log2: np.ndarray, n_components: int, *, seed: int) -> tuple[np.ndarr
 
 
 def share_between(points: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the share of each component's variance that lies between groups (eta squared).
+    """Return the share (0 to 1) of each component's variance that lies between groups (eta squared).
 
-    Parameters
-    ----------
-    points : numpy.ndarray of shape (n_samples, n_components)
-        Coordinates.
-    groups : numpy.ndarray of shape (n_samples,)
-        Group of each sample, as text.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_components,)
-        0 to 1; with many small groups it is high by chance alone.
+    With many small groups it is high by chance alone. Points are (n_samples, n_components), groups are text.
 
     Examples
     --------

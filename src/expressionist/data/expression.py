@@ -1,6 +1,5 @@
 """Expression made ready for painting: logarithm, gene choice and scale, fitted on training rows."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,25 +12,14 @@ _N_GENES_AT_ONCE = 256
 
 
 def to_log2(expression: np.ndarray, unit: str) -> np.ndarray:
-    """Return expression as log2(x+1), or as it is where its unit asks for no logarithm.
+    """Return expression as float32 log2(x+1), or as it is where its unit asks for no logarithm.
 
     Parameters
     ----------
     expression : numpy.ndarray of shape (n_samples, n_genes)
-        Expression in `unit`.
+        In `unit`.
     unit : str
-        One of `expressionist.data.cohort.UNITS`.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_samples, n_genes)
-        float32, in log2(x+1); expression that is in that unit already, or is to be taken as it is, comes back
-        unchanged.
-
-    Raises
-    ------
-    CohortError
-        If the unit is not known.
+        One of `expressionist.data.cohort.UNITS`; another one is refused.
 
     Examples
     --------
@@ -50,7 +38,7 @@ def to_log2(expression: np.ndarray, unit: str) -> np.ndarray:
 
 
 def choose_genes(log2: np.ndarray, n_genes: int) -> np.ndarray:
-    """Choose the most variable genes.
+    """Choose the most variable genes, and return their positions, ascending.
 
     Genes with one and the same value in all rows given carry nothing and are never chosen, so that fewer than
     `n_genes` may come back. Of genes with equal variance those that stand first are chosen.
@@ -61,11 +49,6 @@ def choose_genes(log2: np.ndarray, n_genes: int) -> np.ndarray:
         Training rows, in log2(x+1).
     n_genes : int
         At most so many genes are chosen.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_chosen,)
-        Positions of the chosen genes, ascending.
 
     Raises
     ------
@@ -80,7 +63,9 @@ def choose_genes(log2: np.ndarray, n_genes: int) -> np.ndarray:
     >>> choose_genes(log2, 10).tolist()
     [1, 2, 3]
     """
-    variance = np.concatenate([block.var(axis=0, dtype=np.float64) for block in _gene_blocks(log2)])
+    starts = range(0, log2.shape[1], _N_GENES_AT_ONCE)
+    blocks = (log2[:, start : start + _N_GENES_AT_ONCE] for start in starts)
+    variance = np.concatenate([block.var(axis=0, dtype=np.float64) for block in blocks])
     # Rounding can give a constant gene a tiny variance; its lowest and highest value cannot lie.
     varying = log2.min(axis=0) < log2.max(axis=0)
     if not varying.any():
@@ -90,11 +75,6 @@ def choose_genes(log2: np.ndarray, n_genes: int) -> np.ndarray:
         )
     by_variance = np.argsort(np.where(varying, -variance, np.inf), kind="stable")
     return np.sort(by_variance[: min(n_genes, int(varying.sum()))])
-
-
-def _gene_blocks(log2: np.ndarray) -> Iterator[np.ndarray]:
-    for first in range(0, log2.shape[1], _N_GENES_AT_ONCE):
-        yield log2[:, first : first + _N_GENES_AT_ONCE]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +90,7 @@ class Scale:
     low : numpy.ndarray of shape (n_genes,)
         Value that becomes 0, in log2(x+1).
     span : numpy.ndarray of shape (n_genes,)
-        Distance from the value that becomes 0 to the one that becomes 1, in log2(x+1); above 0.
-
-    Raises
-    ------
-    CohortError
-        If `low` and `span` differ in shape or a span is not above 0.
+        Distance from there to the value that becomes 1, in log2(x+1); above 0, or it is refused.
 
     Examples
     --------
@@ -139,40 +114,16 @@ class Scale:
 
     @classmethod
     def fit(cls, log2: np.ndarray) -> "Scale":
-        """Learn each gene's lowest value and range.
+        """Learn each gene's lowest value and range from training rows, (n_samples, n_genes) in log2(x+1).
 
-        Parameters
-        ----------
-        log2 : numpy.ndarray of shape (n_samples, n_genes)
-            Training rows, in log2(x+1).
-
-        Returns
-        -------
-        Scale
-            float32; constant genes get a span of 1, so that they become 0.
+        A constant gene gets a span of 1, so that it becomes 0.
         """
         low = log2.min(axis=0).astype(np.float32)
         span = log2.max(axis=0).astype(np.float32) - low
         return cls(low=low, span=np.where(span > 0, span, np.float32(1)))
 
     def apply(self, log2: np.ndarray) -> np.ndarray:
-        """Scale expression.
-
-        Parameters
-        ----------
-        log2 : numpy.ndarray of shape (n_samples, n_genes)
-            Any rows, in log2(x+1).
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_samples, n_genes)
-            float32; in [0, 1] on the rows that were fitted.
-
-        Raises
-        ------
-        CohortError
-            If the number of genes is not the fitted one.
-        """
+        """Scale any rows, (n_samples, n_genes) in log2(x+1), to float32; refuse another number of genes."""
         if log2.ndim != 2 or log2.shape[1] != len(self.low):
             raise CohortError(
                 f"Expression to scale must be (n_samples, {len(self.low)}), but got {log2.shape}. "

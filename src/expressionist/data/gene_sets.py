@@ -10,17 +10,17 @@ from expressionist.errors import CohortError, name_some
 
 
 def read_gene_sets(path: Path) -> dict[str, list[str]]:
-    """Read a GMT file, as `parse_gene_sets` describes it.
+    """Read a GMT file in UTF-8: per line a name, a description and genes, split by tabs.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file, UTF-8.
+        The file; one that is not there, is no GMT file or holds no set is refused.
 
-    Raises
-    ------
-    CohortError
-        If it is not there, or not a GMT file.
+    Returns
+    -------
+    dict of str to list of str
+        Set → its genes. A name that stands on two lines holds the genes of both.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -30,34 +30,6 @@ def read_gene_sets(path: Path) -> dict[str, list[str]]:
             f"Gene sets must be a GMT file, but got {path}, which cannot be read: {reason}. Put it there, or "
             "name another."
         ) from error
-    return parse_gene_sets(text, path.name)
-
-
-def parse_gene_sets(text: str, called: str) -> dict[str, list[str]]:
-    r"""Read gene sets from the text of a GMT file: per line a name, a description and genes, split by tabs.
-
-    Parameters
-    ----------
-    text : str
-        Content of the file.
-    called : str
-        What to call it in messages.
-
-    Returns
-    -------
-    dict of str to list of str
-        Set → its genes. A name that stands on two lines holds the genes of both.
-
-    Raises
-    ------
-    CohortError
-        If it is not such a file, or holds no set.
-
-    Examples
-    --------
-    >>> parse_gene_sets("CELL_CYCLE\tfrom a book\tCDK1\tCCNB1\n", "sets.gmt")
-    {'CELL_CYCLE': ['CDK1', 'CCNB1']}
-    """
     found: dict[str, list[str]] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -66,17 +38,19 @@ def parse_gene_sets(text: str, called: str) -> dict[str, list[str]]:
         members = [member for member in fields[1:] if member]
         if not (name and members):
             raise CohortError(
-                f"Every line of {called} must hold a set's name, a description and genes, split by tabs, but "
-                f"line {number} has {line[:40]!r}. Give a GMT file."
+                f"Every line of {path.name} must hold a set's name, a description and genes, split by tabs, "
+                f"but line {number} has {line[:40]!r}. Give a GMT file."
             )
         found.setdefault(name, []).extend(members)
     if not found:
-        raise CohortError(f"{called} must hold gene sets, but has none. Give a GMT file.")
+        raise CohortError(f"{path.name} must hold gene sets, but has none. Give a GMT file.")
     return found
 
 
 def assign_sets(genes: pd.DataFrame, gene_sets: Mapping[str, Iterable[str]]) -> np.ndarray:
     """Assign every gene to one set: of those that hold it, the one with the fewest genes in the table.
+
+    Of sets of equal size the first in alphabetical order counts; a gene in no set gets None.
 
     Parameters
     ----------
@@ -88,8 +62,7 @@ def assign_sets(genes: pd.DataFrame, gene_sets: Mapping[str, Iterable[str]]) -> 
     Returns
     -------
     numpy.ndarray of shape (n_genes,)
-        Name of every gene's set, as objects; of sets of equal size the first in alphabetical order, None for
-        a gene in no set.
+        Name of every gene's set, as objects.
 
     Raises
     ------

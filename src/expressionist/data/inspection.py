@@ -3,16 +3,18 @@
 import codecs
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from expressionist.data.readers.files import find_packing, open_bytes, refuse_unreadable, suffix_of
-from expressionist.data.readers.formats import read_label_table
-from expressionist.data.readers.guesses import UNKNOWN, SidesGuess, guess_sides, view_sides
+from expressionist.data.readers.damage import is_number
+from expressionist.data.readers.file_content import find_packing, open_bytes, refuse_unreadable, suffix_of
+from expressionist.data.readers.formats import open_table, read_label_table
+from expressionist.data.readers.gene_ids import guess_kind
 from expressionist.data.readers.matrices import Matrix, Sides, read_matrix
 from expressionist.data.readers.units import Spread, guess_unit, measure_spread
 from expressionist.data.sources.table import Options, read_files
@@ -23,22 +25,26 @@ _LINE_ENDS = {b"\r\n": "Windows line ends", b"\n": "Unix line ends", b"\r": "old
 _WIDTH = 14
 _PLAIN = re.compile(r"[A-Za-z][\w./-]*")
 _YAML_WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
+# What stands in place of an option that must be stated.
+_UNKNOWN = "?"
+# Columns of text are told by the first rows, so that a file is not read as text from end to end.
+_N_PEEKED = 50
+# Names of columns of tumour types, the surer ones first: a `sample_type` tells tumours from normals.
+_LABELS = (
+    re.compile(r"tumou?r.?type|cancer|disease|diagnos|histolog|^type$|label|class", re.IGNORECASE),
+    re.compile(r"tumou?r|type|cohort|study", re.IGNORECASE),
+    re.compile(r""),
+)
+_PATIENT = re.compile(r"patient|donor|participant|individual|subject|^case", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Inspection:
     """What was found.
 
-    Parameters
-    ----------
-    facts : tuple of (str, str)
-        A heading and what is to be said under it, in reading order.
-    problems : tuple of str
-        What would be refused, or must be known first.
-    folder : pathlib.Path
-        For ``cohort.folder``.
-    options : Options
-        For ``cohort.table``; ``?`` where something could not be guessed.
+    `facts` are headings with what is to be said under them, in reading order; `problems` what would be
+    refused, or must be known first; `folder` and `options` what belongs to ``cohort.folder`` and
+    ``cohort.table``, with ``?`` where something could not be guessed.
     """
 
     facts: tuple[tuple[str, str], ...]
@@ -50,7 +56,8 @@ class Inspection:
 def inspect_files(path: Path, labels: Path | None) -> Inspection:
     """Look at a matrix of expression and, where there is one, its table of labels.
 
-    The matrix is read twice: to see what its values are, and to try whether it would make a cohort.
+    The matrix is read twice: to see what its values are, and to try whether it would make a cohort. Only a
+    file that is not there is refused; what else is wrong stands in the inspection's `problems`.
 
     Parameters
     ----------
@@ -58,37 +65,50 @@ def inspect_files(path: Path, labels: Path | None) -> Inspection:
         Any file that the source ``table`` reads.
     labels : pathlib.Path, optional
         The table of labels.
-
-    Returns
-    -------
-    Inspection
-        What was found.
-
-    Raises
-    ------
-    CohortError
-        If a file is not there.
     """
     for each in (path, labels):
         if each is not None and not each.is_file():
             raise CohortError(f"{each} must be a file, but got none. Name a file that is there.")
     facts = [("File", describe_file(path))]
-    guess = SidesGuess("auto", UNKNOWN, UNKNOWN, None, ())
-    options = _make_options(path, labels, guess, UNKNOWN)
+    options, problems = _begin_options(path, labels), list[str]()
     try:
         table = None if labels is None else read_label_table(labels)
-        guess = guess_sides(view_sides(path), table)
-        options = _make_options(path, labels, guess, UNKNOWN)
+        guessed, problems = _guess_sides(*_view_sides(path), table)
+        options = replace(options, **guessed)
         matrix = read_matrix(path, _state_sides(options, table))
         spread = measure_spread(_fill(matrix.expression))
         unit, reason = guess_unit(spread, matrix.ids.kind)
-        options = _make_options(path, labels, guess, unit)
+        options = replace(options, unit=unit)
         facts += _describe_matrix(matrix, spread, f"{unit} ({reason})")
-        facts += _describe_labels(options, matrix, table)
-        problems = list(guess.problems) or _try(options, path, labels, facts)
+        facts += _describe_labels(options, matrix.columns if table is None else table)
+        problems = problems or _try(options, path, labels, facts)
     except CohortError as refusal:
-        problems = [*guess.problems, str(refusal)]
+        problems = [*problems, str(refusal)]
     return Inspection(tuple(facts), tuple(problems), path.parent, options)
+
+
+def _begin_options(path: Path, labels: Path | None) -> Options:
+    near = labels is not None and labels.parent == path.parent
+    return Options(
+        expression=path.name,
+        genes_in="auto",
+        ids="auto",
+        labels=None if labels is None else (labels.name if near else str(labels.absolute())),
+        sample_column=_UNKNOWN,
+        label_column=_UNKNOWN,
+        patient_column=None,
+        positions=None,
+        unit=_UNKNOWN,
+        smallest_type=5,
+    )
+
+
+def _state_sides(options: Options, table: pd.DataFrame | None) -> Sides:
+    columns = [options.label_column, options.patient_column or _UNKNOWN]
+    beside = [name for name in columns if name != _UNKNOWN] if table is None else []
+    # Without labels nothing is read but the matrix, so that its values can be told.
+    labelled = frozenset[str]() if table is None else frozenset(table[options.sample_column])
+    return Sides(options.genes_in, options.ids, options.sample_column, beside, None if beside else labelled)
 
 
 def _fill(expression: np.ndarray) -> np.ndarray:
@@ -96,6 +116,24 @@ def _fill(expression: np.ndarray) -> np.ndarray:
     finite = np.isfinite(expression)
     lowest = expression.min(where=finite, initial=np.inf) if finite.any() else 0
     return np.where(finite, expression, np.float32(lowest))
+
+
+def _try(options: Options, path: Path, labels: Path | None, facts: list[tuple[str, str]]) -> list[str]:
+    """Read the cohort as `prepare` would; say what would be dropped, or what would be refused."""
+    files = {"expression": path} | ({} if labels is None else {"labels": labels})
+    try:
+        cohort, quality = read_files(options, files)
+    except CohortError as refusal:
+        return [str(refusal)]
+    n_samples, n_genes = cohort.expression.shape
+    kept = f"{n_samples:,} samples × {n_genes:,} genes, {len(cohort.tumour_types)} tumour types"
+    facts.append(("Cohort", kept))
+    for part in ("samples", "genes", "values"):
+        facts += [("", f"{rule['rule']}: {rule['n']:,}") for rule in quality[part]["rules"] if rule["n"]]
+    return []
+
+
+# --- said
 
 
 def describe_inspection(found: Inspection) -> list[str]:
@@ -125,7 +163,7 @@ def describe_file(path: Path) -> str:
             with open_bytes(path) as stream:
                 start = stream.read(_N_SNIFFED)
             ends = next((name for end, name in _LINE_ENDS.items() if end in start), "no line end")
-            mark = " with byte order mark" if start.startswith(b"\xef\xbb\xbf") else ""
+            mark = " with byte order mark" if start.startswith(codecs.BOM_UTF8) else ""
             said += [f"{_name_encoding(start)}{mark}", ends]
     return ", ".join([*said, packing or "not packed"])
 
@@ -139,36 +177,6 @@ def _name_encoding(start: bytes) -> str:
     return "ASCII" if start.isascii() else "UTF-8"
 
 
-def _make_options(path: Path, labels: Path | None, guess: SidesGuess, unit: str) -> Options:
-    near = labels is not None and labels.parent == path.parent
-    return Options(
-        expression=path.name,
-        genes_in=guess.genes_in,
-        ids="auto",
-        labels=None if labels is None else (labels.name if near else str(labels.absolute())),
-        sample_column=guess.sample_column,
-        label_column=guess.label_column,
-        patient_column=guess.patient_column,
-        positions=None,
-        unit=unit,
-        smallest_type=5,
-    )
-
-
-def _state_sides(options: Options, table: pd.DataFrame | None) -> Sides:
-    columns = [name for name in (options.label_column, options.patient_column) if name not in (None, UNKNOWN)]
-    # Without labels nothing is read but the matrix, so that its values can be told.
-    labelled = frozenset[str]() if table is None else frozenset(table[options.sample_column])
-    beside = table is None and bool(columns)
-    return Sides(
-        options.genes_in,
-        options.ids,
-        options.sample_column,
-        [str(name) for name in columns] if beside else [],
-        None if beside else labelled,
-    )
-
-
 def _describe_matrix(matrix: Matrix, spread: Spread, unit: str) -> list[tuple[str, str]]:
     n_samples, n_genes = matrix.expression.shape
     n_missing = int(np.count_nonzero(np.isnan(matrix.expression)))
@@ -176,7 +184,7 @@ def _describe_matrix(matrix: Matrix, spread: Spread, unit: str) -> list[tuple[st
     n_negative = int(np.count_nonzero(matrix.expression < 0))
     whole = "whole numbers" if spread.whole else "fractions"
     return [
-        ("Matrix", f"{n_samples:,} samples × {n_genes:,} genes, genes in {matrix.orientation.genes_in}"),
+        ("Matrix", f"{n_samples:,} samples × {n_genes:,} genes, genes in {matrix.genes_in}"),
         ("Samples", name_some(matrix.columns.index)),
         ("Genes", f"{name_some(matrix.ids.genes.index)}: ids of kind {matrix.ids.kind}"),
         ("Values", f"{spread.lowest:.6g} to {spread.highest:.6g}, middle {spread.middle:.6g}, {whole}"),
@@ -185,8 +193,7 @@ def _describe_matrix(matrix: Matrix, spread: Spread, unit: str) -> list[tuple[st
     ]
 
 
-def _describe_labels(options: Options, matrix: Matrix, table: pd.DataFrame | None) -> list[tuple[str, str]]:
-    labels = matrix.columns if table is None else table
+def _describe_labels(options: Options, labels: pd.DataFrame) -> list[tuple[str, str]]:
     facts = [("Columns", name_some(labels.columns))]
     if options.label_column in labels:
         counts = labels[options.label_column].value_counts().sort_index()
@@ -195,19 +202,92 @@ def _describe_labels(options: Options, matrix: Matrix, table: pd.DataFrame | Non
     return facts
 
 
-def _try(options: Options, path: Path, labels: Path | None, facts: list[tuple[str, str]]) -> list[str]:
-    """Read the cohort as `prepare` would; say what would be dropped, or what would be refused."""
-    files = {"expression": path} | ({} if labels is None else {"labels": labels})
-    try:
-        cohort, quality = read_files(options, files)
-    except CohortError as refusal:
-        return [str(refusal)]
-    n_samples, n_genes = cohort.expression.shape
-    kept = f"{n_samples:,} samples × {n_genes:,} genes, {len(cohort.tumour_types)} tumour types"
-    facts.append(("Cohort", kept))
-    facts += [("", f"{rule['rule']}: {rule['n']:,}") for rule in _list_rules(quality) if rule["n"]]
-    return []
+# --- guessed
 
 
-def _list_rules(quality: dict[str, Any]) -> list[dict[str, Any]]:
-    return [rule for part in ("samples", "genes", "values") for rule in quality[part]["rules"]]
+def _view_sides(path: Path) -> tuple[list[str], pd.DataFrame]:
+    """Look at the ids above a matrix and the text beside its first rows, mostly without its values."""
+    suffix = suffix_of(path)
+    if suffix in (".h5ad", ".h5"):
+        from expressionist.data.readers.hdf5 import read_10x, read_h5ad
+
+        matrix = read_h5ad(path) if suffix == ".h5ad" else read_10x(path)
+        beside = matrix.rows.astype(str)
+        beside.insert(0, "sample", list(matrix.rows.index), allow_duplicates=True)
+        return [str(name) for name in matrix.columns.index], beside
+    file = open_table(path)
+    rows = [row for row in file.peek(_N_PEEKED) if len(row) == len(file.header)]
+    texts = [i for i in range(len(file.header)) if i == 0 or not all(is_number(row[i]) for row in rows)]
+    beside = pd.DataFrame([[row[i] for i in texts] for row in rows], columns=[file.header[i] for i in texts])
+    return file.header[1:], beside
+
+
+def _guess_sides(
+    above: list[str], beside: pd.DataFrame, table: pd.DataFrame | None
+) -> tuple[dict[str, Any], list[str]]:
+    """Guess where genes, samples and labels are, as options, and say what could not be guessed.
+
+    `table` holds labels that are in a file of their own.
+    """
+    if table is not None:
+        return _guess_from_table(above, beside, table)
+    own = beside.loc[:, ~beside.columns.duplicated()].rename(columns=str)
+    if len(own.columns) > 1:
+        sample_column = str(next((name for name in own if own[name].is_unique), own.columns[0]))
+        columns, problems = _choose_columns(own, sample_column)
+        return {"genes_in": "columns", "sample_column": sample_column, **columns}, problems
+    first = list(own.iloc[:, 0]) if len(own.columns) else []
+    above_like, beside_like = (_look_like_genes(names) for names in (above, first))
+    genes_in = "rows" if beside_like > above_like else "columns"
+    problem = (
+        "The labels must stand beside the samples or in a second table, but got no text but one column of "
+        f"ids ({name_some(first[:3])}). Name the table with --labels; the genes seem to be in {genes_in}."
+    )
+    return {"genes_in": genes_in, "sample_column": next(iter(own.columns), _UNKNOWN)}, [problem]
+
+
+def _guess_from_table(
+    above: list[str], beside: pd.DataFrame, table: pd.DataFrame
+) -> tuple[dict[str, Any], list[str]]:
+    """Find the column of the labels, and the side of the matrix, whose ids meet."""
+    found: list[tuple[float, str, str, str]] = []
+    for column in map(str, table.columns):
+        known = set(table[column])
+        found.append((_share(above, known), "rows", column, column))
+        for own in dict.fromkeys(map(str, beside.columns)):
+            ids = beside.iloc[:, list(beside.columns).index(own)].astype(str)
+            found.append((_share(list(ids), known), "columns", column, own))
+    _, genes_in, sample_column, own = max(found, key=lambda each: each[0])
+    columns, problems = _choose_columns(table, sample_column)
+    if own not in (sample_column, "", "sample"):
+        problems.append(
+            f"The samples must be called the same in both files, but got {own!r} and {sample_column!r}. "
+            "Rename one of the columns."
+        )
+    return {"genes_in": genes_in, "sample_column": sample_column, **columns}, problems
+
+
+def _share(names: Sequence[str], known: Collection[str]) -> float:
+    return sum(name in known for name in names) / max(1, len(names))
+
+
+def _choose_columns(table: pd.DataFrame, sample_column: str) -> tuple[dict[str, Any], list[str]]:
+    """Choose the columns of tumour types and patients: by name, then by how many values they have."""
+    counts = {str(name): table[name].nunique() for name in table if name != sample_column}
+    ranks = {name: next(k for k, names in enumerate(_LABELS) if names.search(name)) for name in counts}
+    patients = [name for name in counts if _PATIENT.search(name) and ranks[name]]
+    # The first rows of a sorted file hold one type only, so that a sure name counts for more than the values.
+    several = [name for name, n in counts.items() if 1 < n <= max(2, len(table) // 2)]
+    labels = [name for name in counts if name not in patients and (name in several or not ranks[name])]
+    labels.sort(key=lambda name: (ranks[name], name not in several, -counts[name]))
+    problem = (
+        "A column must have the tumour types, but got none that looks so "
+        f"({name_some(table.columns)}). State label_column."
+    )
+    columns = {"label_column": next(iter(labels), _UNKNOWN), "patient_column": next(iter(patients), None)}
+    return columns, [] if labels else [problem]
+
+
+def _look_like_genes(names: Sequence[str]) -> float:
+    kind, strays = guess_kind(names) if names else ("other", [])
+    return 0.0 if kind == "other" else 1 - len(strays) / len(names)

@@ -24,8 +24,7 @@ def split_by_patient(
     Parameters
     ----------
     samples : pandas.DataFrame of length n_samples
-        Indexed by sample id, with the columns ``patient`` and ``tumour_type``. The order of its rows does not
-        matter.
+        Indexed by sample id, with ``patient`` and ``tumour_type``. The order of its rows does not matter.
     validation, test : float
         Shares of patients to hold out, above 0 and together below 1.
     rng : numpy.random.Generator
@@ -34,7 +33,7 @@ def split_by_patient(
     Returns
     -------
     pandas.Series of length n_samples
-        ``"train"``, ``"validation"`` or ``"test"``, indexed like `samples`.
+        One of `SIDES` for each sample.
 
     Raises
     ------
@@ -58,7 +57,12 @@ def split_by_patient(
     # Words, not categories: an unused category would be a tumour type without patients.
     type_of = samples.astype({"patient": str, "tumour_type": str}).groupby("patient")["tumour_type"].first()
     n_patients = type_of.value_counts().sort_index()
-    _check_sizes(n_patients)
+    small = n_patients.index[n_patients < len(SIDES)]
+    if len(small):
+        raise CohortError(
+            f"A tumour type must have at least {len(SIDES)} patients, one for each side of the split, but "
+            f"{len(small)} have fewer: {name_some(small)}. Leave these types out."
+        )
     n_test = _allot(n_patients * test, most=n_patients - 2)
     # A type that came off short in the test share comes first in the validation share.
     n_validation = _allot(
@@ -74,15 +78,6 @@ def split_by_patient(
     return samples["patient"].astype(str).map(side_of).astype(object).rename("side")
 
 
-def _check_sizes(n_patients: pd.Series) -> None:
-    small = n_patients.index[n_patients < len(SIDES)]
-    if len(small):
-        raise CohortError(
-            f"A tumour type must have at least {len(SIDES)} patients, one for each side of the split, but "
-            f"{len(small)} have fewer: {name_some(small)}. Leave these types out."
-        )
-
-
 def _allot(quota: pd.Series, most: pd.Series, owed: pd.Series | float = 0.0) -> pd.Series:
     """Round quotas to whole patients, at least 1 and at most `most` each, so that their sum is kept."""
     quota = quota.round(9)
@@ -96,8 +91,7 @@ def _allot(quota: pd.Series, most: pd.Series, owed: pd.Series | float = 0.0) -> 
 
 def write_split(path: Path, cohort: Cohort, split: pd.Series) -> None:
     """Write which side every sample stands on: columns sample, patient, tumour_type, split."""
-    table = cohort.samples[["patient", "tumour_type"]].assign(split=split).rename_axis("sample")
-    write_table(path, table)
+    write_table(path, cohort.samples[["patient", "tumour_type"]].assign(split=split).rename_axis("sample"))
 
 
 def read_split(path: Path) -> pd.DataFrame:

@@ -6,15 +6,10 @@ from expressionist.surface import lend
 
 if TYPE_CHECKING:
     from expressionist.evaluation.baselines import Fold, fit_opponent
-    from expressionist.evaluation.calibration import (
-        bin_reliability,
-        choose_threshold,
-        fit_temperature,
-        trace_coverage,
-    )
-    from expressionist.evaluation.metrics import bootstrap, confusion, mcnemar, per_type, score
-    from expressionist.evaluation.novelty import Novelty
+    from expressionist.evaluation.calibration import fit_temperature, flatten_facts, judge_probabilities
+    from expressionist.evaluation.comparison import SPREAD, compare_models
+    from expressionist.evaluation.metrics import METRICS, confusion, per_type, score, score_sides
+    from expressionist.evaluation.novelty import Novelty, judge_novelty
     from expressionist.evaluation.predictions import read_predictions, tabulate_predictions, write_predictions
-    from expressionist.evaluation.spreads import METRICS, SPREAD, choose_rivals, summarise
 else:
     __getattr__ = lend(__name__, __file__)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.linalg import qr
@@ -32,92 +32,38 @@ _N_COMPONENTS = 100
 _WIDTH = 0.3
 
 
-class Transformer(Protocol):
-    """What prepares expression for a classifier: a fitted scikit-learn transformer."""
-
-    def transform(self, x: np.ndarray, /) -> np.ndarray:
-        """Return prepared expression, a row per sample."""
-
-
-class Classifier(Protocol):
-    """What an opponent is: a scikit-learn classifier, with ``predict_proba`` or ``decision_function``."""
-
-    classes_: np.ndarray
-
-    def fit(self, x: np.ndarray, types: np.ndarray, /) -> "Classifier":
-        """Learn the types of prepared expression."""
-
-
 @dataclass(frozen=True)
 class Fold:
-    """The samples of one side of the split.
+    """The samples of one side of the split: expression (n_samples, n_genes), and types numbered from 0."""
 
-    Parameters
-    ----------
-    expression : numpy.ndarray of shape (n_samples, n_genes)
-        float32, in log2(x+1); scaled to [0, 1] serves too, but gives the nearest neighbours other distances.
-    types : numpy.ndarray of shape (n_samples,)
-        Tumour types, numbered from 0.
-    """
-
+    # float32, in log2(x+1); scaled to [0, 1] serves too, but gives the nearest neighbours other distances.
     expression: np.ndarray
     types: np.ndarray
 
 
 @dataclass(frozen=True)
 class Opponent:
-    """One kind of opponent: a row of `OPPONENTS`.
+    """One kind of opponent: a row of `OPPONENTS`."""
 
-    Parameters
-    ----------
-    prepare : callable
-        (training expression, seed) → fitted scikit-learn transformer of expression.
-    build : callable
-        (seed, hyper-parameters as keywords) → unfitted scikit-learn classifier.
-    choices : tuple of mapping
-        Hyper-parameters to choose from, the simplest model first: of equals the first is chosen.
-    """
-
-    prepare: Callable[[np.ndarray, int], Transformer]
-    build: Callable[..., Classifier]
+    # (training expression, seed) → fitted scikit-learn transformer of expression.
+    prepare: Callable[[np.ndarray, int], TransformerMixin]
+    # (seed, hyper-parameters as keywords) → unfitted classifier with `predict_proba` or `decision_function`.
+    build: Callable[..., BaseEstimator]
+    # Hyper-parameters to choose from, the simplest model first: of equals the first is chosen.
     choices: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class FittedOpponent:
-    """An opponent fitted on training samples, its hyper-parameters chosen on validation samples.
+    """An opponent fitted on training samples: what was chosen for it, and its two parts."""
 
-    Parameters
-    ----------
-    name : str
-        Its word in `OPPONENTS`.
-    choice : dict
-        Hyper-parameters chosen on validation samples, the temperature among them.
-    n_types : int
-        Number of tumour types, those without training samples included.
-    prepare, model : object
-        Fitted transformer and classifier.
-    """
-
-    name: str
     choice: dict[str, Any]
     n_types: int
-    prepare: Transformer
-    model: Classifier
+    prepare: TransformerMixin
+    model: BaseEstimator
 
     def predict_proba(self, expression: np.ndarray) -> np.ndarray:
-        """Predict tumour types.
-
-        Parameters
-        ----------
-        expression : numpy.ndarray of shape (n_samples, n_genes)
-            In the unit and gene order of the training expression.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_samples, n_types)
-            float64 probabilities; 0 for a type without training samples.
-        """
+        """Predict all types (n_samples, n_types), float64: 0 for a type without training samples."""
         logits = _compute_logits(self.model, self.prepare.transform(expression), self.n_types)
         return softmax(logits / self.choice["temperature"], axis=1)
 
@@ -129,34 +75,8 @@ def fit_opponent(name: str, training: Fold, validation: Fold, *, n_types: int, s
     and the chosen model is not fitted again with the validation samples: it learns from what the network
     learns from. Of the choices, the one with the best macro-F1 on validation samples is kept. Its
     probabilities are softmax(logits / temperature), with the temperature of least log-loss on validation
-    samples, as the network's are; it moves no prediction, only its confidence.
-
-    Parameters
-    ----------
-    name : str
-        A word in `OPPONENTS`.
-    training, validation : Fold
-        The two sides; the same genes in the same order.
-    n_types : int
-        Number of tumour types.
-    seed : int
-        Of what is random in it.
-
-    Returns
-    -------
-    FittedOpponent
-        Predicts probabilities for all `n_types` tumour types.
-
-    Raises
-    ------
-    ParamsError
-        If there is no such opponent.
-    CohortError
-        If the folds do not fit together, or there are fewer than two tumour types to learn.
-
-    References
-    ----------
-    Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017 (temperature).
+    samples, as the network's are; it moves no prediction, only its confidence. Folds with other genes, or
+    with one type only to learn, are refused.
 
     Examples
     --------
@@ -184,7 +104,7 @@ def fit_opponent(name: str, training: Fold, validation: Fold, *, n_types: int, s
     known = np.isin(validation.types, training.types)
     temperature = fit_temperature(logits[best][known], validation.types[known])
     choice = {**opponent.choices[best], "temperature": temperature}
-    return FittedOpponent(name, choice, n_types, prepare, models[best])
+    return FittedOpponent(choice, n_types, prepare, models[best])
 
 
 def _check(training: Fold, validation: Fold, n_types: int) -> None:
@@ -210,15 +130,14 @@ def _check(training: Fold, validation: Fold, n_types: int) -> None:
         )
 
 
-def _compute_logits(model: Classifier, prepared: np.ndarray, n_types: int) -> np.ndarray:
+def _compute_logits(model: BaseEstimator, prepared: np.ndarray, n_types: int) -> np.ndarray:
     """Return decisions, or else logarithms of probabilities; -inf for types that the model never saw."""
     if hasattr(model, "decision_function"):
         seen = np.asarray(model.decision_function(prepared), dtype=np.float64)
         seen = seen if seen.ndim == 2 else np.column_stack([-seen, seen])
     else:
-        predict: Callable[[np.ndarray], np.ndarray] = getattr(model, "predict_proba")  # noqa: B009
         # That no tree names a type is no proof that nobody has it.
-        seen = np.log(np.maximum(predict(prepared), SMALLEST_PROBABILITY))
+        seen = np.log(np.maximum(model.predict_proba(prepared), SMALLEST_PROBABILITY))
     logits = np.full((len(seen), n_types), -np.inf)
     logits[:, model.classes_] = seen
     return logits
@@ -227,10 +146,9 @@ def _compute_logits(model: Classifier, prepared: np.ndarray, n_types: int) -> np
 class _RowSpace(TransformerMixin, BaseEstimator):
     """Rotate samples onto the row space of the training matrix, where there are many more genes than samples.
 
-    The weights that minimise any loss with an L2 penalty lie in the span of the training rows, and an
-    orthonormal basis of the span changes neither inner products nor norms: the fitted model is the same,
-    with n_samples weights per type in place of n_genes. Hastie, Tibshirani: Efficient quadratic
-    regularization for expression arrays, Biostatistics 5, 2004.
+    The weights that minimise any loss with an L2 penalty lie in the span of the training rows, and its
+    orthonormal basis changes neither inner products nor norms: the fitted model is the same, with n_samples
+    weights per type in place of n_genes (Hastie, Tibshirani, Biostatistics 5, 2004).
     """
 
     def fit(self, x: np.ndarray, y: object = None) -> "_RowSpace":
@@ -260,8 +178,7 @@ class _Kernel(TransformerMixin, BaseEstimator):
 class _SVM:
     """An SVM on a kernel for each type against the rest, all types weighing the same in each of them.
 
-    scikit-learn's `OneVsRestClassifier` hands no such weights on, and the pairs that `SVC` sets against each
-    other only vote, which says little of how sure they are.
+    `OneVsRestClassifier` hands no such weights on, and the pairs of `SVC` only vote, however sure they are.
     """
 
     def __init__(self, C: float) -> None:
@@ -292,9 +209,8 @@ class _Forest(RandomForestClassifier):
 class _Neighbours(KNeighborsClassifier):
     """Shares of types among the neighbours and one more, that has each type at its share.
 
-    No power of a plain share of 0, which most types have, is a probability: with a temperature too, log-loss
-    was a quarter higher on the embedded cohort, and a tenth on tcga-mirna-32. The extra neighbour never
-    overrules the others; it settles their ties in favour of the more frequent type.
+    No power of a plain share of 0, which most types have, is a probability: log-loss was a quarter higher on
+    the embedded cohort, and a tenth on tcga-mirna-32. The extra neighbour only settles ties of the others.
     """
 
     def fit(self, x: np.ndarray, types: np.ndarray) -> "_Neighbours":
@@ -304,18 +220,6 @@ class _Neighbours(KNeighborsClassifier):
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         return (self.n_neighbors * super().predict_proba(x) + self.share_) / (self.n_neighbors + 1)
-
-
-def _prepare_linear(expression: np.ndarray, seed: int) -> Transformer:
-    return make_pipeline(StandardScaler(), _RowSpace()).fit(expression)
-
-
-def _prepare_linear_kernel(expression: np.ndarray, seed: int) -> Transformer:
-    return make_pipeline(StandardScaler(), _Kernel(_linear)).fit(expression)
-
-
-def _prepare_gaussian_kernel(expression: np.ndarray, seed: int) -> Transformer:
-    return make_pipeline(FunctionTransformer(_rank), StandardScaler(), _Kernel(_gaussian)).fit(expression)
 
 
 def _rank(expression: np.ndarray) -> np.ndarray:
@@ -332,56 +236,36 @@ def _gaussian(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return rbf_kernel(x, y, gamma=_WIDTH / x.shape[1])
 
 
-def _prepare_trees(expression: np.ndarray, seed: int) -> Transformer:
-    return FunctionTransformer().fit(expression)  # trees see the order of values only: nothing to scale
-
-
-def _prepare_neighbours(expression: np.ndarray, seed: int) -> Transformer:
-    # Not standardised: distances should be ruled by the genes that vary. On tcga-mirna-32 the validation
-    # macro-F1 was 0.91 so, and 0.88 at best standardised (30, 50 or 100 components).
-    return PCA(min(_N_COMPONENTS, *expression.shape), random_state=seed).fit(expression)
-
-
-def _build_logistic(seed: int, *, C: float) -> LogisticRegression:
-    return LogisticRegression(C=C, class_weight="balanced", max_iter=_N_ITERATIONS, tol=_TOLERANCE)
-
-
-def _build_svm(seed: int, *, C: float) -> _SVM:
-    return _SVM(C)
-
-
-def _build_forest(seed: int) -> _Forest:
-    return _Forest(n_estimators=_N_TREES, class_weight="balanced", n_jobs=-1, random_state=seed)
-
-
-def _build_neighbours(seed: int, *, n_neighbours: int) -> _Neighbours:
-    return _Neighbours(n_neighbours)
-
-
 OPPONENTS: dict[str, Opponent] = {
     "logistic_regression": Opponent(
-        prepare=_prepare_linear,
-        build=_build_logistic,
+        prepare=lambda x, _: make_pipeline(StandardScaler(), _RowSpace()).fit(x),
+        build=lambda _, C: LogisticRegression(
+            C=C, class_weight="balanced", max_iter=_N_ITERATIONS, tol=_TOLERANCE
+        ),
         choices=tuple({"C": C} for C in (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)),
     ),
     "linear_svm": Opponent(
-        prepare=_prepare_linear_kernel,
-        build=_build_svm,
+        prepare=lambda x, _: make_pipeline(StandardScaler(), _Kernel(_linear)).fit(x),
+        build=lambda _, C: _SVM(C),
         choices=tuple({"C": C} for C in (1, 3, 10, 30)),
     ),
     "kernel_svm": Opponent(
-        prepare=_prepare_gaussian_kernel,
-        build=_build_svm,
+        prepare=lambda x, _: make_pipeline(
+            FunctionTransformer(_rank), StandardScaler(), _Kernel(_gaussian)
+        ).fit(x),
+        build=lambda _, C: _SVM(C),
         choices=tuple({"C": C} for C in (1, 3, 10)),
     ),
     "random_forest": Opponent(
-        prepare=_prepare_trees,
-        build=_build_forest,
+        prepare=lambda x, _: FunctionTransformer().fit(x),  # trees see the order of values only
+        build=lambda seed: _Forest(_N_TREES, class_weight="balanced", n_jobs=-1, random_state=seed),
         choices=({},),  # half the trees and two sizes of leaves to choose from took as long, and lost a point
     ),
     "k_nearest_neighbours": Opponent(
-        prepare=_prepare_neighbours,
-        build=_build_neighbours,
+        # Not standardised: distances should be ruled by the genes that vary. On tcga-mirna-32 the validation
+        # macro-F1 was 0.91 so, and 0.88 at best standardised (30, 50 or 100 components).
+        prepare=lambda x, seed: PCA(min(_N_COMPONENTS, *x.shape), random_state=seed).fit(x),
+        build=lambda _, n_neighbours: _Neighbours(n_neighbours),
         choices=tuple({"n_neighbours": k} for k in (15, 9, 5, 3, 1)),
     ),
 }

@@ -1,34 +1,24 @@
 """Probabilities that mean something: temperature, reliability, and when to give no answer."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
+
+from expressionist.evaluation.metrics import score
 
 _LOG_RANGE = (-3.0, 3.0)
+_N_BINS = 15
 
 
 def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     """Find the temperature of least log-loss: probabilities are softmax(logits / temperature).
 
-    It moves no prediction, only the confidence in it, and is to be fitted on samples that the logits were not
-    fitted on.
-
-    Parameters
-    ----------
-    logits : numpy.ndarray of shape (n_samples, n_types)
-        Scores before the softmax.
-    truth : numpy.ndarray of shape (n_samples,)
-        True types, as columns of `logits`.
-
-    Returns
-    -------
-    float
-        Between 0.05 and 20; above 1 where the scores were too sure of themselves. 1 without samples.
-
-    References
-    ----------
-    Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017.
+    It moves no prediction, only the confidence in it, and is to be fitted on samples that the logits, of
+    shape (n_samples, n_types), were not fitted on (Guo et al., ICML 2017). It lies between 0.05 and 20, above
+    1 where the logits were too sure of themselves, and is 1 without samples.
 
     Examples
     --------
@@ -47,110 +37,71 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(log_loss, bounds=_LOG_RANGE, method="bounded").x))
 
 
+def judge_probabilities(
+    logits: np.ndarray, temperature: float, truth: np.ndarray, validation: np.ndarray, accuracy: float
+) -> dict[str, Any]:
+    """Say what the probabilities are worth, before and after scaling, and choose when to abstain.
+
+    The samples are those for `validation`, where that is true, and for test. On the former the confidence is
+    set below which no answer is given, so that answers reach the wanted `accuracy`.
+    """
+    before, after = softmax(logits, axis=1), softmax(logits / temperature, axis=1)
+    threshold = choose_threshold(after[validation], truth[validation], accuracy)
+    facts: dict[str, Any] = {"temperature": temperature, "abstain_below": threshold}
+    for side, chosen in (("validation", validation), ("test", ~validation)):
+        raw, scaled, true = before[chosen], after[chosen], truth[chosen]
+        raw_scores, scores = score(raw, true), score(scaled, true)
+        answered, right = scaled.max(axis=1) >= threshold, scaled.argmax(axis=1) == true
+        facts[side] = {
+            "n_samples": int(chosen.sum()),
+            "ece_before": raw_scores["ece"],
+            "ece_after": scores["ece"],
+            "log_loss_before": raw_scores["log_loss"],
+            "log_loss_after": scores["log_loss"],
+            "answered": float(answered.mean()),
+            "answered_accuracy": float(right[answered].mean()) if answered.any() else None,
+            "reliability_before": bin_reliability(raw, true, _N_BINS).to_dict("list"),
+            "reliability_after": bin_reliability(scaled, true, _N_BINS).to_dict("list"),
+        }
+    facts["coverage"] = trace_coverage(after[~validation], truth[~validation]).to_dict("list")
+    return facts
+
+
+def flatten_facts(facts: dict[str, Any]) -> dict[str, float]:
+    """Give what is worth following from version to version, of these facts and of novelty, flat names."""
+    flat = {name: facts[name] for name in ("temperature", "abstain_below")}
+    names = ("ece_before", "ece_after", "answered", "answered_accuracy")
+    flat |= {name: facts["test"][name] for name in names if facts["test"][name] is not None}
+    return flat | {f"flagged_{name}": n / total for name, (n, total) in facts["flagged"].items() if total}
+
+
 def bin_reliability(probabilities: np.ndarray, truth: np.ndarray, n_bins: int) -> pd.DataFrame:
-    """Compare confidence with the share of right predictions, in bins of equally many samples.
+    """Compare confidence with the share of right predictions, the least confident bin first.
 
-    Bins of equal width put nearly all samples of a good classifier into the last one.
-
-    Parameters
-    ----------
-    probabilities : numpy.ndarray of shape (n_samples, n_types)
-        Rows sum to 1.
-    truth : numpy.ndarray of shape (n_samples,)
-        True types, as columns of `probabilities`.
-    n_bins : int
-        Number of bins; no more than samples are used.
-
-    Returns
-    -------
-    pandas.DataFrame of length n_bins
-        ``confidence`` and ``share_right`` (means), ``n_samples``; the least confident bin first.
-
-    References
-    ----------
-    Nixon, Dusenberry, Zhang, Jerfel, Tran: Measuring Calibration in Deep Learning, CVPR workshops 2019.
-
-    Examples
-    --------
-    >>> bin_reliability(np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.3, 0.7]]), np.array([0, 1, 0, 1]), 2)
-       confidence  share_right  n_samples
-    0        0.65          0.5          2
-    1        0.85          1.0          2
+    Bins hold equally many samples (Nixon et al., CVPR workshops 2019), and there are no more than samples:
+    those of equal width put nearly all samples of a good classifier into the last one.
     """
     confidence, right = _rank(probabilities, truth)
     # From the most confident to the least, as `_rank` gives them; shown the other way round.
     bins = [part for part in np.array_split(np.arange(len(confidence))[::-1], n_bins) if len(part)]
-    return pd.DataFrame(
-        {
-            "confidence": [float(confidence[part].mean()) for part in bins],
-            "share_right": [float(right[part].mean()) for part in bins],
-            "n_samples": [len(part) for part in bins],
-        }
-    )
+    means = [(float(confidence[part].mean()), float(right[part].mean()), len(part)) for part in bins]
+    return pd.DataFrame(means, columns=["confidence", "share_right", "n_samples"])
 
 
 def trace_coverage(probabilities: np.ndarray, truth: np.ndarray) -> pd.DataFrame:
-    """Return the accuracy among answered samples at every threshold on the confidence.
+    """Return share and accuracy of answered samples at every threshold on the confidence, the highest first.
 
-    Parameters
-    ----------
-    probabilities : numpy.ndarray of shape (n_samples, n_types)
-        Rows sum to 1.
-    truth : numpy.ndarray of shape (n_samples,)
-        True types, as columns of `probabilities`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``threshold`` (samples of at least this confidence are answered), ``coverage`` (share answered) and
-        ``accuracy`` among them; the highest threshold first. Equal confidences stand together.
-
-    References
-    ----------
-    El-Yaniv, Wiener: On the Foundations of Noise-free Selective Classification, JMLR 11, 2010.
-
-    Examples
-    --------
-    >>> trace_coverage(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 1]))
-       threshold  coverage  accuracy
-    0        0.9       0.5       1.0
-    1        0.6       1.0       0.5
+    Equal confidences stand together (El-Yaniv, Wiener, JMLR 11, 2010).
     """
     confidence, right = _rank(probabilities, truth)
     answered = np.arange(1, len(confidence) + 1)
-    curve = pd.DataFrame(
-        {
-            "threshold": confidence,
-            "coverage": answered / len(confidence),
-            "accuracy": np.cumsum(right) / answered,
-        }
-    )
+    coverage, accuracy = answered / len(confidence), np.cumsum(right) / answered
+    curve = pd.DataFrame({"threshold": confidence, "coverage": coverage, "accuracy": accuracy})
     return curve.drop_duplicates("threshold", keep="last").reset_index(drop=True)
 
 
 def choose_threshold(probabilities: np.ndarray, truth: np.ndarray, accuracy: float) -> float:
-    """Choose the confidence below which no answer is given.
-
-    Parameters
-    ----------
-    probabilities : numpy.ndarray of shape (n_samples, n_types)
-        Rows sum to 1; of validation samples.
-    truth : numpy.ndarray of shape (n_samples,)
-        True types, as columns of `probabilities`.
-    accuracy : float
-        Wanted share of right answers among those given.
-
-    Returns
-    -------
-    float
-        The lowest threshold that reaches it, so that as many as possible are answered: 0 if all may be. 1 if
-        none reaches it.
-
-    Examples
-    --------
-    >>> choose_threshold(np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]]), np.array([0, 0, 1]), 0.99)
-    0.8
-    """
+    """Choose the lowest confidence that reaches an accuracy: 0 if all may be answered, 1 if none."""
     curve = trace_coverage(probabilities, truth)
     enough = curve[curve["accuracy"] >= accuracy]
     if enough.empty:

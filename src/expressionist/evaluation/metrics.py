@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
 from expressionist.errors import Refusal, name_some
+from expressionist.params import EvaluationParams
 
-METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "log_loss", "ece")
+# In the order of the tables.
+METRICS = ("accuracy", "f1_macro", "precision_macro", "balanced_accuracy", "log_loss", "ece")
 
 _N_BINS = 15
 # The float32 epsilon, for every model alike: a network computes in float32 and a linear model in float64, and
@@ -20,15 +23,7 @@ _N_WEIGHTS_AT_ONCE = 4_000_000
 
 @dataclass(frozen=True)
 class McNemar:
-    """McNemar's exact test of two models on the same samples.
-
-    Parameters
-    ----------
-    only_a, only_b : int
-        Samples that only the first, and only the second, model got right.
-    p_value : float
-        Two-sided exact binomial p-value of such a split, were both models equally good.
-    """
+    """Samples that only the first, and only the second, model got right, and a two-sided binomial p-value."""
 
     only_a: int
     only_b: int
@@ -43,25 +38,14 @@ def score(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
     Parameters
     ----------
-    probabilities : numpy.ndarray of shape (n_samples, n_types)
-        Rows sum to 1. The predicted type is the most probable one, the first of equals.
-    truth : numpy.ndarray of shape (n_samples,)
-        True types, as columns of `probabilities`.
+    probabilities, truth : numpy.ndarray of shape (n_samples, n_types), of shape (n_samples,)
+        Rows sum to 1, or they are refused, and the first of equals is predicted; true types, as columns.
 
     Returns
     -------
     dict of str to float
-        The keys of `METRICS`, in [0, 1] except ``log_loss``, in nats, for which probabilities below 1.2e-7
-        count as 1.2e-7. ``ece`` is the expected calibration error: 15 bins of equal width, top probability.
-
-    Raises
-    ------
-    Refusal
-        If `probabilities` and `truth` do not fit together or are not probabilities and types.
-
-    References
-    ----------
-    Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017.
+        All `METRICS`, in [0, 1] except ``log_loss``, in nats, with probabilities of at least 1.2e-7. ``ece``
+        is the expected calibration error (Guo et al., ICML 2017): 15 bins of equal width, top probability.
 
     Examples
     --------
@@ -75,6 +59,26 @@ def score(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return {name: float(value[0]) for name, value in values.items()}
 
 
+def score_sides(
+    rows: pd.DataFrame, probabilities: np.ndarray, truth: np.ndarray, evaluation: EvaluationParams
+) -> dict[str, Any]:
+    """Score validation and test samples, the latter with intervals; `rows` are of the split table."""
+    validation, test = ((rows["split"] == side).to_numpy() for side in ("validation", "test"))
+    return {
+        "validation": score(probabilities[validation], truth[validation]),
+        "test": score(probabilities[test], truth[test]),
+        "test_interval": bootstrap(
+            probabilities[test],
+            truth[test],
+            n_resamples=evaluation.n_resamples,
+            level=evaluation.level,
+            rng=np.random.default_rng(evaluation.seed),
+            patients=rows["patient"].to_numpy()[test],
+        ),
+        "n_test": int(test.sum()),
+    }
+
+
 def bootstrap(
     probabilities: np.ndarray,
     truth: np.ndarray,
@@ -84,43 +88,10 @@ def bootstrap(
     rng: np.random.Generator,
     patients: np.ndarray | None = None,
 ) -> dict[str, tuple[float, float]]:
-    """Return percentile bootstrap intervals of everything that `score` gives.
+    """Return (low, high) of all that `score` gives: percentile bootstrap intervals (Efron, Tibshirani 1993).
 
-    Parameters
-    ----------
-    probabilities : numpy.ndarray of shape (n_samples, n_types)
-        Predicted probabilities.
-    truth : numpy.ndarray of shape (n_samples,)
-        True types, as columns of `probabilities`.
-    n_resamples : int
-        Number of resamples, at least 1.
-    level : float
-        Coverage, such as 0.95.
-    rng : numpy.random.Generator
-        Draws the resamples.
-    patients : numpy.ndarray of shape (n_samples,), optional
-        Patient of every sample. If given, patients are drawn instead of samples, each with all samples, since
-        those of one patient are not independent.
-
-    Returns
-    -------
-    dict of str to tuple of float
-        (low, high) by metric. Macro means run over the types that a resample contains.
-
-    Raises
-    ------
-    Refusal
-        If the arrays do not fit together, or are not probabilities and types.
-
-    References
-    ----------
-    Efron, Tibshirani: An Introduction to the Bootstrap, 1993, chapter 13 (percentile interval).
-
-    Examples
-    --------
-    >>> truth = np.array([0, 1, 2, 2])
-    >>> bootstrap(np.eye(3)[truth], truth, n_resamples=9, level=0.9, rng=np.random.default_rng(0))["accuracy"]
-    (1.0, 1.0)
+    Where there are `patients`, these are drawn instead of samples, each with all samples, since those of one
+    patient are not independent. Macro means run over the types that a resample contains.
     """
     probabilities, truth = _check(probabilities, truth)
     if patients is not None and len(patients) != len(truth):
@@ -134,10 +105,11 @@ def bootstrap(
     # A resample is a vector of how often each unit was drawn, and every score is a function of weighted sums:
     # so all resamples are one matrix product; in parts, lest the weights fill the memory.
     sums, n_drawn = [], []
-    for n_now in _parts(n_resamples, max(1, _N_WEIGHTS_AT_ONCE // len(truth))):
-        weights = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_now)[:, unit].astype(
-            np.float64
-        )
+    most = max(1, _N_WEIGHTS_AT_ONCE // len(truth))
+    for start in range(0, n_resamples, most):
+        n_now = min(most, n_resamples - start)
+        drawn = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_now)
+        weights = drawn[:, unit].astype(np.float64)
         sums.append(weights @ columns)
         n_drawn.append(weights.sum(axis=1))
     values = _score_sums(np.concatenate(sums), np.concatenate(n_drawn), probabilities.shape[1])
@@ -147,24 +119,7 @@ def bootstrap(
 
 
 def confusion(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Count samples by true and predicted type.
-
-    Parameters
-    ----------
-    probabilities : numpy.ndarray of shape (n_samples, n_types)
-        Predicted probabilities.
-    truth : numpy.ndarray of shape (n_samples,)
-        True types, as columns of `probabilities`.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_types, n_types)
-        Counts, true types in rows and predicted types in columns.
-
-    Raises
-    ------
-    Refusal
-        If the arrays do not fit together, or are not probabilities and types.
+    """Count samples by true type (rows) and predicted type (columns): shape (n_types, n_types).
 
     Examples
     --------
@@ -178,27 +133,9 @@ def confusion(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def per_type(probabilities: np.ndarray, truth: np.ndarray, types: Sequence[str]) -> pd.DataFrame:
-    """Return precision, recall and F1 of every tumour type.
+    """Return type, n_samples (that truly have it), precision, recall and f1 of every column of probabilities.
 
-    Parameters
-    ----------
-    probabilities : numpy.ndarray of shape (n_samples, n_types)
-        Predicted probabilities.
-    truth : numpy.ndarray of shape (n_samples,)
-        True types, as columns of `probabilities`.
-    types : sequence of str
-        Name of every column.
-
-    Returns
-    -------
-    pandas.DataFrame of length n_types
-        Columns type, n_samples (that truly have it), precision, recall, f1. A type that no sample has was not
-        tested: its scores are NaN. The macro means of `score` are the means over the others.
-
-    Raises
-    ------
-    Refusal
-        If the arrays do not fit together, or are not probabilities and types.
+    A type that no sample has was not tested: its scores are NaN, which the macro means of `score` leave out.
 
     Examples
     --------
@@ -218,81 +155,8 @@ def per_type(probabilities: np.ndarray, truth: np.ndarray, types: Sequence[str])
     return pd.DataFrame({"type": list(types), "n_samples": n_samples, **measured})
 
 
-def reliability(probabilities: np.ndarray, truth: np.ndarray, n_bins: int = _N_BINS) -> pd.DataFrame:
-    """Return how often predictions of a given confidence are right: the reliability diagram.
-
-    Parameters
-    ----------
-    probabilities : numpy.ndarray of shape (n_samples, n_types)
-        Predicted probabilities.
-    truth : numpy.ndarray of shape (n_samples,)
-        True types, as columns of `probabilities`.
-    n_bins : int
-        Number of bins of equal width, (0, 1/n], (1/n, 2/n] and so on.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Indexed by bin (from 0), empty ones left out; columns confidence (mean top probability), accuracy and
-        n_samples.
-
-    Raises
-    ------
-    Refusal
-        If the arrays do not fit together, or are not probabilities and types.
-
-    References
-    ----------
-    Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017.
-
-    Examples
-    --------
-    >>> table = reliability(np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]), np.array([0, 1, 1]), n_bins=4)
-    >>> table.round(2).to_dict("index")[3]
-    {'confidence': 0.85, 'accuracy': 0.5, 'n_samples': 2}
-    """
-    probabilities, truth = _check(probabilities, truth)
-    samples = pd.DataFrame(
-        {
-            "bin": _bin(probabilities, n_bins),
-            "confidence": probabilities.max(axis=1),
-            "right": probabilities.argmax(axis=1) == truth,
-        }
-    )
-    return samples.groupby("bin").agg(
-        confidence=("confidence", "mean"), accuracy=("right", "mean"), n_samples=("right", "size")
-    )
-
-
 def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
-    """Test whether two models are equally often right on the same samples.
-
-    Parameters
-    ----------
-    correct_a, correct_b : numpy.ndarray of shape (n_samples,)
-        Whether each model got each sample right, samples in the same order.
-
-    Returns
-    -------
-    McNemar
-        Samples that only one got right, and the exact binomial p-value (1 if there is none).
-
-    Raises
-    ------
-    Refusal
-        If the arrays differ in length.
-
-    References
-    ----------
-    McNemar: Note on the sampling error of the difference between correlated proportions or percentages,
-    Psychometrika 12, 1947. Dietterich: Approximate statistical tests for comparing supervised classification
-    learning algorithms, Neural Computation 10, 1998.
-
-    Examples
-    --------
-    >>> mcnemar(np.array([True, True, True, True]), np.array([False, False, False, True]))
-    McNemar(only_a=3, only_b=0, p_value=0.25)
-    """
+    """Test whether two models are equally often right on the same samples, by McNemar's exact test (1947)."""
     a, b = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
     if a.shape != b.shape or a.ndim != 1:
         raise Refusal(
@@ -326,25 +190,17 @@ def _check(probabilities: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np
     return probabilities, truth.astype(np.intp)
 
 
-def _parts(total: int, most: int) -> list[int]:
-    """Split a number into parts of a given size and what remains."""
-    return [most] * (total // most) + ([total % most] if total % most else [])
-
-
-def _bin(probabilities: np.ndarray, n_bins: int) -> np.ndarray:
-    """Return the calibration bin of every sample, of shape (n_samples,)."""
-    return np.clip(np.ceil(probabilities.max(axis=1) * n_bins).astype(np.intp) - 1, 0, n_bins - 1)
-
-
 def _columns(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Return what each sample adds to the sums of `_score_sums`: (n_samples, 3 n_types + n_bins + 1)."""
-    n_samples, n_types = probabilities.shape
-    predicted = probabilities.argmax(axis=1)
+    rows, n_types = np.arange(len(truth)), probabilities.shape[1]
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     right = predicted == truth
     has_type, given_type = np.eye(n_types)[truth], np.eye(n_types)[predicted]
-    overconfidence = np.zeros((n_samples, _N_BINS))
-    overconfidence[np.arange(n_samples), _bin(probabilities, _N_BINS)] = probabilities.max(axis=1) - right
-    loss = -np.log(np.maximum(probabilities[np.arange(n_samples), truth], SMALLEST_PROBABILITY))
+    # Bins (0, 1/n], (1/n, 2/n] and so on.
+    bins = np.clip(np.ceil(confidence * _N_BINS).astype(np.intp) - 1, 0, _N_BINS - 1)
+    overconfidence = np.zeros((len(truth), _N_BINS))
+    overconfidence[rows, bins] = confidence - right
+    loss = -np.log(np.maximum(probabilities[rows, truth], SMALLEST_PROBABILITY))
     return np.hstack([has_type * right[:, None], has_type, given_type, overconfidence, loss[:, None]])
 
 
@@ -353,10 +209,8 @@ def _score_sums(sums: np.ndarray, n_samples: int | np.ndarray, n_types: int) -> 
     n_right, n_true, n_given, overconfidence, loss = np.split(
         sums, [n_types, 2 * n_types, 3 * n_types, 3 * n_types + _N_BINS], axis=1
     )
-    present = n_true > 0
-    macro = {
-        name: np.mean(rate, axis=1, where=present) for name, rate in _rates(n_right, n_true, n_given).items()
-    }
+    rates = _rates(n_right, n_true, n_given)
+    macro = {name: np.mean(rate, axis=1, where=n_true > 0) for name, rate in rates.items()}
     return {
         "accuracy": n_right.sum(axis=1) / n_samples,
         "balanced_accuracy": macro["recall"],

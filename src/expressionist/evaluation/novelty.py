@@ -4,18 +4,21 @@
    (another unit, shuffled genes) is larger there by orders of magnitude.
 2. *unfamiliar*: how little a sample belongs to any tumour type, by kernel ridge regression on the components.
    A Gaussian kernel, other than a linear classifier, gives little to what is far from all it was fitted on.
-3. *normal*: how much a sample resembles normal tissue rather than tumours, by the same regression, where
-   normal samples were there to learn from. Tumours are so diverse, and contain so much normal tissue, that no
-   distance to tumours alone tells it (docs/probabilities.md has the figures).
+3. *normal*: how much a sample resembles normal tissue rather than tumours, by the same regression, if there
+   is some to learn from: no distance to tumours alone tells it (docs/probabilities.md has the figures).
 
-Only NumPy is needed, and everything fitted is an array: the registered model scores without scikit-learn, and
-is stored without pickle.
+Everything fitted is an array: the registered model scores without scikit-learn, and is stored without pickle.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
+
+from expressionist.data import AS_IS_UNIT, Cohort, to_log2
+from expressionist.params import EvaluationParams
 
 _N_COMPONENTS = 100
 _N_FEATURES = 4000
@@ -30,32 +33,16 @@ _LEAST_SPREAD = 0.1
 # or not at all, so little is lost there.
 _SHARES = (0.1, 0.2, 0.7)
 _ROUNDING = 1e-4
+# A handful of normal samples says more about their patients than about normal tissue.
+_FEWEST_NORMALS = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """What makes a sample unlike the training cohort.
+    """What makes a sample unlike the training cohort; expression (n_samples, n_genes) is in log2(x+1).
 
-    Parameters
-    ----------
-    centre, spread : numpy.ndarray of shape (n_genes,)
-        Mean and spread of every gene over training samples, in log2(x+1).
-    components : numpy.ndarray of shape (n_components, n_genes)
-        Principal components of the standardised training samples.
-    frequencies, phases : numpy.ndarray of shape (n_components, n_features) and (n_features,)
-        Random Fourier features of the Gaussian kernel.
-    by_type : numpy.ndarray of shape (n_features, n_types)
-        Weights of the regression on tumour types.
-    by_normal : numpy.ndarray of shape (n_features, 0 or 1)
-        Weights of the regression on being normal tissue.
-    middle, reach : numpy.ndarray of shape (n_measures,)
-        Median of every measure over validation samples, and its distance to what counts as strange.
-
-    References
-    ----------
-    Rahimi, Recht: Random Features for Large-Scale Kernel Machines, NIPS 2007. Halko, Martinsson, Tropp:
-    Finding Structure with Randomness, SIAM Review 53, 2011. Hendrycks, Mazeika, Dietterich: Deep Anomaly
-    Detection with Outlier Exposure, ICLR 2019 (showing some of the strange samples).
+    After Rahimi, Recht (random features of kernels, NIPS 2007), Halko, Martinsson, Tropp (randomised
+    decompositions, SIAM Review 53, 2011), and Hendrycks, Mazeika, Dietterich (outlier exposure, ICLR 2019).
 
     Examples
     --------
@@ -67,13 +54,18 @@ class Novelty:
     (True, True)
     """
 
+    # Of every gene over training samples, (n_genes,).
     centre: np.ndarray
     spread: np.ndarray
+    # Principal components of the standardised training samples, (n_components, n_genes).
     components: np.ndarray
+    # Random Fourier features of the Gaussian kernel, (n_components, n_features) and (n_features,).
     frequencies: np.ndarray
     phases: np.ndarray
+    # Weights of the regressions on types and on being normal tissue, (n_features, n_types) and (..., 0 or 1).
     by_type: np.ndarray
     by_normal: np.ndarray
+    # Median of every measure over validation samples, and its distance to what counts as strange.
     middle: np.ndarray
     reach: np.ndarray
 
@@ -81,24 +73,7 @@ class Novelty:
     def fit(
         cls, log2: np.ndarray, types: np.ndarray, normals: np.ndarray | None, *, rng: np.random.Generator
     ) -> "Novelty":
-        """Learn what training samples are like.
-
-        Parameters
-        ----------
-        log2 : numpy.ndarray of shape (n_samples, n_genes)
-            Training samples, in log2(x+1).
-        types : numpy.ndarray of shape (n_samples,)
-            Their tumour types, numbered from 0.
-        normals : numpy.ndarray of shape (n_normals, n_genes), optional
-            Normal tissue of patients that stand on the training side.
-        rng : numpy.random.Generator
-            Draws the directions of the decomposition and of the features.
-
-        Returns
-        -------
-        Novelty
-            To be calibrated before it scores.
-        """
+        """Learn what training samples, of types numbered from 0, and normal tissue are like."""
         centre = log2.mean(axis=0, dtype=np.float64).astype(np.float32)
         spread = log2.std(axis=0, dtype=np.float64).astype(np.float32) + np.float32(_LEAST_SPREAD)
         components = _decompose((log2 - centre) / spread, _N_COMPONENTS, rng)
@@ -110,58 +85,24 @@ class Novelty:
         phases = rng.uniform(0, 2 * np.pi, _N_FEATURES).astype(np.float32)
         features = _wave(every, frequencies, phases)
         members = np.eye(int(types.max()) + 1)[types]
+        by_type = _regress(features[: len(known)], members, types, power=0.5)
         is_normal = np.repeat([0, 1], [len(known), len(strange)])
-        return cls(
-            centre=centre,
-            spread=spread,
-            components=components,
-            frequencies=frequencies,
-            phases=phases,
-            by_type=_regress(features[: len(known)], members, types, power=0.5),
-            by_normal=_regress(features, is_normal[:, None] - 0.5, is_normal, power=1.0)[
-                :, : min(len(strange), 1)
-            ],
-            middle=np.zeros(0),
-            reach=np.zeros(0),
-        )
+        by_normal = _regress(features, is_normal[:, None] - 0.5, is_normal, power=1.0)
+        parts = centre, spread, components, frequencies, phases, by_type, by_normal[:, : min(len(strange), 1)]
+        return cls(*parts, middle=np.zeros(0), reach=np.zeros(0))
 
     def measure(self, log2: np.ndarray) -> np.ndarray:
-        """Measure in which ways samples are strange.
-
-        Parameters
-        ----------
-        log2 : numpy.ndarray of shape (n_samples, n_genes)
-            In log2(x+1), genes as fitted.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_samples, 2 or 3)
-            outside, unfamiliar and, where normal samples were fitted, normal: the higher, the stranger.
-        """
+        """Measure how strange samples are, in columns: outside, unfamiliar and, if it was fitted, normal."""
         scaled = (log2 - self.centre) / self.spread
         places = scaled @ self.components.T
         outside = np.square(scaled).sum(axis=1) - np.square(places).sum(axis=1)
         features = _wave(places, self.frequencies, self.phases)
         familiar = (features @ self.by_type).max(axis=1)
-        return np.column_stack(
-            [np.log(np.maximum(outside, 1e-6)), -familiar, features @ self.by_normal]
-        ).astype(np.float64)
+        measures = [np.log(np.maximum(outside, 1e-6)), -familiar, features @ self.by_normal]
+        return np.column_stack(measures).astype(np.float64)
 
     def calibrate(self, log2: np.ndarray, *, false_alarms: float) -> "Novelty":
-        """Set what counts as strange, so that a given share of validation samples is flagged.
-
-        Parameters
-        ----------
-        log2 : numpy.ndarray of shape (n_samples, n_genes)
-            Validation samples, in log2(x+1).
-        false_alarms : float
-            Share of them that may be flagged. With fewer than 1 / `false_alarms` of them none is.
-
-        Returns
-        -------
-        Novelty
-            Flags at a score above 1.
-        """
+        """Set what counts as strange, so that at most a given share of validation samples is flagged."""
         measures = self.measure(log2)
         shares = np.asarray(_SHARES[: measures.shape[1]])
         middle = np.median(measures, axis=0)
@@ -177,18 +118,7 @@ class Novelty:
         return replace(self, middle=middle, reach=reach * max(float(limit), 1e-9) * (1 + _ROUNDING))
 
     def score(self, log2: np.ndarray) -> np.ndarray:
-        """Score samples: 0 is as strange as the median validation sample, above 1 is flagged.
-
-        Parameters
-        ----------
-        log2 : numpy.ndarray of shape (n_samples, n_genes)
-            In log2(x+1), genes as fitted.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_samples,)
-            float64; the largest of the measures, each in units of its own reach.
-        """
+        """Score samples: 0 is as strange as the median validation sample, above 1 is flagged."""
         return np.asarray(((self.measure(log2) - self.middle) / self.reach).max(axis=1))
 
     def to_arrays(self) -> Mapping[str, np.ndarray]:
@@ -228,3 +158,57 @@ def _regress(features: np.ndarray, wanted: np.ndarray, groups: np.ndarray, *, po
     gram = (features.T @ weighted).astype(np.float64)
     gram[np.diag_indices(n_features)] += ridge
     return np.linalg.solve(gram, weighted.T @ wanted).astype(np.float32)
+
+
+def judge_novelty(
+    cohort: Cohort, rows: pd.DataFrame, normals: Cohort | None, evaluation: EvaluationParams
+) -> tuple[Novelty, dict[str, Any]]:
+    """Fit the score of novelty, and count what it flags among test samples, as they are and spoilt.
+
+    It is fitted on training samples of the painted genes, whose rows of the split table are given too, and
+    its limit is set on validation samples. Of `normals`, normal tissue, it learns from those of patients on
+    the training side; those of others are only judged.
+    """
+    sides = rows["split"].to_numpy()
+    log2 = to_log2(cohort.expression, cohort.unit)
+    train, validation, test = (log2[sides == side] for side in ("train", "validation", "test"))
+    truth = np.unique(rows["tumour_type"], return_inverse=True)[1]
+    tissue, types, hidden = _align_normals(normals, cohort, rows, train.mean(axis=0))
+    shown = tissue[~hidden] if (~hidden).sum() >= _FEWEST_NORMALS else tissue[:0]
+    rng = np.random.default_rng(evaluation.seed)
+    novelty = Novelty.fit(train, truth[sides == "train"], shown if len(shown) else None, rng=rng)
+    novelty = novelty.calibrate(validation, false_alarms=evaluation.false_alarms)
+    shuffled = np.random.default_rng(evaluation.seed).permuted(test, axis=1)
+    unlike = {"validation": validation, "test": test, "shuffled": shuffled}
+    if cohort.unit != AS_IS_UNIT:
+        unlike["linear"] = np.exp2(test) - 1
+    if hidden.any():
+        unlike["normal"] = tissue[hidden]
+    flagged = {name: novelty.score(samples) > 1 for name, samples in unlike.items()}
+    counts = pd.Series(flagged.get("normal", []), dtype=int).groupby(types[hidden]).agg(["sum", "size"])
+    facts = {
+        "false_alarms": evaluation.false_alarms,
+        "n_normals_shown": len(shown),
+        "flagged": {name: [int(flags.sum()), len(flags)] for name, flags in flagged.items()},
+        "flagged_normals": {str(name): row.tolist() for name, row in counts.iterrows()},
+    }
+    return novelty, facts
+
+
+def _align_normals(
+    normals: Cohort | None, cohort: Cohort, rows: pd.DataFrame, means: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return normal tissue as log2(x+1) in the cohort's genes, its types, and whether training hides it."""
+    if normals is None:
+        return np.zeros((0, len(means)), np.float32), np.array([], str), np.array([], bool)
+    places = normals.genes.index.get_indexer(cohort.genes.index)
+    # As the registered model does it: a gene that is not there has the mean of the training samples.
+    log2 = np.tile(means.astype(np.float32), (len(normals.samples), 1))
+    log2[:, places >= 0] = to_log2(normals.expression[:, places[places >= 0]], normals.unit)
+    # A patient without a tumour sample stands on no side yet.
+    known = rows.loc[rows["split"] != "train", "patient"]
+    return (
+        log2,
+        normals.samples["tumour_type"].to_numpy(str),
+        normals.samples["patient"].isin(known).to_numpy(),
+    )

@@ -16,38 +16,20 @@ def write_predictions(path: Path, predictions: pd.DataFrame) -> None:
 def tabulate_predictions(
     rows: pd.DataFrame, probabilities: np.ndarray, tumour_types: list[str]
 ) -> pd.DataFrame:
-    """Put rows of the split table and their probabilities into the form that is written.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame of length n_samples
-        Rows of the split table, indexed by sample.
-    probabilities : numpy.ndarray of shape (n_samples, n_types)
-        Rows sum to 1.
-    tumour_types : list of str
-        Names of the columns.
-    """
+    """Put rows of the split table and their probabilities into the form that is written."""
     predicted = np.asarray(tumour_types)[probabilities.argmax(axis=1)]
     table = rows[["patient", "split", "tumour_type"]].assign(predicted=predicted)
     return pd.concat([table, pd.DataFrame(probabilities, index=rows.index, columns=tumour_types)], axis=1)
 
 
-def read_predictions(path: Path, split: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, list[str]]:
-    """Read the predictions of one side of the split.
+def read_predictions(path: Path, *splits: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, list[str]]:
+    """Read the predictions of some sides of the split.
 
-    Returns
-    -------
-    rows : pandas.DataFrame of length n_samples
-        Indexed by sample: patient, split, tumour_type, predicted.
-    probabilities : numpy.ndarray of shape (n_samples, n_types)
-        Rows sum to 1.
-    truth : numpy.ndarray of shape (n_samples,)
-        Position of the true type among the columns.
-    tumour_types : list of str
-        Names of the columns.
+    Returned are patient, split, tumour_type and predicted, indexed by sample; probabilities of shape
+    (n_samples, n_types); the true types, as positions in their columns; and what these are called.
     """
     table = read_table(path, index="sample")
-    rows = table.loc[table["split"] == split]
+    rows = table.loc[table["split"].isin(splits)]
     tumour_types = [str(name) for name in rows.columns[4:]]
     truth = pd.Index(tumour_types).get_indexer(pd.Index(rows["tumour_type"]))
     return rows.iloc[:, :4], rows[tumour_types].to_numpy(np.float64), truth, tumour_types

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 from expressionist.surface import lend
 
 if TYPE_CHECKING:
-    from expressionist.explain.integrated_gradients import Attribution, IntegratedGradients, shap_values
-    from expressionist.explain.markers import (
-        fold_change,
-        match_markers,
-        matched_by,
-        recovery,
-        recovery_matrix,
+    from expressionist.explain.controls import (
+        attribute,
+        choose_samples,
+        cross_check,
+        summarise_gaps,
+        tabulate_gaps,
     )
+    from expressionist.explain.markers import match_markers, matched_by
+    from expressionist.explain.rankings import mean_by_type, rank_genes, tabulate_rankings
 else:
     __getattr__ = lend(__name__, __file__)

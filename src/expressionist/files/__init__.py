@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from expressionist.files.disk import explain_full_disk, reserve
     from expressionist.files.locks import lock_file
     from expressionist.files.row_record import Span, cut_spans, find_gaps, read_record, write_record
-    from expressionist.files.sharding import Compute, allocate_rows, clear_shared, run_shards, share_folder
+    from expressionist.files.sharding import Compute, clear_shared, run_shards, share_folder
     from expressionist.files.store import (
+        allocate_rows,
         read_array,
         read_arrays,
         read_json,

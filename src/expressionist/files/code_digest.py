@@ -9,9 +9,10 @@ define, always counts.
 
 import ast
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 # As the name of a definition: all that there are, and what importing the module does.
@@ -40,30 +41,18 @@ class _Definition:
 
 
 class Code:
-    """The code of a package.
+    """The code of the package in a folder; files in it that are no modules are its resources.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The package's folder; files in it that are no modules are its resources.
-    chosen : mapping
-        For packages inside that import one of their modules by a word of params.yaml: which one, such as
-        ``{"painting.layouts": "pca"}``.
+    ``chosen`` says of packages inside that import one of their modules by a word of params.yaml which one,
+    such as ``{"painting.layouts": "pca"}``. ``modules`` go by their whole names, packages by their folders'.
 
-    Attributes
-    ----------
-    modules : dict of str to pathlib.Path
-        All of its modules by their whole names; a package goes by its folder's.
-
-    Examples
-    --------
     >>> list(Code(Path(__file__).parents[1]).find("data.split:split_by_patient"))
-    ['errors', 'split']
+    ['data.split', 'errors']
     """
 
     def __init__(self, folder: Path, chosen: Mapping[str, str] | None = None) -> None:
         self._package = folder.name
-        self._chosen = {self._complete(name): word for name, word in (chosen or {}).items()}
+        self._chosen = {f"{folder.name}.{name}": word for name, word in (chosen or {}).items()}
         files = [
             path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts
         ]
@@ -75,47 +64,36 @@ class Code:
         self._read: dict[str, dict[str, _Definition]] = {}
 
     def find(self, *entries: str, without: Collection[str] = ()) -> dict[str, tuple[str, list[str]]]:
-        """Find all that is reached.
+        """Find all that is reached from modules, or definitions such as ``stages.tune:run``.
 
-        Parameters
-        ----------
-        *entries : str
-            Where to begin: modules, or definitions such as ``stages.tune:run``.
-        without : collection of str
-            Packages, modules or definitions not to be entered.
-
-        Returns
-        -------
-        dict of str to (str, list of str)
-            For every module, or resource, that counts: a digest of what is reached of it, and the names of
-            what it defines itself of that.
+        The packages, modules and definitions in ``without`` are not entered. Gives for every module, or
+        resource, that counts a digest of what is reached of it, and the names of that which are no imports.
         """
-        closed = {self._complete(name) for name in without}
+        closed = {f"{self._package}.{name}" for name in without}
         found: set[_Node] = set()
-        todo = [self._split(entry) for entry in entries]
+        split = [f"{self._package}.{entry}".partition(":") for entry in entries]
+        todo = [(module, name or _ALL) for module, _, name in split]
         while todo:
             module, name = node = todo.pop()
-            if node not in found and not closed & {f"{module}:{name}", *_list_packages(module)}:
+            packages = accumulate(module.split("."), "{}.{}".format)
+            if node not in found and not closed & {f"{module}:{name}", *packages}:
                 found.add(node)
                 todo += self._follow(module, name)
+        gathered: dict[str, list[str]] = {}
+        for module, name in sorted(found):
+            known = self._define(module).get(name)
+            if module in self._resources or (known and known.texts):
+                gathered.setdefault(module, []).append(name)
         return {
-            module.removeprefix(f"{self._package}."): (
-                self._digest(module, names),
-                self._list_own(module, names),
-            )
-            for module, names in self._gather(found).items()
+            module.removeprefix(f"{self._package}."): self._digest(module, names)
+            for module, names in gathered.items()
         }
 
-    def _complete(self, name: str) -> str:
-        return f"{self._package}.{name}"
-
-    def _split(self, entry: str) -> _Node:
-        module, _, name = self._complete(entry).partition(":")
-        return module, name or _ALL
-
     def _define(self, module: str) -> dict[str, _Definition]:
+        """Give what a module defines; of what is none of the package's modules, nothing."""
         if module not in self._read:
-            self._read[module] = _read_module(self.modules[module].read_text(encoding="utf-8"))
+            path = self.modules.get(module)
+            self._read[module] = _read_module(path.read_text(encoding="utf-8")) if path else {}
         return self._read[module]
 
     def _follow(self, module: str, name: str) -> Iterator[_Node]:
@@ -162,7 +140,7 @@ class Code:
                 module, name = child, _ALL
             else:
                 yield module, name
-                known = self._define(module).get(name) if module in self.modules else None
+                known = self._define(module).get(name)
                 if known is None or known.alias is None:
                     return
                 module, name = known.alias
@@ -172,35 +150,15 @@ class Code:
         child = f"{module}.{name}"
         return child if child in self.modules else None
 
-    def _gather(self, found: Iterable[_Node]) -> dict[str, set[str]]:
-        """Sort what was reached by module, without what has no text."""
-        gathered: dict[str, set[str]] = {}
-        for module, name in sorted(found):
-            known = self._define(module).get(name) if module in self.modules else None
-            if module in self._resources or (known and known.texts):
-                gathered.setdefault(module, set()).add(name)
-        return gathered
-
-    def _list_own(self, module: str, names: Iterable[str]) -> list[str]:
+    def _digest(self, module: str, names: Sequence[str]) -> tuple[str, list[str]]:
+        """Digest a resource, or these definitions of a module, and list those that are no imports."""
         if module in self._resources:
-            return []
-        return sorted(name for name in names if name and not self._define(module)[name].alias)
-
-    def _digest(self, module: str, names: Iterable[str]) -> str:
-        digest = hashlib.sha256()
-        if module in self._resources:
-            digest.update(self._resources[module].read_bytes())
+            content, own = self._resources[module].read_bytes(), []
         else:
             definitions = self._define(module)
-            for name in sorted(names):
-                digest.update("\n".join([name, *definitions[name].texts, ""]).encode())
-        return digest.hexdigest()[:20]
-
-
-def _list_packages(module: str) -> list[str]:
-    """Name a module, and the packages that it is in."""
-    parts = module.split(".")
-    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+            content = "".join("\n".join([name, *definitions[name].texts, ""]) for name in names).encode()
+            own = [name for name in names if name and not definitions[name].alias]
+        return hashlib.sha256(content).hexdigest()[:20], own
 
 
 @cache
@@ -211,7 +169,7 @@ def _read_module(text: str) -> dict[str, _Definition]:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             for name, alias, told in _read_imports(statement):
                 definitions[name] = _Definition(texts=[told], alias=alias)
-        elif isinstance(statement, ast.If) and _is_for_checkers(statement):
+        elif isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
             definitions |= _read_surface(statement)
         elif not isinstance(statement, ast.Pass):
             for name in _list_names(statement):
@@ -253,10 +211,6 @@ def _read_imports(statement: ast.Import | ast.ImportFrom) -> Iterator[tuple[str,
             # `import a.b` binds a; `import a.b as c` binds a.b.
             bound = name if item.asname else name.partition(".")[0]
             yield bound, (item.name if item.asname else bound, _ALL), f"import {item.name} as {bound}"
-
-
-def _is_for_checkers(statement: ast.If) -> bool:
-    return ast.unparse(statement.test) == "TYPE_CHECKING"
 
 
 def _read_surface(statement: ast.If) -> dict[str, _Definition]:
@@ -323,22 +277,10 @@ class _Mentions(ast.NodeVisitor):
 def digest_code(
     *entries: str, without: tuple[str, ...] = (), chosen: tuple[tuple[str, str], ...] = ()
 ) -> str:
-    """Digest the code that a result hangs on.
+    """Digest the code that a result hangs on, as 32 hexadecimal digits; as `Code.find` of this package.
 
     What is kept on disk (activations, checkpoints, trials) carries it, so that nothing outlives a change of
     the code that made it.
-
-    Parameters
-    ----------
-    *entries, without
-        As for `Code.find`: where the result is made, and what has no part in it.
-    chosen : tuple of (str, str)
-        As for `Code`.
-
-    Returns
-    -------
-    str
-        32 hexadecimal digits.
     """
     # What names a result has no part in it.
     closed = (*without, "files.code_digest")

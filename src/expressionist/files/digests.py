@@ -1,4 +1,4 @@
-"""Digests of files and folders."""
+"""Digests of what lies on disk: ours by SHA-256, and those that DVC writes into ``dvc.lock`` by md5."""
 
 import hashlib
 import json
@@ -12,17 +12,9 @@ def digest_file(path: Path) -> str:
 
 
 def md5(path: Path) -> str:
-    """Return the digest that DVC records for a file or a folder in ``dvc.lock``.
+    """Return what DVC records: a file's md5, as 32 hexadecimal digits; a folder's of its list of files.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        File or folder.
-
-    Returns
-    -------
-    str
-        md5 of a file, as 32 hexadecimal digits; of a folder that of a list of its files, and ``.dir``.
+    That of a folder ends in ``.dir``.
     """
     if path.is_dir():
         files = {item.relative_to(path).as_posix(): item for item in path.rglob("*") if item.is_file()}

@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
 
 from expressionist.errors import DiskError, Refusal
@@ -18,26 +17,21 @@ _WORDS = re.compile(r"No space left on device|disk is full|File too large|reques
 
 
 def reserve(path: Path, n_bytes: int) -> None:
-    """Take the room of a file that will be mapped into memory.
+    """Take all `n_bytes` of a file that will be mapped into memory; it exists, and keeps its content.
 
     A mapped file is all holes at first. Where the disk is full when a hole is written to, the system ends the
-    process (SIGBUS), and nobody can say why.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        An existing file, which keeps its content.
-    n_bytes : int
-        Its size in the end.
-
-    Raises
-    ------
-    DiskError
-        If the disk has not so much room. The file is removed.
+    process (SIGBUS), and nobody can say why. Where it has not so much room now, the file is removed, and a
+    `DiskError` raised.
     """
     try:
         with path.open("r+b", buffering=0) as stream:
-            _take_room(stream, n_bytes)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(stream.fileno(), 0, n_bytes)
+            else:
+                # macOS has no such call: what is written is no hole.
+                n_taken = stream.seek(0, os.SEEK_END)
+                while n_taken < n_bytes:
+                    n_taken += stream.write(bytes(min(_BLOCK, n_bytes - n_taken)))
     except OSError as error:
         if not is_full(error):
             raise
@@ -45,29 +39,11 @@ def reserve(path: Path, n_bytes: int) -> None:
         raise _make_refusal(path, n_bytes) from error
 
 
-def _take_room(stream: FileIO, n_bytes: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(stream.fileno(), 0, n_bytes)
-    else:
-        # macOS has no such call: what is written is no hole.
-        n_taken = stream.seek(0, os.SEEK_END)
-        while n_taken < n_bytes:
-            n_taken += stream.write(bytes(min(_BLOCK, n_bytes - n_taken)))
-
-
 @contextmanager
 def explain_full_disk(path: Path) -> Iterator[None]:
-    """Turn whatever a library raises on a full disk into one refusal; other errors pass as they are.
+    """Turn whatever a library raises on a full disk, while it writes `path`, into a `DiskError`.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        What is written in the block.
-
-    Raises
-    ------
-    DiskError
-        If the disk of `path` has run full.
+    Other errors pass as they are.
     """
     try:
         yield
@@ -80,13 +56,7 @@ def explain_full_disk(path: Path) -> Iterator[None]:
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether an error, or one that led to it, says that a disk is full.
-
-    Examples
-    --------
-    >>> is_full(OSError(errno.ENOSPC, "No space left on device")), is_full(OSError(errno.ENOENT, "Missing"))
-    (True, False)
-    """
+    """Tell whether an error, or one that led to it, says that a disk is full."""
     cause: BaseException | None = error
     while cause is not None:
         if (isinstance(cause, OSError) and cause.errno in _ERRORS) or _WORDS.search(str(cause)):

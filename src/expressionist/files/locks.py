@@ -10,17 +10,8 @@ from pathlib import Path
 def lock_file(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold a file's lock while the block runs; the kernel frees it at the latest when the process ends.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Made if it is not there; what it holds is lost.
-    wait : bool
-        Whether to wait for as long as another process holds it.
-
-    Yields
-    ------
-    bool
-        Whether the lock is held: always, if it was waited for.
+    The file is made if it is not there, and what it holds is lost. Yields whether the lock is held: always if
+    it was waited for, and else unless another process holds it.
     """
     with path.open("w") as stream:
         try:

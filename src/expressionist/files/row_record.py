@@ -3,27 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+# First row, and the one after the last.
 Span = tuple[int, int]
 
 
 def join_spans(spans: Sequence[Span]) -> list[Span]:
-    """Put spans of rows in order, and join those that touch.
-
-    Parameters
-    ----------
-    spans : sequence of (int, int)
-        First row, and the one after the last.
-
-    Returns
-    -------
-    list of (int, int)
-        The same rows in the fewest spans, ascending.
-
-    Examples
-    --------
-    >>> join_spans([(8, 12), (0, 4), (4, 6), (2, 3), (20, 20)])
-    [(0, 6), (8, 12)]
-    """
+    """Return the same rows in the fewest spans, ascending."""
     joined: list[Span] = []
     for first, last in sorted(span for span in spans if span[0] < span[1]):
         if joined and first <= joined[-1][1]:
@@ -36,8 +21,6 @@ def join_spans(spans: Sequence[Span]) -> list[Span]:
 def find_gaps(done: Sequence[Span], n_rows: int) -> list[Span]:
     """Return what is left of `n_rows` rows, as ascending spans.
 
-    Examples
-    --------
     >>> find_gaps([(8, 12), (0, 6)], 20)
     [(6, 8), (12, 20)]
     """
@@ -49,8 +32,6 @@ def find_gaps(done: Sequence[Span], n_rows: int) -> list[Span]:
 def cut_spans(spans: Sequence[Span], n_rows: int) -> Iterator[Span]:
     """Cut spans into shards of at most `n_rows` rows.
 
-    Examples
-    --------
     >>> list(cut_spans([(0, 5), (8, 10)], 4))
     [(0, 4), (4, 5), (8, 10)]
     """
@@ -62,12 +43,7 @@ def cut_spans(spans: Sequence[Span], n_rows: int) -> Iterator[Span]:
 def write_record(path: Path, done: Sequence[Span]) -> None:
     """Write which rows are done: how many from the start on, and a line for every span behind a gap.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Replaced in one step, so that a kill leaves the old record or the new one.
-    done : sequence of (int, int)
-        Spans of rows that are on disk.
+    The file is replaced in one step, so that a kill leaves the old record or the new one.
     """
     spans = join_spans(done)
     n_in_order = spans.pop(0)[1] if spans and spans[0][0] == 0 else 0

@@ -8,7 +8,6 @@ and see neither models nor arrays.
 import hashlib
 import importlib
 import logging
-import math
 import os
 import pickle
 import platform
@@ -19,7 +18,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +28,7 @@ from uuid import uuid4
 import numpy as np
 
 from expressionist.errors import ClusterError
-from expressionist.files.disk import explain_full_disk, reserve
+from expressionist.files.disk import explain_full_disk
 from expressionist.files.row_record import Span
 
 # First row and last row → blocks of rows in turn: where one begins, and its rows in every file.
@@ -45,29 +43,14 @@ _PACKAGES = ("numpy", "keras", "tensorflow")
 _ONE_AT_A_TIME = threading.Lock()
 
 
-@dataclass(frozen=True)
-class _Job:
-    open_work: Callable[[], Compute]
-    paths: tuple[Path, ...]
-    shared: Path
-
-
 @contextmanager
 def share_folder(parent: Path) -> Iterator[Path]:
-    """Make a folder that says, by being there, that its shards are wanted.
+    """Make a folder, by its absolute path, that says by being there that its shards are wanted.
 
     A worker looks for it before it writes, so one that goes on after the client has been killed stops as
-    soon as another client takes over. It is also what tells a worker that the file system is shared.
-
-    Parameters
-    ----------
-    parent : pathlib.Path
-        Existing folder; what a killed client has left in it is removed.
-
-    Yields
-    ------
-    pathlib.Path
-        Absolute; for what workers are to read, such as a model. Removed with the block.
+    soon as another client takes over; it is also what tells a worker that the file system is shared. What
+    workers are to read, such as a model, is put into it. It is removed with the block; what a killed client
+    has left in `parent`, before.
     """
     clear_shared(parent)
     folder = parent.absolute() / f"{_FOLDER}{uuid4().hex}"
@@ -84,22 +67,6 @@ def clear_shared(parent: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def allocate_rows(path: Path, shape: Sequence[int], dtype: str) -> None:
-    """Write an `.npy` in full size, whose rows are yet to come.
-
-    Raises
-    ------
-    DiskError
-        If the disk has not so much room. The file is removed.
-    """
-    kind = np.dtype(dtype)
-    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": tuple(shape)}
-    with path.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, header)
-        n_bytes = stream.tell() + kind.itemsize * math.prod(shape)
-    reserve(path, n_bytes)
-
-
 def run_shards(
     open_work: Callable[[], Compute],
     paths: Sequence[Path],
@@ -108,7 +75,9 @@ def run_shards(
     scheduler: str,
     shared: Path,
 ) -> Iterator[Span]:
-    """Have shards of rows computed and written by a cluster.
+    """Have shards of rows computed and written by a cluster; each is yielded once its rows are on disk.
+
+    Whichever is done first comes first. The shard of a worker that is lost is given to another one.
 
     Parameters
     ----------
@@ -124,30 +93,37 @@ def run_shards(
     shared : pathlib.Path
         As `share_folder` gives it.
 
-    Yields
-    ------
-    (int, int)
-        A shard whose rows are on disk, whichever is done first. The shard of a worker that is lost is given
-        to another one.
-
     Raises
     ------
     ClusterError
         If Dask is not installed, scheduler or workers are not there or lost, or a worker runs other code or
         sees other files. What a worker refuses, or fails with, is raised as it is.
     """
-    job = _Job(open_work, tuple(path.absolute() for path in paths), shared)
     # As bytes: the scheduler would otherwise import what the job names, TensorFlow with it.
-    packed, code = pickle.dumps(job), _digest_code()
-    with _connect(scheduler) as client:
+    packed, code = pickle.dumps((open_work, [path.absolute() for path in paths], shared)), _digest_code()
+    distributed = _import_distributed()
+    with _connect(distributed, scheduler) as client:
         pending = {
             client.submit(_write_shard, code, packed, *shard, key=f"{shared.name}-{shard[0]}"): shard
             for shard in shards
         }
-        while pending:
-            for future in _wait(client, pending, scheduler):
-                _raise_error(future, scheduler)
-                yield pending.pop(future)
+        try:
+            while pending:
+                for future in _wait(distributed, client, list(pending), scheduler):
+                    # The result is nothing, which would be computed once more if it was lost with its worker.
+                    if future.status != "finished":
+                        future.result()
+                    yield pending.pop(future)
+        except distributed.KilledWorker as error:
+            raise ClusterError(
+                f"Workers must live through a shard, but {error.allowed_failures + 1} were lost over one. "
+                "Give them more memory (dask worker --memory-limit), and run the same command again."
+            ) from error
+        except CancelledError as error:
+            raise ClusterError(
+                f"The scheduler at {scheduler} must stay until the work is done, but was lost. Start it "
+                "again with its workers, and run the same command again."
+            ) from error
 
 
 def _import_distributed() -> ModuleType:
@@ -161,8 +137,7 @@ def _import_distributed() -> ModuleType:
 
 
 @contextmanager
-def _connect(scheduler: str) -> Iterator[Any]:
-    distributed = _import_distributed()
+def _connect(distributed: ModuleType, scheduler: str) -> Iterator[Any]:
     # What it logs is about connections, and what of it matters ends in a refusal.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
@@ -180,13 +155,12 @@ def _connect(scheduler: str) -> Iterator[Any]:
         yield client
 
 
-def _wait(client: Any, pending: dict[Any, Span], scheduler: str) -> set[Any]:  # noqa: ANN401  comes untyped
+def _wait(distributed: ModuleType, client: Any, futures: list[Any], scheduler: str) -> set[Any]:  # noqa: ANN401  comes untyped
     """Wait until some shards are done; refuse where nobody is there to do them."""
-    distributed = _import_distributed()
     while True:
         try:
             with client.as_current():
-                done: set[Any] = distributed.wait(list(pending), _WORKER_PATIENCE, "FIRST_COMPLETED").done
+                done: set[Any] = distributed.wait(futures, _WORKER_PATIENCE, "FIRST_COMPLETED").done
             return done
         except TimeoutError:
             if not client.nthreads():
@@ -195,30 +169,6 @@ def _wait(client: Any, pending: dict[Any, Span], scheduler: str) -> set[Any]:  #
                     f"{_WORKER_PATIENCE:.0f} seconds. Start some (dask worker {scheduler} --nthreads 1) and "
                     "run the same command again."
                 ) from None
-        except CancelledError as error:
-            raise _lost(scheduler) from error
-
-
-def _raise_error(future: Any, scheduler: str) -> None:  # noqa: ANN401  comes untyped
-    """Raise what a worker raised."""
-    if future.status == "finished":
-        return  # its result is nothing, which would be computed once more if it was lost with its worker
-    try:
-        future.result()
-    except _import_distributed().KilledWorker as error:
-        raise ClusterError(
-            f"Workers must live through a shard, but {error.allowed_failures + 1} were lost over one. Give "
-            "them more memory (dask worker --memory-limit), and run the same command again."
-        ) from error
-    except CancelledError as error:
-        raise _lost(scheduler) from error
-
-
-def _lost(scheduler: str) -> ClusterError:
-    return ClusterError(
-        f"The scheduler at {scheduler} must stay until the work is done, but was lost. Start it again with "
-        "its workers, and run the same command again."
-    )
 
 
 # --- what workers do
@@ -230,25 +180,25 @@ def _write_shard(code: str, packed: bytes, first: int, last: int) -> None:
     if code != _digest_code():
         raise _other_code()
     with _ONE_AT_A_TIME, ExitStack() as stack:
-        job, compute = _open_job(code, packed)
-        stack.enter_context(explain_full_disk(job.paths[0]))
-        files = [stack.enter_context(_open_rows(path)) for path in job.paths]
+        compute, paths, shared = _open_job(code, packed)
+        stack.enter_context(explain_full_disk(paths[0]))
+        files = [stack.enter_context(_open_rows(path)) for path in paths]
         for start, arrays in compute(first, last):
-            if not job.shared.exists():
+            if not shared.exists():
                 return  # whoever asked for it is gone, and another may write here now
             for write, rows in zip(files, arrays, strict=True):
                 write(start, rows)
 
 
 @lru_cache(maxsize=1)
-def _open_job(code: str, packed: bytes) -> tuple[_Job, Compute]:
+def _open_job(code: str, packed: bytes) -> tuple[Compute, list[Path], Path]:
     """Open a job once for all its shards; the folder that it names is never the same twice."""
     loaded = set(sys.modules)
-    job: _Job = pickle.loads(packed)
+    open_work, paths, shared = pickle.loads(packed)
     try:
-        for path in (job.shared, *job.paths):
+        for path in (shared, *paths):
             path.stat()
-        compute = job.open_work()
+        compute = open_work()
     except FileNotFoundError as error:
         raise ClusterError(
             "Workers must see the files of the command that they help under the same path, but one on "
@@ -257,7 +207,7 @@ def _open_job(code: str, packed: bytes) -> tuple[_Job, Compute]:
     # What was imported only now may have been edited since the digest was taken.
     if set(sys.modules) - loaded and code != _read_code():
         raise _other_code()
-    return job, compute
+    return compute, paths, shared
 
 
 def _other_code() -> ClusterError:
@@ -271,8 +221,8 @@ def _other_code() -> ClusterError:
 def _open_rows(path: Path) -> Iterator[Callable[[int, np.ndarray], None]]:
     """Open an `.npy` for writing rows, each of which is on disk when its writing returns.
 
-    Not through a memory map: two machines that write into the same page of one would lose each other's rows
-    on a network file system. And synchronously, since a client of NFS may else write whole pages as well.
+    Synchronously and not through a memory map: on a network file system, two machines that write whole pages
+    would lose each other's rows.
     """
     mapped = np.load(path, mmap_mode="r")
     shape, kind, offset = mapped.shape[1:], mapped.dtype, mapped.offset

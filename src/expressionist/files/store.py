@@ -1,31 +1,25 @@
 """What stages hand to each other: JSON, tables and arrays, written whole or not at all."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
-from expressionist.files.disk import explain_full_disk
+from expressionist.files.disk import explain_full_disk, reserve
 
 
 @contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, and move it there once the block has ended without an error.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        File or folder to write. A folder is created empty at the temporary path by the caller.
-
-    Yields
-    ------
-    pathlib.Path
-        Where to write. It is removed if the block fails; what stood at `path` before is then untouched.
+    Whoever writes a folder makes it at the temporary path. That is removed if the block fails; what stood at
+    `path` before is then untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The last suffix stays last: some writers choose their format by it.
@@ -83,14 +77,7 @@ def write_table(path: Path, table: pd.DataFrame, *, index: bool = True) -> None:
 def read_table(path: Path, *, index: str | None = None, text: Sequence[str] = ()) -> pd.DataFrame:
     """Read a TSV; only an empty cell is missing, so that a gene or tumour type may be called NA.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    index : str, optional
-        Column that becomes the index, read as text.
-    text : sequence of str
-        Further columns to be read as text, whatever they look like.
+    The column `index` becomes the index; it and the columns `text` are read as text, whatever they look like.
     """
     kinds = dict.fromkeys([*text, *([index] if index else [])], str)
     table = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype=kinds)
@@ -98,28 +85,13 @@ def read_table(path: Path, *, index: str | None = None, text: Sequence[str] = ()
 
 
 def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]) -> None:
-    """Write blocks of rows, one after the other, as one float32 `.npy` that can be memory-mapped.
+    """Write blocks of shape (n_rows, ...), together `shape`, as one float32 `.npy` that can be memory-mapped.
 
-    Memory does not grow with the number of rows. They are written as a stream: a memory map would keep every
-    page written in memory, and a full disk would kill the process where a stream raises an error.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The `.npy` file.
-    blocks : iterator of numpy.ndarray
-        Arrays of shape (n_rows, ...), together `shape`.
-    shape : tuple of int
-        Shape of the whole.
-
-    Raises
-    ------
-    ValueError
-        If the blocks do not add up to `shape`.
+    They are written as a stream: a memory map would keep every page written in memory, and a full disk would
+    kill the process where a stream raises an error. Blocks that do not add up to `shape` are a ValueError.
     """
-    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     with write_whole(path) as partial, partial.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, header)
+        _write_header(stream, shape, np.dtype("<f4"))
         n_rows = 0
         for block in blocks:
             if block.shape[1:] != shape[1:]:
@@ -128,6 +100,20 @@ def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]
             n_rows += len(block)
         if n_rows != shape[0]:
             raise ValueError(f"{shape[0]} rows were announced, but got {n_rows}.")
+
+
+def allocate_rows(path: Path, shape: Sequence[int], dtype: str) -> None:
+    """Write an `.npy` in full size, whose rows are yet to come; a `DiskError` if there is no room for it."""
+    kind = np.dtype(dtype)
+    with path.open("wb") as stream:
+        _write_header(stream, shape, kind)
+        n_bytes = stream.tell() + kind.itemsize * math.prod(shape)
+    reserve(path, n_bytes)
+
+
+def _write_header(stream: IO[bytes], shape: Sequence[int], kind: np.dtype) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": tuple(shape)}
+    np.lib.format.write_array_header_1_0(stream, header)
 
 
 def read_array(path: Path) -> np.ndarray:

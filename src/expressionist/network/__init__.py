@@ -10,7 +10,7 @@ if TYPE_CHECKING:
         choose_magnification,
         fit_ranks,
         image_front,
-        load_calibrated,
+        load_network,
         logits_of_scaled,
         predict_logits,
     )
@@ -25,16 +25,15 @@ if TYPE_CHECKING:
     )
     from expressionist.network.convolution import quick_convolutions
     from expressionist.network.cut import (
-        Cut,
         Division,
         articulation_points,
         choose_strides,
+        continue_from,
         divide,
         last_block_depth,
-        rebuild_after,
     )
-    from expressionist.network.head import CLASSIFIER, RANK_LAYERS, attach_head, centre_head, pool_once
-    from expressionist.network.layers import Centre, Ranks, Views
-    from expressionist.network.tracing import Predict, listed, sign, trace_prediction
+    from expressionist.network.head import CLASSIFIER, RANK_LAYERS, attach_head, centre_head
+    from expressionist.network.layers import Centre, Ranks
+    from expressionist.network.tracing import Predict, sign, trace_prediction
 else:
     __getattr__ = lend(__name__, __file__)

@@ -9,15 +9,15 @@ import numpy as np
 
 from expressionist.data import LINEAR_UNITS, Scale
 from expressionist.network.backbones import Backbone
-from expressionist.network.layers import Log2, Paint, PixelScaling, Ranks, Rescale, Temperature, Views
-from expressionist.network.tracing import listed, trace_prediction
+from expressionist.network.layers import Log2, Paint, PixelScaling, Ranks, Rescale, Temperature
+from expressionist.network.tracing import trace_prediction
 from expressionist.painting import Layout
 
 _N_ROWS = 64
 
 
 def choose_magnification(shape: tuple[int, int], magnify: int, side: int, backbone: Backbone) -> int:
-    """Return the edge of the square that a pixel is drawn as.
+    """Return the edge of the square that a pixel is drawn as, in pixels of the backbone's images.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ def choose_magnification(shape: tuple[int, int], magnify: int, side: int, backbo
     magnify : int
         As asked for; 0 chooses the one whose images come nearest, by ratio, to `side`.
     side : int
-        Wanted for the shorter edge of the images that the backbone sees, in pixels.
+        Wanted for the shorter edge of the images that the backbone sees.
     backbone : Backbone
         Its smallest side is always reached.
 
     Examples
     --------
-    >>> from expressionist.network.backbones import find_backbone
+    >>> from expressionist.network import find_backbone
     >>> choose_magnification((27, 27), 0, 96, find_backbone("mobilenet"))
     4
     """
@@ -43,42 +43,19 @@ def choose_magnification(shape: tuple[int, int], magnify: int, side: int, backbo
     return magnify or max(least, nearest)
 
 
-def image_front(shape: tuple[int, int], magnify: int, mode: str, views: Views | None = None) -> keras.Model:
+def image_front(shape: tuple[int, int], magnify: int, mode: str) -> keras.Model:
     """Build the graph from painted images to the backbone's input.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        (height, width) of the painted images.
-    magnify : int
-        Edge of the square that a pixel is drawn as; repeating pixels keeps their borders and invents no
-        values.
-    mode : str
-        Pixel scaling of the backbone.
-    views : Views, optional
-        What the three channels show; without it, all three are the image.
-
-    Returns
-    -------
-    keras.Model
-        (n_samples, height, width, 1) in [0, 1] → (n_samples, height · magnify, width · magnify, 3).
+    (n_samples, height, width, 1) in [0, 1] → (n_samples, height · magnify, width · magnify, 3): repeating
+    pixels keeps their borders and invents no values. `mode` is the pixel scaling of the backbone.
     """
     images = keras.Input((*shape, 1), name="image")
-    shown = images if views is None else views(images)
-    magnified = keras.layers.UpSampling2D(magnify, interpolation="nearest")(shown) if magnify > 1 else shown
+    magnified = keras.layers.UpSampling2D(magnify)(images) if magnify > 1 else images
     return keras.Model(images, PixelScaling(mode)(magnified), name="front")
 
 
 def fit_ranks(layout: Layout, scale: Scale) -> Ranks:
-    """Make the layer that ranks the genes of painted images.
-
-    Parameters
-    ----------
-    layout : Layout
-        How images are painted.
-    scale : Scale
-        Fitted on training rows.
-    """
+    """Make the layer that ranks the genes of images painted by this layout and scale."""
     ranks = Ranks(name="ranks")
     low, span = layout.paint(np.stack([scale.low, scale.span]))
     ranks.fit(low, span, layout.crowding > 0)
@@ -105,7 +82,7 @@ def assemble(
     unit : str
         Unit of the expression that the network will be given; the logarithm is taken of linear ones only.
     front, prefix : keras.Model
-        Painted images → backbone's input → frozen activations.
+        Painted images → the backbone's input → frozen activations.
     trained : keras.Model
         As `attach_head` gives it.
     ranks : Ranks, optional
@@ -124,47 +101,30 @@ def assemble(
     paint.pixel.assign(layout.pixel.astype(np.int32))
     paint.share.assign(layout.share[:, None])
     # A fresh model of the same layers leaves the optimiser behind.
-    trained = keras.Model(trained.inputs, trained.output, name=trained.name)
+    trained = keras.Model(trained.input, trained.output, name=trained.name)
     expression = keras.Input((n_genes,), name="expression")
     log2 = Log2(name="log2")(expression) if unit in LINEAR_UNITS else expression
     logits = Temperature(name="temperature")(_classify(paint(rescale(log2)), front, prefix, trained, ranks))
     return keras.Model(expression, keras.layers.Softmax(name="probabilities")(logits), name="expressionist")
 
 
-def load_calibrated(path: Path, temperature: float) -> keras.Model:
-    """Load an assembled network with the temperature that was fitted for it.
+def load_network(path: Path, temperature: float = 1.0) -> keras.Model:
+    """Load a network, or a part of one, with the layers of this package; it is not compiled.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        ``model.keras``, as it was trained.
-    temperature : float
-        What its logits are divided by; 1 for a network that is calibrated already.
-
-    Returns
-    -------
-    keras.Model
-        As `assemble` gives it, with calibrated probabilities.
+    The logits of one that is not calibrated yet are divided by `temperature`.
     """
     network = keras.saving.load_model(path, compile=False)
-    held = network.get_layer("temperature").temperature
-    held.assign(held * temperature)
+    if temperature != 1.0:
+        held = network.get_layer("temperature").temperature
+        held.assign(held * temperature)
     return network
 
 
 def logits_of_scaled(network: keras.Model) -> keras.Model:
-    """Return the part of an assembled network that attributions go through.
+    """Return the part of an assembled network that attributions go through; all layers are shared.
 
-    Parameters
-    ----------
-    network : keras.Model
-        As `assemble` gives it.
-
-    Returns
-    -------
-    keras.Model
-        Scaled expression of shape (n_samples, n_genes) → logits of shape (n_samples, n_types) as the softmax
-        gets them, divided by the temperature; all layers are shared.
+    It takes scaled expression (n_samples, n_genes) to logits (n_samples, n_types) as the softmax gets them,
+    divided by the temperature.
     """
     scaled = keras.Input(network.input_shape[1:], name="scaled")
     layers = {layer.name: layer for layer in network.layers}
@@ -198,18 +158,19 @@ def predict_logits(
     numpy.ndarray of shape (n_samples, n_types)
         float64.
     """
-    tempered = keras.Model(network.inputs, network.get_layer("temperature").output)
+    tempered = keras.Model(network.input, network.get_layer("temperature").output)
     predict = trace_prediction(tempered)
     blocks = watch(range(0, len(samples), _N_ROWS))
-    logits = [predict([expression[samples[start : start + _N_ROWS]]])[0].numpy() for start in blocks]
+    logits = [predict(expression[samples[start : start + _N_ROWS]]).numpy() for start in blocks]
     return np.concatenate(logits).astype(np.float64)
 
 
 def _classify(
     painted: Any, front: keras.Model, prefix: keras.Model, trained: keras.Model, ranks: Ranks | None
 ) -> Any:
-    """Go from painted images to logits; the head takes images and ranks first, if it asked for them."""
-    beside = [painted] * any(tensor.name == "genes" for tensor in trained.inputs)
-    beside += [ranks(painted)] if ranks is not None else []
-    logits = listed(trained([*beside, *listed(prefix(front(painted)))]))
+    """Go from painted images to logits; the head takes what it asks for by name."""
+    known = {"genes": painted, **prefix(front(painted))}
+    if ranks is not None:
+        known["ranks"] = ranks(painted)
+    logits = list(trained({name: known[name] for name in trained.input}).values())
     return keras.layers.Average(name="logits")(logits) if len(logits) > 1 else logits[0]

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -88,14 +89,7 @@ BACKBONES = {
 class Weights:
     """What a backbone was initialised with; travels with every product made from it.
 
-    Parameters
-    ----------
-    source : str
-        ``imagenet`` or ``random``.
-    file : str
-        Name of the weights file; empty for random weights.
-    digest : str
-        sha256 of that file, or ``random-<seed>``.
+    `source` is ``imagenet`` or ``random``, `digest` the SHA-256 of the `file`, or ``random-<seed>``.
     """
 
     source: str
@@ -109,13 +103,7 @@ class Weights:
 
 
 def find_backbone(name: str) -> Backbone:
-    """Return a row of the table.
-
-    Raises
-    ------
-    ParamsError
-        If there is no such row.
-    """
+    """Return a row of the table, or refuse a name that has none."""
     if name not in BACKBONES:
         raise ParamsError(f"A backbone must be one of {', '.join(BACKBONES)}, but got {name!r}. Choose one.")
     return BACKBONES[name]
@@ -126,18 +114,7 @@ def find_weights(
 ) -> tuple[Weights, Path | None]:
     """Find a backbone's weights: in the folder, else in Keras's cache, else by downloading them.
 
-    Parameters
-    ----------
-    name : str
-        Backbone.
-    source : str
-        ``imagenet`` or ``random``.
-    folder : pathlib.Path
-        Looked into first.
-    required : bool
-        Whether to refuse when ImageNet weights cannot be had, instead of falling back to random ones.
-    seed : int
-        Seed of random weights.
+    Where ImageNet weights cannot be had, they fall back to random ones of this seed.
 
     Returns
     -------
@@ -149,7 +126,7 @@ def find_weights(
     Raises
     ------
     WeightsError
-        If the weights are required and cannot be had.
+        If the weights are `required` and cannot be had.
     """
     row, cache_folder = find_backbone(name), _keras_cache()
     if source == "imagenet":
@@ -169,18 +146,7 @@ def find_weights(
 
 
 def explain_random(asked: str) -> str:
-    """Say why a backbone runs on random weights.
-
-    Parameters
-    ----------
-    asked : str
-        What `weights.source` of params.yaml asked for.
-
-    Examples
-    --------
-    >>> explain_random("random")
-    'as weights.source: random asks'
-    """
+    """Say why a backbone runs on random weights, given what `weights.source` of params.yaml asked for."""
     if asked == "random":
         return "as weights.source: random asks"
     return "as no ImageNet weights were found or could be downloaded"
@@ -207,22 +173,7 @@ def _download(name: str) -> Path | None:
 
 
 def build_untrained(name: str, shape: tuple[int, int, int], *, weights: str | None = None) -> Any:
-    """Call the backbone's constructor without its classifier.
-
-    Parameters
-    ----------
-    name : str
-        Backbone.
-    shape : tuple of int
-        (height, width, 3) of its images.
-    weights : str, optional
-        Passed on to Keras; None initialises at random from the global seed.
-
-    Returns
-    -------
-    keras.Model
-        The convolutional base.
-    """
+    """Call the backbone's constructor for images of `shape`, without its classifier."""
     import keras
 
     row = find_backbone(name)
@@ -231,7 +182,7 @@ def build_untrained(name: str, shape: tuple[int, int, int], *, weights: str | No
 
 
 def build_backbone(name: str, side: tuple[int, int], weights: Path | None, *, seed: int) -> "Model":
-    """Build a backbone without its classifier, pretrained or at random.
+    """Build a backbone without its classifier: images (n_samples, height, width, 3) → last map.
 
     Parameters
     ----------
@@ -243,11 +194,6 @@ def build_backbone(name: str, side: tuple[int, int], weights: Path | None, *, se
         File to load; None draws He-uniform kernels (He et al. 2015) from the seed.
     seed : int
         Seed of random weights.
-
-    Returns
-    -------
-    keras.Model
-        Images of shape (n_samples, height, width, 3) → last map.
 
     Raises
     ------
@@ -279,13 +225,8 @@ def build_backbone(name: str, side: tuple[int, int], weights: Path | None, *, se
 def randomise(model: "Model", seed: int) -> None:
     """Draw every kernel anew, He-uniform (He et al. 2015), and reset biases and batch normalisations.
 
-    Parameters
-    ----------
-    model : keras.Model
-        A backbone, or an assembled network as the control of its own attributions. Changed in place; what was
-        fitted to expression (bounds, pixels, centring) stays.
-    seed : int
-        Of the kernels.
+    The model, changed in place, is a backbone, or an assembled network as the control of its own
+    attributions; what was fitted to expression (bounds, pixels, centring) stays.
     """
     import keras
     import numpy as np
@@ -294,7 +235,7 @@ def randomise(model: "Model", seed: int) -> None:
     resets = {"bias": 0.0, "beta": 0.0, "gamma": 1.0, "moving_mean": 0.0, "moving_variance": 1.0}
     depthwise = {
         id(variable)
-        for layer in model._flatten_layers()
+        for layer in list_layers(model)
         if isinstance(layer, (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D))
         for variable in layer.weights[:1]
     }
@@ -306,3 +247,11 @@ def randomise(model: "Model", seed: int) -> None:
             variable.assign(rng.uniform(-bound, bound, variable.shape).astype(np.float32))
         elif variable.name in resets:
             variable.assign(np.full(variable.shape, resets[variable.name], np.float32))
+
+
+def list_layers(model: Any) -> Iterator[Any]:
+    """List the layers of a model, and those of the models that are layers of it."""
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from list_layers(layer)

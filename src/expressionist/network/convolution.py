@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from expressionist.network.backbones import list_layers
+
 # Where the transforms below are taken; more of them would save more products, but round worse.
 _POINTS = (0.0, 1.0, -1.0, 2.0)
 # The transforms' cost grows with the fourth power of a map's edge; it pays with many channels only.
@@ -21,17 +23,13 @@ _FEWEST_CHANNELS = 128
 def quick_convolutions(model: keras.Model) -> Iterator[None]:
     """Let a model compute its convolutions of small maps as products of matrices while the block runs.
 
-    What is traced in the block keeps the quick way; what is saved or built afterwards knows nothing of it. A
-    GPU has kernels of its own that do the same: where there is one, nothing changes.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Its plain convolutions (a kernel of 1 x 1, or of 3 x 3 that keeps the size of the map; stride 1) are
-        changed in place, and changed back in the end.
+    Its plain convolutions (a kernel of 1 x 1, or of 3 x 3 that keeps the size of the map; stride 1) are
+    changed in place, and changed back in the end. What is traced in the block keeps the quick way; what is
+    saved or built afterwards knows nothing of it. Where there is a GPU, which has kernels of its own that do
+    the same, nothing changes.
     """
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
-    layers = [layer for layer in model._flatten_layers() if _is_plain(layer) and not has_gpu]
+    layers = [layer for layer in list_layers(model) if _is_plain(layer) and not has_gpu]
     for layer in layers:
         layer.convolution_op = partial(_convolve, layer.convolution_op)
     try:
@@ -64,23 +62,12 @@ def _convolve(otherwise: Callable[[Any, Any], Any], maps: Any, kernel: Any) -> A
 
 
 def convolve_small(maps: Any, kernel: Any) -> Any:
-    """Convolve maps with a kernel of 3 x 3 in fewer products.
+    """Convolve maps (n_samples, height, width, n_channels) with a kernel of 3 x 3 in fewer products.
 
     A convolution is a product of polynomials, which is a product of their values at enough points (Winograd
-    1980; Lavin and Gray 2016, arXiv:1509.09308). Whole maps are small enough to go to these values, and back,
-    by one matrix each.
-
-    Parameters
-    ----------
-    maps : tensor of shape (n_samples, height, width, n_channels)
-        At the border they go on with zeros, as in Keras's padding ``same``.
-    kernel : tensor of shape (3, 3, n_channels, n_filters)
-        As `keras.ops.conv` takes it.
-
-    Returns
-    -------
-    tensor of shape (n_samples, height, width, n_filters)
-        What the convolution gives, but for rounding (some 1e-5 of the largest).
+    1980; Lavin and Gray 2016, arXiv:1509.09308). Whole maps are small enough to go to these values, and
+    back, by one matrix each. At the border maps go on with zeros, as in Keras's padding ``same``; the result
+    is that of `keras.ops.conv` but for rounding (some 1e-5 of the largest).
     """
     height, width = maps.shape[1:3]
     n_channels, n_filters = kernel.shape[2:]

@@ -1,16 +1,14 @@
 """The cut: where a backbone is divided into what stays frozen and what trains."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from expressionist.errors import ParamsError
 from expressionist.network.backbones import find_backbone
-from expressionist.network.tracing import listed
 
 _WEIGHTED = (
     keras.layers.Conv2D,
@@ -25,48 +23,37 @@ _MOST_FEATURES = 131_072
 
 
 @dataclass(frozen=True)
-class Cut:
-    """Where a backbone is cut in two.
-
-    Parameters
-    ----------
-    layer : str
-        Name of the layer at whose output the prefix ends.
-    position : int
-        Position of that layer among the backbone's.
-    kept : tuple of int
-        Positions of the layers whose outputs are needed from there on: the cut, and the maps before it.
-    frozen : tuple of int
-        Positions of the layers whose outputs the tail takes, the frozen activations: those of `kept`, or
-        later ones too, where a way runs around what trains, so that no cut can come later.
-    """
-
-    layer: str
-    position: int
-    kept: tuple[int, ...]
-    frozen: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Division:
-    """A backbone cut in two, with what the head looks at.
+    """A backbone cut in two; every activation goes by the name of the layer that it is the output of.
 
     Parameters
     ----------
     prefix : keras.Model
-        Images of shape (n_samples, height, width, 3) → frozen activations, a list of one or more arrays.
-    tail : keras.Model
-        Those activations → the maps that the head looks at.
+        Images of shape (n_samples, height, width, 3) → dict of the frozen activations.
+    tail : keras.Model or None
+        List of those that it reads → dict of the maps that train; None where no map does.
+    read : tuple of str
+        What the tail reads.
+    maps : tuple of str
+        What the head looks at, from the finest to the coarsest.
+    kept : tuple of str
+        The maps before the cut, and the cut, at whose output the prefix ends.
+    averaged : tuple of str
+        Frozen maps of which only the average over places is asked; the prefix takes it.
     unfrozen : tuple of str
-        Names of the weighted layers that train, from the head down; one name per depth.
-    cut : Cut
-        Where one ends and the other begins.
+        The weighted layers that train, from the head down; one per depth.
+    average : bool
+        Whether the head averages all maps over places.
     """
 
     prefix: keras.Model
-    tail: keras.Model
+    tail: keras.Model | None
+    read: tuple[str, ...]
+    maps: tuple[str, ...]
+    kept: tuple[str, ...]
+    averaged: tuple[str, ...]
     unfrozen: tuple[str, ...]
-    cut: Cut
+    average: bool
 
 
 def weighted_layers(backbone: keras.Model) -> list[keras.layers.Layer]:
@@ -83,29 +70,15 @@ def last_block_depth(name: str, backbone: keras.Model) -> int:
 
 
 def articulation_points(backbone: keras.Model) -> list[int]:
-    """List the positions of layers through which every path from the input to the output goes.
-
-    Parameters
-    ----------
-    backbone : keras.Model
-        A functional model with one input and one output.
-
-    Returns
-    -------
-    list of int
-        Positions in ``backbone.layers``, from the input to the output.
-    """
-    position = {id(layer): place for place, layer in enumerate(backbone.layers)}
+    """List the positions of layers through which every path from the input to the output goes, in order."""
+    position = {id(layer.output): place for place, layer in enumerate(backbone.layers)}
+    last_reader = list(range(len(backbone.layers)))
+    for place, layer in enumerate(backbone.layers[1:], 1):
+        for tensor in keras.tree.flatten(layer.input):
+            last_reader[position[id(tensor)]] = place
     # The layers stand in topological order, so nothing bypasses one whose predecessors' last reader it is.
-    reach, points = 0, []
-    for place, layer in enumerate(backbone.layers):
-        if reach <= place:
-            points.append(place)
-        readers = [
-            position[id(node.operation)] for node in layer._outbound_nodes if id(node.operation) in position
-        ]
-        reach = max([reach, *readers])
-    return points
+    reach = np.maximum.accumulate([0, *last_reader[:-1]])
+    return [place for place in range(len(backbone.layers)) if reach[place] <= place]
 
 
 def _stride(backbone: keras.Model, place: int) -> int:
@@ -125,18 +98,8 @@ def _last_maps(backbone: keras.Model, points: list[int]) -> dict[int, int]:
 def choose_strides(backbone: keras.Model, magnify: int) -> tuple[int, ...]:
     """Choose the maps that a head looks at: fine ones, which tell genes apart, and the last, which can train.
 
-    Parameters
-    ----------
-    backbone : keras.Model
-        As `build_backbone` gives it.
-    magnify : int
-        Edge of the square that a gene's pixel is drawn as.
-
-    Returns
-    -------
-    tuple of int
-        Their strides: 4 and 8 where such a map has no more places than there are genes' pixels, nor too many
-        features to train on; and the greatest.
+    They are named by their strides: 4 and 8 where such a map has no more places than there are genes' pixels
+    (squares of `magnify` pixels), nor too many features to train on; and the greatest.
     """
     last = _last_maps(backbone, articulation_points(backbone))
     n_pixels = np.prod(backbone.input.shape[1:3]) // magnify**2
@@ -159,7 +122,7 @@ def _find_maps(backbone: keras.Model, points: list[int], strides: Sequence[int])
     return sorted(last[stride] for stride in set(strides))
 
 
-def divide(backbone: keras.Model, depth: int, strides: Sequence[int]) -> Division:
+def divide(backbone: keras.Model, depth: int, strides: Sequence[int], *, average: bool = False) -> Division:
     """Cut a backbone in two at the last place before everything that trains.
 
     Parameters
@@ -172,11 +135,13 @@ def divide(backbone: keras.Model, depth: int, strides: Sequence[int]) -> Divisio
         Fine-tune depth; 0 trains the head only.
     strides : sequence of int
         Maps that the head looks at, each the last of those that are so many times smaller than the image.
+    average : bool
+        Whether the head averages maps over places.
 
     Returns
     -------
     Division
-        Prefix and tail; tail(prefix(images)) are the maps of the whole backbone.
+        Prefix and tail, which together compute the maps of the whole backbone.
 
     Raises
     ------
@@ -201,76 +166,51 @@ def divide(backbone: keras.Model, depth: int, strides: Sequence[int]) -> Divisio
             f"Layers that train must lie before a map that the head looks at, but got depth {depth} with "
             f"network.strides {list(strides)}. Add a larger stride, or search depth 0 only."
         )
-    place = max(place for place in points if place < first)
-    kept = sorted({each for each in maps if each < place} | ({place} if max(maps) >= place else set()))
-    frozen = _advance(backbone, kept, max(maps), unfrozen)
-    prefix = keras.Model(backbone.input, [backbone.layers[each].output for each in frozen], name="prefix")
-    tail = rebuild_after(backbone, frozen, maps)
-    names = tuple(layer.name for layer in unfrozen)
-    return Division(prefix, tail, names, Cut(backbone.layers[place].name, place, tuple(kept), frozen))
+    cut = max(place for place in points if place < first)
+    read = _find_read(backbone, cut, max(maps), unfrozen) if unfrozen else set()
+    frozen = {place for place in maps if place <= cut}
+    averaged = frozen - read if average else set()
+
+    def name(places: Iterable[int]) -> tuple[str, ...]:
+        return tuple(backbone.layers[place].name for place in sorted(places))
+
+    return Division(
+        continue_from(backbone, None, name(frozen | read), average=name(averaged)),
+        continue_from(backbone, name(read), name(set(maps) - frozen)) if unfrozen else None,
+        read=name(read),
+        maps=name(maps),
+        kept=name({*frozen, cut}),
+        averaged=name(averaged),
+        unfrozen=tuple(layer.name for layer in unfrozen),
+        average=average,
+    )
 
 
-def _advance(
-    backbone: keras.Model, kept: Sequence[int], last: int, unfrozen: Sequence[keras.layers.Layer]
-) -> tuple[int, ...]:
-    """Go on from the cut to the last frozen outputs, where that spares the tail a layer with a kernel."""
-    cut, spared = kept[-1], False
-    fixed, read = {id(backbone.layers[cut].output): cut}, set[int]()
+def _find_read(
+    backbone: keras.Model, cut: int, last: int, unfrozen: Sequence[keras.layers.Layer]
+) -> set[int]:
+    """Find what the tail reads: the cut, or later frozen outputs where that spares it a kernel."""
+    spared, read = False, set[int]()
+    fixed = {id(backbone.layers[cut].output): cut}
     for place, layer in enumerate(backbone.layers[cut + 1 : last + 1], cut + 1):
-        given = [id(tensor) for tensor in listed(layer.input)]
+        given = [id(tensor) for tensor in keras.tree.flatten(layer.input)]
         if layer not in unfrozen and all(tensor in fixed for tensor in given):
             fixed[id(layer.output)] = place
             spared = spared or isinstance(layer, _WEIGHTED)
         else:
             read |= {fixed[tensor] for tensor in given if tensor in fixed}
-    return tuple(sorted({*kept[:-1], *read})) if spared else tuple(kept)
+    return read if spared else {cut}
 
 
-def rebuild_after(backbone: keras.Model, known: Sequence[int], wanted: Sequence[int]) -> keras.Model:
-    """Call layers once more, on inputs that stand for the known outputs of layers before them.
+def continue_from(
+    backbone: keras.Model, known: Sequence[str] | None, wanted: Sequence[str], average: Sequence[str] = ()
+) -> keras.Model:
+    """Build the part of a model from the outputs of the `known` layers to those of the `wanted` ones.
 
-    Parameters
-    ----------
-    backbone : keras.Model
-        A functional model.
-    known : sequence of int
-        Positions of the layers whose outputs are given; every path to the wanted ones goes through them.
-    wanted : sequence of int
-        Positions of the layers whose outputs are wanted.
-
-    Returns
-    -------
-    keras.Model
-        Outputs of the known layers → list of the outputs wanted, sharing all layers.
+    Every path to the wanted ones goes through the known ones; None stands for the images. Those in `average`
+    are averaged over places. It takes a list, gives a dict by layer's name, and shares all layers.
     """
-    layers = backbone.layers
-    inputs = {place: keras.Input(_outputs(layers[place])[0].shape[1:]) for place in known}
-    found = {id(_outputs(layers[place])[0]): tensor for place, tensor in inputs.items()}
-    for place in _list_between(layers, known, wanted):
-        layer = layers[place]
-        given = [found[id(tensor)] for tensor in _inputs(layer)]
-        made = listed(layer(given if len(given) > 1 else given[0]))
-        found |= {id(tensor): again for tensor, again in zip(_outputs(layer), made, strict=True)}
-    outputs = [found[id(_outputs(layers[place])[0])] for place in wanted]
-    return keras.Model(list(inputs.values()), outputs, name="tail")
-
-
-def _list_between(
-    layers: Sequence[keras.layers.Layer], known: Sequence[int], wanted: Sequence[int]
-) -> list[int]:
-    """List the positions of the layers that the wanted outputs need beyond the known ones, in order."""
-    position = {id(tensor): place for place, layer in enumerate(layers) for tensor in _outputs(layer)}
-    needed, open_ends = set[int](), set(wanted)
-    while open_ends := open_ends - needed - set(known):
-        needed |= open_ends
-        open_ends = {position[id(tensor)] for place in open_ends for tensor in _inputs(layers[place])}
-    return sorted(needed)
-
-
-def _inputs(layer: keras.layers.Layer) -> list[Any]:
-    """List what a layer was first called on; a model that is a layer of another has inputs of its own too."""
-    return list(layer._inbound_nodes[0].input_tensors)
-
-
-def _outputs(layer: keras.layers.Layer) -> list[Any]:
-    return list(layer._inbound_nodes[0].output_tensors)
+    found = {name: backbone.get_layer(name).output for name in wanted}
+    found |= {name: keras.layers.GlobalAveragePooling2D()(found[name]) for name in average}
+    given = backbone.input if known is None else [backbone.get_layer(name).output for name in known]
+    return keras.Model(given, found, name="prefix" if known is None else "tail")

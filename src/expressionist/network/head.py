@@ -1,14 +1,14 @@
-"""The head: classifiers on a tail's maps, on the genes beside them and on their ranks."""
+"""The head: classifiers on a tail's maps, on the genes themselves and on their ranks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from expressionist.network.cut import rebuild_after
+from expressionist.network.cut import Division
 from expressionist.network.layers import Centre
-from expressionist.network.tracing import listed, trace_prediction
+from expressionist.network.tracing import trace_prediction
 
 # Names of the layers of the head that train.
 CLASSIFIER, RANK_LAYERS = "classifier", ("hidden", "rank_classifier")
@@ -16,10 +16,9 @@ _HIDDEN_DROPOUT = 0.5
 
 
 def attach_head(
-    tail: keras.Model,
+    division: Division,
     n_types: int,
     *,
-    head: str,
     dropout: float,
     seed: int,
     genes: tuple[int, ...] | None = None,
@@ -27,24 +26,22 @@ def attach_head(
     ranks: tuple[int, ...] | None = None,
     n_hidden: int = 0,
 ) -> keras.Model:
-    """Put the classifier on a tail, and beside it, where ranks are given, one of its own for them.
+    """Put the classifier on a divided backbone and, where ranks are given, one of their own next to it.
 
     Parameters
     ----------
-    tail : keras.Model
-        Frozen activations → maps.
+    division : Division
+        Where the head averages maps, they are averaged; else it flattens them, so that the classifier knows
+        in which place, hence in which genes, a feature was.
     n_types : int
         Number of tumour types.
-    head : str
-        ``places`` flattens every map, so that the classifier knows where, hence in which genes, a feature
-        was; ``pooled`` averages it away.
     dropout : float
         Share of a map's features dropped while training.
     seed : int
         Seed of the dropout. The classifier starts at zero: what random weights it began with in directions
         that training samples do not vary in would stay there, and be noise in every logit.
     genes : tuple of int, optional
-        Shape of the painted images, if the classifier is also to see them as they are: a linear path beside
+        Shape of the painted images, if the classifier is also to see them as they are: a linear path next to
         the deep one (Cheng et al. 2016, arXiv:1606.07792).
     gene_dropout : float
         Share of genes dropped on that path, and of ranks.
@@ -57,29 +54,29 @@ def attach_head(
     Returns
     -------
     keras.Model
-        Painted images if `genes` are given, ranks if these are, and frozen activations → logits of shape
-        (n_samples, n_types), or a list of them where there are two classifiers.
+        Dict of the frozen activations, of ``genes`` (painted images) and ``ranks`` if they are asked for →
+        dict of logits of shape (n_samples, n_types), one per classifier.
     """
-    activations = [
-        keras.Input(tensor.shape[1:], name=f"activation_{place}") for place, tensor in enumerate(tail.inputs)
-    ]
-    beside = []
-    maps = _call_tail(tail, activations)
-    flatten = keras.layers.Flatten if head == "places" else keras.layers.GlobalAveragePooling2D
-    parts = [Centre(name=f"centre_{place}")(flatten()(each)) for place, each in enumerate(maps)]
+    inputs = {name: keras.Input(each.shape[1:], name=name) for name, each in division.prefix.output.items()}
+    maps = dict(inputs)
+    if division.tail is not None:
+        maps |= division.tail([inputs[name] for name in division.read])
+    flatten = keras.layers.GlobalAveragePooling2D if division.average else keras.layers.Flatten
+    flat = [maps[name] if name in division.averaged else flatten()(maps[name]) for name in division.maps]
+    parts = [Centre(name=f"centre_{place}")(each) for place, each in enumerate(flat)]
     features = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     features = keras.layers.Dropout(dropout, seed=seed)(features)
     if genes is not None:
-        beside.append(keras.Input(genes, name="genes"))
-        wide = Centre(each=True, name="centre_genes")(keras.layers.Flatten()(beside[-1]))
+        inputs["genes"] = keras.Input(genes, name="genes")
+        wide = Centre(each=True, name="centre_genes")(keras.layers.Flatten()(inputs["genes"]))
         wide = keras.layers.Dropout(gene_dropout, seed=seed)(wide)
         features = keras.layers.Concatenate()([wide, features])
-    logits = [keras.layers.Dense(n_types, kernel_initializer="zeros", name=CLASSIFIER)(features)]
+    logits = {CLASSIFIER: keras.layers.Dense(n_types, kernel_initializer="zeros", name=CLASSIFIER)(features)}
     if ranks is not None:
-        beside.append(keras.Input(ranks, name="ranks"))
-        logits.append(_classify_ranks(beside[-1], n_types, n_hidden, gene_dropout, seed))
-    outputs = logits if len(logits) > 1 else logits[0]
-    return keras.Model([*beside, *activations], outputs, name="tail_and_head")
+        inputs["ranks"] = keras.Input(ranks, name="ranks")
+        ranked = _classify_ranks(inputs["ranks"], n_types, n_hidden, gene_dropout, seed)
+        logits[RANK_LAYERS[-1]] = ranked
+    return keras.Model(inputs, logits, name="tail_and_head")
 
 
 def _classify_ranks(ranks: Any, n_types: int, n_hidden: int, dropout: float, seed: int) -> Any:
@@ -92,102 +89,26 @@ def _classify_ranks(ranks: Any, n_types: int, n_hidden: int, dropout: float, see
     return keras.layers.Dense(n_types, kernel_initializer="zeros", name=second)(hidden)
 
 
-def _call_tail(tail: keras.Model, inputs: Sequence[Any]) -> list[Any]:
-    """Call a tail on what must be computed; maps that are frozen activations themselves pass by it."""
-    given = {id(tensor): inputs[place] for place, tensor in enumerate(tail.inputs)}
-    later = [tensor for tensor in tail.outputs if id(tensor) not in given]
-    if later:
-        read = [
-            place
-            for place, tensor in enumerate(tail.inputs)
-            if tensor._keras_history.operation._outbound_nodes
-        ]
-        called = keras.Model([tail.inputs[place] for place in read], later, name=tail.name)
-        maps = called([inputs[place] for place in read])
-        given |= {id(tensor): found for tensor, found in zip(later, listed(maps), strict=True)}
-    return [given[id(tensor)] for tensor in tail.outputs]
-
-
-def centre_head(model: keras.Model, blocks: Iterable[Sequence[np.ndarray]]) -> None:
+def centre_head(model: keras.Model, blocks: Iterable[Mapping[str, np.ndarray]]) -> None:
     """Fit the head's centring on the activations of training rows.
 
     Parameters
     ----------
     model : keras.Model
         As `attach_head` gives it.
-    blocks : iterable of sequence of numpy.ndarray
+    blocks : iterable of mapping
         The model's inputs for the training rows, block of rows by block of rows. Read once.
     """
-    features, head = split_head(model)
-    predict = trace_prediction(features)
-    layers = [layer for layer in head.layers if isinstance(layer, Centre)]
-    sums = [np.zeros(layer.mean.shape, np.float64) for layer in layers]
-    squares = [np.zeros(layer.mean.shape, np.float64) for layer in layers]
+    layers = [layer for layer in model.layers if isinstance(layer, Centre)]
+    predict = trace_prediction(keras.Model(model.input, {layer.name: layer.input for layer in layers}))
+    sums, squares = ({layer.name: np.zeros(layer.mean.shape) for layer in layers} for _ in range(2))
     n_samples = 0
     for block in blocks:
-        n_samples += len(block[0])
-        for place, part in enumerate(predict(list(block))):
+        for name, part in predict(block).items():
             values = part.numpy()
-            sums[place] += values.sum(axis=0, dtype=np.float64)
-            squares[place] += np.square(values, dtype=np.float64).sum(axis=0)
-    for layer, total, square in zip(layers, sums, squares, strict=True):
-        mean = total / n_samples
-        layer.fit(mean, np.maximum(square / n_samples - mean**2, 0))
-
-
-def split_head(model: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Split a tail with its head where the head's features are flat or pooled, before they are centred.
-
-    Parameters
-    ----------
-    model : keras.Model
-        As `attach_head` gives it.
-
-    Returns
-    -------
-    features : keras.Model
-        What `model` takes → list of features, one array per map, and one of the genes where they are given.
-    head : keras.Model
-        Those features → logits, sharing all layers with `model`.
-    """
-    pools = (keras.layers.Flatten, keras.layers.GlobalAveragePooling2D)
-    flat = [place for place, layer in enumerate(model.layers) if isinstance(layer, pools)]
-    features = keras.Model(model.inputs, [model.layers[place].output for place in flat])
-    return features, _rebuild_head(model, flat)
-
-
-def _rebuild_head(model: keras.Model, known: Sequence[int]) -> keras.Model:
-    classifiers = [model.layers.index(tensor._keras_history.operation) for tensor in model.outputs]
-    head = rebuild_after(model, known, classifiers)
-    return head if len(classifiers) > 1 else keras.Model(head.inputs, listed(head.output)[0])
-
-
-def pool_once(model: keras.Model) -> tuple[list[int], keras.Model]:
-    """Find the frozen maps that the head averages and nothing else reads: once is enough for all epochs.
-
-    Parameters
-    ----------
-    model : keras.Model
-        As `attach_head` gives it.
-
-    Returns
-    -------
-    pooled : list of int
-        Positions of such maps among the model's inputs.
-    rest : keras.Model
-        The same inputs, those maps averaged over places → logits, sharing all layers with `model`.
-    """
-    readers = [
-        [node.operation for node in tensor._keras_history.operation._outbound_nodes]
-        for tensor in model.inputs
-    ]
-    pooling = {
-        place: layers[0]
-        for place, layers in enumerate(readers)
-        if len(layers) == 1 and isinstance(layers[0], keras.layers.GlobalAveragePooling2D)
-    }
-    known = [
-        model.layers.index(pooling.get(place, tensor._keras_history.operation))
-        for place, tensor in enumerate(model.inputs)
-    ]
-    return list(pooling), _rebuild_head(model, known)
+            sums[name] += values.sum(axis=0, dtype=np.float64)
+            squares[name] += np.square(values, dtype=np.float64).sum(axis=0)
+        n_samples += len(values)
+    for layer in layers:
+        mean = sums[layer.name] / n_samples
+        layer.fit(mean, np.maximum(squares[layer.name] / n_samples - mean**2, 0))

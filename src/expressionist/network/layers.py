@@ -9,13 +9,8 @@ from keras import ops
 
 # Of a gene, as a share of the root mean square over all: keeps genes that hardly vary from being blown up.
 _LEAST_SPREAD = 0.2
-# Of a sample's pixels, in scaled expression, as under a root with their own spread (0.24 in real samples).
-# Without it the view of a sample would jump where the sample begins to differ from one value for all genes,
-# as the path of Integrated Gradients does when it leaves the zero baseline.
-_LEAST_CONTRAST = 0.05
 # Of the curve by which a gene counts as expressed less: as a normal distribution's whose spread is one step.
 _STEEPNESS = 1.702
-_N_ROWS = 256
 
 
 @keras.saving.register_keras_serializable("expressionist")
@@ -82,57 +77,6 @@ class Paint(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return what the constructor takes."""
         return {**super().get_config(), "n_genes": self.n_genes, "shape": self.shape}
-
-
-@keras.saving.register_keras_serializable("expressionist")
-class Views(keras.layers.Layer):
-    """Show every pixel in three ways, one per channel.
-
-    The first channel is the pixel as it is: scaled expression. The second says where it stands among the
-    pixels of its sample, the third where among the training samples: the normal distribution function of the
-    value, standardised over the one or over the other. Ranks proper would be steps, whose gradient is 0, and
-    Integrated Gradients through them would not be complete; these are smooth. Pixels without a gene count
-    nowhere, and show 0, 1/2 and 1/2.
-    """
-
-    def build(self, shape: tuple[int | None, ...]) -> None:
-        """Create the weights; until they are fitted, every pixel holds a gene."""
-        self.mean = self.add_weight(shape=shape[1:], initializer="zeros", trainable=False, name="mean")
-        self.spread = self.add_weight(shape=shape[1:], initializer="ones", trainable=False, name="spread")
-        self.mask = self.add_weight(shape=shape[1:], initializer="ones", trainable=False, name="mask")
-
-    def call(self, images: Any) -> Any:
-        """Return images of shape (n_samples, height, width, 3)."""
-        n_pixels, pixels = ops.sum(self.mask), (1, 2, 3)
-        mean = ops.sum(images * self.mask, axis=pixels, keepdims=True) / n_pixels
-        away = (images - mean) * self.mask
-        variance = ops.sum(ops.square(away), axis=pixels, keepdims=True) / n_pixels
-        in_sample = away / ops.sqrt(variance + _LEAST_CONTRAST**2)
-        in_training = (images - self.mean) / self.spread * self.mask
-        return ops.concatenate([images, _normal_cdf(in_sample), _normal_cdf(in_training)], axis=-1)
-
-    def fit(self, images: np.ndarray, painted: np.ndarray) -> None:
-        """Take every pixel's mean and spread over training images, reading them block by block.
-
-        Parameters
-        ----------
-        images : numpy.ndarray of shape (n_samples, height, width, 1)
-            Training images; may be memory-mapped.
-        painted : numpy.ndarray of shape (height, width)
-            Whether a pixel holds a gene.
-        """
-        total, square = np.zeros(images.shape[1:]), np.zeros(images.shape[1:])
-        for start in range(0, len(images), _N_ROWS):
-            block = np.asarray(images[start : start + _N_ROWS], np.float64)
-            total += block.sum(axis=0)
-            square += np.square(block).sum(axis=0)
-        mean, mask = total / len(images), painted[..., np.newaxis]
-        variance = np.maximum(square / len(images) - mean**2, 0)
-        spread = np.ones_like(mean)
-        spread[mask] = _floor_spread(variance[mask])
-        self.mean.assign(np.where(mask, mean, 0.0))
-        self.spread.assign(np.where(spread > 0, spread, 1.0))
-        self.mask.assign(mask)
 
 
 @keras.saving.register_keras_serializable("expressionist")
@@ -203,10 +147,6 @@ class Ranks(keras.layers.Layer):
         return {**super().get_config(), "n_knots": self.n_knots}
 
 
-def _normal_cdf(standardised: Any) -> Any:
-    return (1.0 + ops.erf(standardised / 2**0.5)) / 2.0
-
-
 def _floor_spread(variance: np.ndarray) -> np.ndarray:
     spread: np.ndarray = np.maximum(np.sqrt(variance), _LEAST_SPREAD * np.sqrt(variance.mean()))
     return spread
@@ -214,7 +154,7 @@ def _floor_spread(variance: np.ndarray) -> np.ndarray:
 
 @keras.saving.register_keras_serializable("expressionist")
 class PixelScaling(keras.layers.Layer):
-    """Turn pixels, 0 to 1, into the three channels that a backbone was pretrained on; grey ones are copied.
+    """Turn grey pixels, 0 to 1, into the three channels that a backbone was pretrained on, copies of them.
 
     Parameters
     ----------
@@ -228,9 +168,7 @@ class PixelScaling(keras.layers.Layer):
 
     def call(self, images: Any) -> Any:
         """Return images of shape (n_samples, height, width, 3)."""
-        colour = images * 255.0
-        if images.shape[-1] == 1:
-            colour = ops.repeat(colour, 3, axis=-1)
+        colour = ops.repeat(images * 255.0, 3, axis=-1)
         return keras.applications.imagenet_utils.preprocess_input(
             colour, data_format="channels_last", mode=self.mode
         )

@@ -1,36 +1,30 @@
 """Graphs of models that serve any number of samples: a second size of batch is not traced anew."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-Predict = Callable[[Sequence[Any]], list[Any]]
+Predict = Callable[[Any], Any]
 _KEPT = "traced_prediction"
 
 
-def sign(model: keras.Model) -> list[tf.TensorSpec]:
-    """Describe a model's inputs, the number of samples left open."""
-    return [tf.TensorSpec(each.shape, each.dtype) for each in model.inputs]
+def sign(model: keras.Model) -> Any:
+    """Describe a model's input (an array, a list or a dict of them), the number of samples left open."""
+    return keras.tree.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), model.input)
 
 
 def trace_prediction(model: keras.Model) -> Predict:
-    """Make the function that takes a model's inputs, a list, and returns its outputs, a list of tensors.
+    """Make the function that takes what a model takes, and returns what it returns, as tensors.
 
     Kept with the model, as Keras keeps that of `predict_on_batch`, but traced once for all sizes of batch:
     tracing a deep backbone takes as long as predicting hundreds of samples.
     """
-
-    def predict(parts: Sequence[Any]) -> list[Any]:
-        return listed(model(parts if len(parts) > 1 else parts[0], training=False))
-
     if not hasattr(model, _KEPT):
-        setattr(model, _KEPT, tf.function(predict, input_signature=[sign(model)], autograph=False))
+        traced = tf.function(
+            lambda given: model(given, training=False), input_signature=[sign(model)], autograph=False
+        )
+        setattr(model, _KEPT, traced)
     kept: Predict = getattr(model, _KEPT)
     return kept
-
-
-def listed(tensors: Any) -> list[Any]:
-    """Return the tensors of a model's input or output as a list, also where Keras gives a single one bare."""
-    return list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         find_samples,
         make_painter,
         read_image_sets,
+        take_painted,
         write_images,
     )
     from expressionist.painting.layout import Layout

@@ -29,36 +29,24 @@ def fit_imaging(
 
     Parameters
     ----------
-    expression : numpy.ndarray of shape (n_samples, n_genes_given)
-        float32, finite, on a log scale; training rows only.
-    genes : pandas.DataFrame of length n_genes_given
-        Indexed by gene id, in the order of the columns.
-    method : str
-        Layout method.
-    options : mapping
-        The method's own options, and ``crowding`` as for `expressionist.painting.layouts.place_genes`.
+    expression, genes : numpy.ndarray of shape (n_samples, n_genes_given), pandas.DataFrame
+        float32, finite, on a log scale, training rows only; the gene table, in the order of the columns.
+    method, options, rng
+        As for `layouts.place_genes`: the method's own options, and ``crowding``.
     n_genes : int or None
         As for `choose_genes`; None takes all genes, constant ones too.
     shape : tuple of int or None
         (height, width) in pixels; None is the smallest square that holds every gene on a pixel of its own.
-    rng : numpy.random.Generator
-        For the layout.
 
     Returns
     -------
-    layout : Layout
-        Of the chosen genes.
-    scale : Scale
-        In the order of the layout.
-    chosen : numpy.ndarray of shape (n_chosen,)
-        Positions of the chosen genes, ascending.
+    tuple of Layout, Scale and numpy.ndarray
+        Of the chosen genes; and their positions among those given, ascending.
 
     Raises
     ------
-    ParamsError
-        If a parameter is unknown or does not make sense.
-    CohortError
-        If the layout method cannot use these genes, or all are constant where some are to be chosen.
+    ParamsError, CohortError
+        If a parameter makes no sense; if the method cannot use these genes, or none of them varies.
 
     Examples
     --------
@@ -81,20 +69,7 @@ def fit_imaging(
 
 
 def read_options(layout: LayoutParams, incoming: Path) -> dict[str, Any]:
-    """Put gene sets in the place of their file's name.
-
-    Parameters
-    ----------
-    layout : LayoutParams
-        Section of params.yaml.
-    incoming : pathlib.Path
-        Folder in which the file of gene sets lies.
-
-    Returns
-    -------
-    dict
-        The method's own options, as `fit_imaging` takes them; without ``crowding``.
-    """
+    """Give a method's own options, with the gene sets of the file in `incoming` that they name."""
     options = dict(layout.options)
     if isinstance(options.get("gene_sets"), str):
         options["gene_sets"] = read_gene_sets(incoming / options["gene_sets"])

@@ -11,22 +11,11 @@ _N_COMPONENTS = 20
 
 
 def cluster_genes(scaled: np.ndarray, *, seed: int) -> np.ndarray:
-    """Divide genes into clusters that rise and fall together.
+    """Divide genes into clusters that rise and fall together in training rows, of shape (n_samples, n_genes).
 
     k-means (Lloyd 1982, doi:10.1109/TIT.1982.1056489) on the 20 leading components of the genes' standardised
-    profiles, so that near means correlated.
-
-    Parameters
-    ----------
-    scaled : numpy.ndarray of shape (n_samples, n_genes)
-        Training rows.
-    seed : int
-        Of the components and of the first centres.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_genes,)
-        Number of each gene's cluster: 1 for the largest, and so on to 9 at most; 0 for constant genes.
+    profiles, so that near means correlated. Each gene gets the number of its cluster: 1 for the largest, and
+    so on to 9 at most; 0 for constant genes.
 
     Examples
     --------

@@ -21,14 +21,8 @@ N_ROWS = 256
 class ImageSet:
     """Painted samples of one side of the split.
 
-    Parameters
-    ----------
-    images : numpy.ndarray of shape (n_samples, height, width, 1)
-        Usually memory-mapped.
-    types : numpy.ndarray of shape (n_samples,)
-        Tumour types as positions.
-    digest : str
-        Of the images; names them in the cache.
+    Images are of shape (n_samples, height, width, 1), usually memory-mapped; types are positions, of shape
+    (n_samples,); the digest, of the images, names them in the cache.
     """
 
     images: np.ndarray
@@ -42,6 +36,12 @@ class ImageSet:
         return hashlib.sha256(self.digest.encode() + types).hexdigest()
 
 
+def take_painted(cohort: Cohort, rows: pd.DataFrame, layout: Layout) -> Cohort:
+    """Return the cohort of a split table's samples and a layout's genes, each in the order given there."""
+    genes = cohort.genes.index.get_indexer(pd.Index(layout.genes))
+    return cohort.take(cohort.samples.index.get_indexer(rows.index), genes)
+
+
 def find_samples(cohort: Cohort, rows: pd.DataFrame, side: str) -> np.ndarray:
     """Return the positions of a side's samples in a cohort, in the order of the split table."""
     return cohort.samples.index.get_indexer(rows.index[rows["split"] == side])
@@ -50,19 +50,8 @@ def find_samples(cohort: Cohort, rows: pd.DataFrame, side: str) -> np.ndarray:
 def make_painter(cohort: Cohort, samples: np.ndarray, layout: Layout, scale: Scale) -> Painter:
     """Make the function that paints some of these samples: memory does not grow with their number.
 
-    Parameters
-    ----------
-    cohort : Cohort
-        Holds these samples and all genes of the layout, in any order.
-    samples : numpy.ndarray of shape (n_samples,)
-        Positions in the cohort.
-    layout, scale : Layout, Scale
-        Fitted on training samples.
-
-    Returns
-    -------
-    callable
-        (first, last) → pairs of a block's first row and a list of one array, its images.
+    It takes first and last of the `samples`, positions in the cohort, and yields pairs of a block's first row
+    and a list of one array, its images.
     """
     genes = cohort.genes.index.get_indexer(pd.Index(layout.genes))
 
@@ -85,16 +74,14 @@ def write_images(
     watch: Callable[[Iterable[Any], str, int], Iterable[Any]] = lambda blocks, *_: blocks,
     share: Callable[[Path, tuple[int, ...], str], object] | None = None,
 ) -> None:
-    """Paint the samples of some sides of a split.
+    """Paint the samples of some sides of a split table, as `<side>.npy`, and describe them in `images.json`.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Is there; gets `<side>.npy` of shape (n_samples, height, width, 1) and `images.json`.
-    cohort, layout, scale
-        As for `make_painter`.
-    rows : pandas.DataFrame
-        The split table, indexed by sample.
+        Is there; arrays in it are of shape (n_samples, height, width, 1).
+    cohort, rows, layout, scale
+        As for `make_painter`; the split table, indexed by sample.
     sides : sequence of str
         The sides to paint.
     watch : callable
@@ -117,29 +104,15 @@ def write_images(
 
 
 def read_image_sets(images: Path, split: Path) -> tuple[dict[str, ImageSet], list[str]]:
-    """Open the training and the validation images; those of the test samples are not.
+    """Open the training and the validation images, by side; those of the test samples are not.
 
-    Parameters
-    ----------
-    images, split : pathlib.Path
-        Outputs of the stages of that name.
-
-    Returns
-    -------
-    sets : dict of str to ImageSet
-        ``train`` and ``validation``.
-    tumour_types : list of str
-        What the positions in their types stand for: all types of the cohort, in alphabetical order.
+    Of the outputs of the stages `images` and `split`. Types are positions in what is returned second: all
+    tumour types of the cohort, in alphabetical order.
     """
     rows, about = read_split(split), read_json(images / "images.json")
-    tumour_types = sorted(rows["tumour_type"].unique())
-    types = pd.Series(pd.Index(tumour_types).get_indexer(rows["tumour_type"]), index=rows.index)
+    tumour_types, types = np.unique(rows["tumour_type"], return_inverse=True)
     sets = {
-        side: ImageSet(
-            read_array(images / f"{side}.npy"),
-            types[rows["split"] == side].to_numpy(),
-            about[side]["md5"],
-        )
+        side: ImageSet(read_array(images / f"{side}.npy"), types[rows["split"] == side], about[side]["md5"])
         for side in ("train", "validation")
     }
-    return sets, tumour_types
+    return sets, tumour_types.tolist()

@@ -14,48 +14,24 @@ _N_TOGETHER = 4
 
 
 def square_shape(n_genes: int) -> tuple[int, int]:
-    """Return the smallest square image that holds every gene on a pixel of its own.
-
-    Parameters
-    ----------
-    n_genes : int
-        Number of genes, at least 1.
-
-    Returns
-    -------
-    tuple of int
-        (height, width) in pixels.
-
-    Examples
-    --------
-    >>> square_shape(10_404)
-    (102, 102)
-    >>> square_shape(680)
-    (27, 27)
-    """
+    """Return (height, width) of the smallest square image that holds every gene on a pixel of its own."""
     side = int(np.ceil(np.sqrt(n_genes)))
     return side, side
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Gene → pixel map of one image shape.
+    """Gene → pixel map of one image shape; one pixel per gene, inside the image, or it is refused.
 
     Parameters
     ----------
-    genes : numpy.ndarray of shape (n_genes,)
-        Gene ids, in the order of the expression columns that are painted.
-    pixel : numpy.ndarray of shape (n_genes,)
-        Flat pixel index (row · width + column) of every gene.
+    genes, pixel : numpy.ndarray of shape (n_genes,)
+        Gene ids, in the order of the expression columns that are painted; flat pixel index (row · width +
+        column) of every gene.
     shape : tuple of int
         (height, width) in pixels.
     method : str
         The layout method that placed the genes.
-
-    Raises
-    ------
-    CohortError
-        If genes and pixels differ in number or a pixel lies outside the image.
     """
 
     genes: np.ndarray
@@ -64,13 +40,8 @@ class Layout:
     method: str
 
     def __post_init__(self) -> None:
-        integers = np.issubdtype(self.pixel.dtype, np.integer)
-        if (
-            self.genes.shape != self.pixel.shape
-            or self.pixel.ndim != 1
-            or not integers
-            or not self.pixel.size
-        ):
+        is_whole = np.issubdtype(self.pixel.dtype, np.integer) and self.pixel.ndim == 1 and self.pixel.size
+        if not is_whole or self.genes.shape != self.pixel.shape:
             raise CohortError(
                 f"A layout must have one whole pixel number per gene, but got {len(self.genes)} genes "
                 f"and pixels of shape {self.pixel.shape} and type {self.pixel.dtype}. "
@@ -115,19 +86,9 @@ class Layout:
         Parameters
         ----------
         scaled : numpy.ndarray of shape (n_samples, n_genes)
-            Scaled expression, genes in the order of `genes`; also memory-mapped, as it is read row by row.
+            Scaled expression; also memory-mapped, as it is read row by row.
         out : numpy.ndarray of shape (n_samples, height, width, 1), optional
-            Where to paint: float32, row after row in memory.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_samples, height, width, 1)
-            float32 images; `out` where it is given.
-
-        Raises
-        ------
-        CohortError
-            If there is not one column per gene, or `out` cannot hold the images.
+            Where to paint: float32, row after row in memory; by default a new array. It is returned.
 
         Examples
         --------

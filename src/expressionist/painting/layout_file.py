@@ -15,20 +15,10 @@ from expressionist.painting.layout import Layout
 def write_layout(
     folder: Path, layout: Layout, scale: Scale, genes: pd.DataFrame, about: Mapping[str, Any]
 ) -> None:
-    """Write everything that was fitted on training rows before painting: `genes.tsv` and `layout.json`.
+    """Write what was fitted on training rows before painting into a folder, replaced as a whole.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where to write; replaced as a whole.
-    layout : Layout
-        Gene → pixel.
-    scale : Scale
-        Per gene, in the order of the layout.
-    genes : pandas.DataFrame of length n_genes
-        The cohort's gene table for these genes, in the order of the layout.
-    about : mapping
-        What else to keep, such as the unit of the expression.
+    `genes.tsv` is the cohort's gene table for these genes, in the order of the layout, with scale and pixel;
+    `layout.json` says the rest `about` it, such as the unit of the expression.
     """
     table = genes.assign(
         low=scale.low, span=scale.span, pixel=layout.pixel, row=layout.row, column=layout.column

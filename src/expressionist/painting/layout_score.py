@@ -22,39 +22,22 @@ def score_layout(
 
     Parameters
     ----------
-    scaled : numpy.ndarray of shape (n_samples, n_genes)
-        Scaled expression of the samples that the layout was made from.
-    pixel : numpy.ndarray of shape (n_genes,)
-        Flat pixel index of every gene.
-    shape : tuple of int
-        (height, width) in pixels.
-    held_out : numpy.ndarray of shape (n_other_samples, n_genes), optional
-        Scaled expression of samples that the layout has not seen.
+    scaled, held_out : numpy.ndarray of shape (n_samples, n_genes)
+        Scaled expression of samples that the layout was made from, and of some that it has not seen.
+    pixel, shape
+        As of a `Layout`.
     seed : int
         Draws the 2,000 genes that trustworthiness is measured on, where there are more.
 
     Returns
     -------
     dict of str to float or None
-        ``neighbour_correlation``
-            mean correlation of two genes on pixels beside or above one another, -1 to 1; genes that are
-            constant count for nothing.
-        ``neighbour_correlation_held_out``
-            the same over `held_out`, None without it.
-        ``trustworthiness``
-            0 to 1: how far those that are near in the image are also near by correlation (Venna and Kaski
-            2001, doi:10.1007/3-540-44668-0_68, with 10 neighbours).
-        ``pixels_used``
-            share of the pixels that hold a gene.
-        ``genes_alone``
-            share of the genes that share their pixel with no other.
-
+        ``neighbour_correlation``: mean correlation of two genes on pixels beside or above one another,
+        without constant genes; ``neighbour_correlation_held_out``: the same over `held_out`.
+        ``trustworthiness``, 0 to 1: how far those that are near in the image are also near by correlation
+        (Venna and Kaski 2001, doi:10.1007/3-540-44668-0_68, with 10 neighbours). ``pixels_used``: share of
+        the pixels that hold a gene. ``genes_alone``: share of the genes that share their pixel with no other.
         None stands for what cannot be told, such as a correlation without any neighbours.
-
-    Raises
-    ------
-    CohortError
-        If there is not one pixel per gene.
 
     Examples
     --------
@@ -65,32 +48,18 @@ def score_layout(
     """
     layout = Layout(np.arange(scaled.shape[1]), pixel, shape, "")
     crowding = layout.crowding
+    unseen = None if held_out is None else _correlate_neighbours(held_out, layout)
     return {
-        "neighbour_correlation": correlate_neighbours(scaled, layout),
-        "neighbour_correlation_held_out": None
-        if held_out is None
-        else correlate_neighbours(held_out, layout),
+        "neighbour_correlation": _correlate_neighbours(scaled, layout),
+        "neighbour_correlation_held_out": unseen,
         "trustworthiness": _trust(scaled, layout, seed),
         "pixels_used": float((crowding > 0).mean()),
         "genes_alone": float((crowding == 1).sum() / len(pixel)),
     }
 
 
-def correlate_neighbours(scaled: np.ndarray, layout: Layout) -> float | None:
-    """Return the mean correlation of two genes on adjacent pixels, over all such pairs of varying genes.
-
-    Parameters
-    ----------
-    scaled : numpy.ndarray of shape (n_samples, n_genes)
-        Any rows.
-    layout : Layout
-        Gene → pixel, genes in the order of the columns.
-
-    Returns
-    -------
-    float or None
-        None where no two varying genes are neighbours.
-    """
+def _correlate_neighbours(scaled: np.ndarray, layout: Layout) -> float | None:
+    """Return the mean correlation of two genes on adjacent pixels, over all such pairs of varying genes."""
     mean = scaled.mean(axis=0, dtype=np.float64)
     varying = scaled.min(axis=0) < scaled.max(axis=0) if len(scaled) else np.zeros(len(mean), bool)
     # Correlations are inner products of standardised profiles, and so are sums of them of sums of profiles:

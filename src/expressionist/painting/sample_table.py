@@ -22,44 +22,21 @@ class ImagerError(Refusal, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class SampleTable:
-    """A table of samples × genes, and what its genes are called.
+    """A table of samples × genes, and what its genes are called."""
 
-    Parameters
-    ----------
-    matrix : array, sparse matrix, pandas.DataFrame or what an AnnData holds as X
-        Of shape (n_samples, n_columns); it is read some rows at a time and never copied as a whole.
-    names : numpy.ndarray of shape (n_columns,) or None
-        Names of the columns, as text; None where the columns are known by their position only.
-    genes : pandas.DataFrame of length n_columns or None
-        What else is known of the genes.
-    """
-
+    # Of shape (n_samples, n_columns); read some rows at a time and never copied as a whole.
     matrix: Any
+    # Of the columns, as text; None where they are known by their position only.
     names: np.ndarray | None = None
+    # What else is known of the genes.
     genes: pd.DataFrame | None = None
 
     @classmethod
     def open(cls, source: object, *, reader: str) -> "SampleTable":
-        """Take a table as users have it.
+        """Take a table as users have it, without a copy of what is an array; `reader` is who asks.
 
-        Parameters
-        ----------
-        source : array-like, sparse matrix, pandas.DataFrame or anndata.AnnData
-            Of shape (n_samples, n_columns). A DataFrame whose columns are just numbered from 0 has no names.
-        reader : str
-            Who asks, for messages.
-
-        Returns
-        -------
-        SampleTable
-            Nothing is copied, but for what is no array yet.
-
-        Raises
-        ------
-        ImagerError
-            If a name stands twice, or an AnnData holds no X.
-        ValueError, TypeError
-            Scikit-learn's own, if it is no table of numbers.
+        What is no table of numbers is refused in scikit-learn's own words, a name that stands twice or an
+        AnnData without X by an `ImagerError`.
         """
         if isinstance(source, AnnData):
             return cls._open_anndata(source, reader)
@@ -77,62 +54,23 @@ class SampleTable:
                 f"{reader} needs an AnnData with samples, genes and X, but got one of shape {source.shape} "
                 f"{'without' if source.X is None else 'with'} X. Put the expression on a log scale into X."
             )
-        return cls(source.X, _refuse_twice(name_columns(source.var_names, source.n_vars)), source.var)
+        return cls(source.X, _refuse_twice(source.var_names), source.var)
 
     @property
-    def n_samples(self) -> int:
-        """Number of rows."""
-        return int(self.matrix.shape[0])
-
-    @property
-    def n_columns(self) -> int:
-        """Number of columns."""
-        return int(self.matrix.shape[1])
+    def shape(self) -> tuple[int, int]:
+        """(n_samples, n_columns)."""
+        return int(self.matrix.shape[0]), int(self.matrix.shape[1])
 
     def blocks(self, n_wanted: int) -> Iterator[slice]:
-        """Cut the rows into blocks that are small whatever the table's size.
-
-        Parameters
-        ----------
-        n_wanted : int
-            Number of columns that are going to be read.
-
-        Yields
-        ------
-        slice
-            Rows, first to last.
-        """
+        """Cut the rows into blocks that are small, whatever the table's size, in `n_wanted` columns."""
         n_rows = max(1, _N_VALUES_AT_ONCE // n_wanted)
-        for start in range(0, self.n_samples, n_rows):
-            yield slice(start, min(start + n_rows, self.n_samples))
+        for start in range(0, self.shape[0], n_rows):
+            yield slice(start, min(start + n_rows, self.shape[0]))
 
     def read(self, rows: slice, columns: np.ndarray, names: np.ndarray) -> np.ndarray:
-        """Read some rows of some columns.
+        """Read one of `blocks` as float32, row after row in memory: columns by position, in that order.
 
-        Parameters
-        ----------
-        rows : slice
-            One of `blocks`.
-        columns : numpy.ndarray of shape (n_wanted,)
-            Positions of columns, in the order wanted.
-        names : numpy.ndarray of shape (n_wanted,)
-            What these columns are called, for messages.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_rows, n_wanted)
-            float32, finite, row after row in memory.
-
-        Raises
-        ------
-        ImagerError
-            If a column holds text, NaN or infinite values.
-
-        Examples
-        --------
-        >>> table = SampleTable.open(pd.DataFrame({"a": [1, 2], "b": [3, 4]}), reader="a doctest")
-        >>> table.read(slice(0, 2), np.array([1]), np.array(["b"])).tolist()
-        [[3.0], [4.0]]
+        Columns with text, NaN or infinite values are refused under their `names`.
         """
         block = self._cut(rows, columns, names)
         # A value beyond float32's range becomes infinite here and is refused below.
@@ -164,13 +102,7 @@ class SampleTable:
 
 
 def name_columns(names: Iterable[object] | None, n_columns: int) -> np.ndarray:
-    """Return names as text; x0, x1, ..., as scikit-learn has it, where there are none.
-
-    Examples
-    --------
-    >>> name_columns(None, 2).tolist()
-    ['x0', 'x1']
-    """
+    """Return names as text; x0, x1, ..., as scikit-learn has it, where there are none."""
     given = [f"x{place}" for place in range(n_columns)] if names is None else names
     return np.array([str(name) for name in given], dtype=object)
 
@@ -180,18 +112,18 @@ def _read_names(source: object) -> np.ndarray | None:
     columns = getattr(source, "columns", None)
     if columns is None or list(columns) == list(range(len(columns))):
         return None
-    return _refuse_twice(name_columns(columns, len(columns)))
+    return _refuse_twice(columns)
 
 
-def _refuse_twice(names: np.ndarray) -> np.ndarray:
-    index = pd.Index(names)
-    twice = index[index.duplicated()].unique()
+def _refuse_twice(columns: Iterable[object]) -> np.ndarray:
+    names = pd.Index([str(name) for name in columns], dtype=object)
+    twice = names[names.duplicated()].unique()
     if len(twice):
         raise ImagerError(
             f"Every gene must stand once, but {len(twice)} stand more often: {name_some(twice)}. "
             "Drop, join or rename the repeats."
         )
-    return names
+    return names.to_numpy()
 
 
 def _is_uniform(block: pd.DataFrame) -> bool:
@@ -201,10 +133,7 @@ def _is_uniform(block: pd.DataFrame) -> bool:
 
 
 def _refuse_text(block: pd.DataFrame, names: np.ndarray) -> None:
-    dtypes = block.dtypes.to_numpy()
-    if all(pd.api.types.is_numeric_dtype(dtype) for dtype in set(dtypes)):
-        return
-    odd = [place for place, dtype in enumerate(dtypes) if not pd.api.types.is_numeric_dtype(dtype)]
+    odd = [place for place, dtype in enumerate(block.dtypes) if not pd.api.types.is_numeric_dtype(dtype)]
     bad = [names[place] for place in odd if not _holds_numbers(block.iloc[:, place])]
     if bad:
         raise ImagerError(

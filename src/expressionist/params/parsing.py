@@ -28,36 +28,22 @@ _SENTENCES = {
     "dataclass_type": ("be a mapping of keys to values", "Write `key: value` lines."),
     "greater_than_equal": ("be at least {ge:.12g}", "Raise it."),
     "less_than_equal": ("be at most {le:.12g}", "Lower it."),
-    "greater_than": ("be above {gt:.12g}", "Raise it."),
-    "too_short": ("have at least {min_length} entries", "Add to it."),
-    "too_long": ("have at most {max_length} entries", "Shorten it."),
     "word": ("be one of {words}", "Choose one."),
     "must": ("{what}", "{mend}"),
 }
 
 
 def key(description: str, **bounds: float) -> dict[str, Any]:
-    """Describe a key: the metadata of a dataclass's field, as Pydantic reads them.
+    """Describe a key, for docs/params.md too: the metadata of a dataclass's field, as Pydantic reads them.
 
-    Parameters
-    ----------
-    description : str
-        What it means; docs/params.md and its JSON schema say so.
-    **bounds
-        ``ge``, ``gt`` and ``le`` of a number, ``min_length`` and ``max_length`` of a list or text.
+    Bounds are ``ge`` and ``le`` of a number, and ``min_length`` of text.
     """
     return {"description": description, **bounds}
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of some words (or numbers), for ``Annotated``.
-
-    Parameters
-    ----------
-    list_words : callable
-        Lists the words.
-    """
+    """One of some words (or numbers), for ``Annotated``."""
 
     list_words: Callable[[], Iterable[Any]]
 
@@ -76,13 +62,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Within:
-    """A number between bounds, for an ``Annotated`` entry of a list.
-
-    Parameters
-    ----------
-    ge, le : float
-        Least and greatest number.
-    """
+    """A number between bounds, for an ``Annotated`` entry of a list."""
 
     ge: float
     le: float
@@ -94,24 +74,12 @@ class Within:
 
 @dataclass(frozen=True)
 class Must:
-    """A condition for ``Annotated``, where a type and bounds do not say enough.
+    """A condition for ``Annotated``, where a type and bounds do not say enough."""
 
-    Parameters
-    ----------
-    what : str
-        What the value must do or be, after "must".
-    holds : callable
-        Whether a value does.
-    mend : str
-        What to do about one that does not.
-    got : str
-        What to say instead of the value that came, if it must not be shown.
-    """
-
-    what: str
+    what: str  # what the value must do or be, after "must"
     holds: Callable[[Any], bool]
-    mend: str = "Correct it."
-    got: str = ""
+    mend: str = "Correct it."  # what to do about a value that does not
+    got: str = ""  # what to say instead of the value that came, if it must not be shown
 
     def __get_pydantic_core_schema__(self, source: object, handler: "GetCoreSchemaHandler") -> "CoreSchema":
         """Accept what satisfies the condition."""
@@ -127,29 +95,11 @@ class Must:
 
 
 def parse(kind: type[T], content: object, where: str) -> T:
-    """Turn a mapping into a frozen dataclass, refusing what does not fit its fields.
+    """Turn a mapping into a frozen dataclass, whose annotations and `key`s say what may come.
 
-    Parameters
-    ----------
-    kind : type
-        A dataclass. Its annotations and the metadata of its fields (`key`) say what may come.
-    content : object
-        What YAML gave for it.
-    where : str
-        What to call it in messages: the file, or the keys that lead to it.
+    A key that is unknown or missing, a value that is not of its type or out of bounds: each is a sentence of
+    a `ParamsError`, in which the mapping goes by the name `where`.
 
-    Returns
-    -------
-    kind
-        The filled dataclass.
-
-    Raises
-    ------
-    ParamsError
-        If a key is unknown or missing, or a value is not of its type or out of bounds: a sentence for each.
-
-    Examples
-    --------
     >>> from dataclasses import field
     >>> @dataclass(frozen=True)
     ... class Split:
@@ -170,22 +120,11 @@ def parse(kind: type[T], content: object, where: str) -> T:
 def find_faults(
     kind: type[T], content: object, where: str, *, whole: bool = True
 ) -> tuple[T | None, list[str]]:
-    """Do as `parse` does, and return the sentences.
+    """Do as `parse` does, for any type that Pydantic knows, and return a sentence for each fault.
 
-    Parameters
-    ----------
-    kind, content, where
-        As for `parse`; any type that Pydantic knows will do.
-    whole : bool
-        Whether all is needed. If not, keys may be missing, as in a section that is not in use; what the
-        dataclass says of keys that do not go together does not count either.
-
-    Returns
-    -------
-    value : object or None
-        None if there are faults, or if something is missing that is not needed.
-    faults : list of str
-        A sentence for each.
+    If not all is needed (`whole`), keys may be missing, as in a section that is not in use; what the
+    dataclass says of keys that do not go together does not count either. The value is None if there are
+    faults, or if something is missing.
     """
     from pydantic import ValidationError
 
@@ -227,7 +166,8 @@ def _phrase(kind: Any, error: "ErrorDetails", where: str) -> str:  # noqa: ANN40
     what, mend = (part.format(**context) for part in _SENTENCES.get(error["type"], said))
     if error["input"] is None:
         mend = "Give one."
-    got = context.get("got") or _shorten(error["input"])
+    shown = repr(error["input"])
+    got = context.get("got") or (shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…")
     return f"{_join(where, [*error['loc'][1:]])} must {what}, but got {got}. {mend}"
 
 
@@ -240,8 +180,3 @@ def _list_keys(kind: Any, steps: list[Any]) -> list[str]:  # noqa: ANN401
     for step in steps:
         kind = get_type_hints(kind)[step]
     return [item.name for item in fields(kind)] if is_dataclass(kind) else []
-
-
-def _shorten(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"

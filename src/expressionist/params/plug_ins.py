@@ -9,8 +9,6 @@ _PACKAGE = Path(__file__).parents[1]
 def list_sources() -> list[str]:
     """Return the words for the sources of cohorts: the files of ``sources``, with hyphens.
 
-    Examples
-    --------
     >>> "embedded" in list_sources(), "pancan-mrna" in list_sources()
     (True, True)
     """
@@ -20,8 +18,6 @@ def list_sources() -> list[str]:
 def list_layouts() -> list[str]:
     """Return the words for the layout methods: the files of ``layouts``.
 
-    Examples
-    --------
     >>> {"chromosome", "coexpression", "random"} <= set(list_layouts())
     True
     """
@@ -29,47 +25,29 @@ def list_layouts() -> list[str]:
 
 
 def list_backbones() -> list[str]:
-    """Return the words for the backbones: the rows of their table.
-
-    Examples
-    --------
-    >>> "resnet50" in list_backbones()
-    True
-    """
+    """Return the words for the backbones: the rows of their table."""
     return _list_rows("network/backbones.py", "BACKBONES")
 
 
 def list_opponents() -> list[str]:
-    """Return the words for the opponents: the rows of their table.
-
-    Examples
-    --------
-    >>> "linear_svm" in list_opponents()
-    True
-    """
+    """Return the words for the opponents: the rows of their table."""
     return _list_rows("evaluation/baselines.py", "OPPONENTS")
 
 
 def layout_defines(name: str, definition: str) -> bool:
     """Say whether the file of a layout method defines a function or class; loading it may take seconds.
 
-    Examples
-    --------
     >>> layout_defines("tsne", "embed"), layout_defines("random", "embed")
     (True, False)
     """
-    body = _read("painting/layouts", f"{name}.py").body
+    body = _read(f"painting/layouts/{name}.py").body
     return any(getattr(statement, "name", None) == definition for statement in body)
 
 
 def _list_files(folder: str) -> list[str]:
     """Name the modules and packages in a folder whose names do not begin with an underscore."""
-    paths = [path for path in (_PACKAGE / folder).iterdir() if path.suffix == ".py" or _is_package(path)]
-    return sorted(path.stem for path in paths if not path.name.startswith("_"))
-
-
-def _is_package(path: Path) -> bool:
-    return (path / "__init__.py").is_file()
+    modules = [*(_PACKAGE / folder).glob("[!_]*.py"), *(_PACKAGE / folder).glob("[!_]*/__init__.py")]
+    return sorted(path.parent.name if path.stem == "__init__" else path.stem for path in modules)
 
 
 def _list_rows(file: str, table: str) -> list[str]:
@@ -83,5 +61,5 @@ def _list_rows(file: str, table: str) -> list[str]:
     return rows
 
 
-def _read(*parts: str) -> ast.Module:
-    return ast.parse(_PACKAGE.joinpath(*parts).read_text(encoding="utf-8"))
+def _read(file: str) -> ast.Module:
+    return ast.parse((_PACKAGE / file).read_text(encoding="utf-8"))

@@ -1,8 +1,4 @@
-"""What params.yaml holds, as frozen dataclasses: every key with what it may be and what it means.
-
-`expressionist.commands.params_file` reads the file and holds it to this. `make docs` makes docs/params.md
-and the file's JSON schema from these descriptions.
-"""
+"""The sections of params.yaml: every key with what it may be and, as `make docs` tells, what it means."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -167,7 +163,7 @@ class WeightsParams:
 
 @dataclass(frozen=True)
 class NetworkParams:
-    """The network around the backbone: image size, channels and head."""
+    """The network around the backbone: image size and head."""
 
     magnify: int = field(
         metadata=key(
@@ -179,17 +175,10 @@ class NetworkParams:
             "Edge of the images that a backbone sees, in pixels, as near as whole squares come to it.", ge=1
         )
     )
-    channels: Annotated[str, _one_of("copies", "views")] = field(
+    head: Annotated[str, _one_of("flatten", "global_average")] = field(
         metadata=key(
-            "What the three inputs of a backbone show of a pixel: three copies of its scaled expression, or "
-            "three views: that, where it stands within the sample, and where among the training samples "
-            "(smooth ranks in 0 to 1, experiments.md)."
-        )
-    )
-    head: Annotated[str, _one_of("places", "pooled")] = field(
-        metadata=key(
-            "`places` flattens the maps (a place means a gene), `pooled` averages over places (the "
-            "reference's choice)."
+            "`flatten` keeps the places of the maps (a place means a gene), `global_average` averages over "
+            "them (the reference's choice)."
         )
     )
     strides: Annotated[tuple[Annotated[int, OneOf(lambda: STRIDES)], ...], _SOME, _ONCE] | None = field(

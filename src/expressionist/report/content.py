@@ -1,25 +1,17 @@
-"""What a report shows: a tree of frozen dataclasses, filled from tables and figures."""
+"""What a page shows: a tree of frozen dataclasses, filled from tables and figures."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from expressionist.report.figures.drawing import stamp
+
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with the words that stand for it and below it.
-
-    Parameters
-    ----------
-    image : matplotlib.figure.Figure or bytes
-        A figure, or a PNG as bytes.
-    alt : str
-        What the picture shows, for readers who cannot see it.
-    caption : str
-        How to read it.
-    """
+    """A figure, or a PNG as bytes, with words for readers who cannot see it, and how to read it."""
 
     image: Figure | bytes
     alt: str
@@ -28,24 +20,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """A table to show; a column with neighbours `_low` and `_high`, or `_sd`, is shown together with them.
+    """A table; a column with neighbours `_low` and `_high`, or `_sd`, is shown together with them.
 
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        Shown in this order without its index.
-    title : str
-        Stands above it.
-    caption : str
-        How to read it.
-    best : hashable, optional
-        Index label of the row in bold.
-    formats : mapping of str to str
-        Column → format spec (such as ``".1%"``), where the default does not do.
-    headings : mapping of str to str
-        Column → heading, where the default does not do.
-    folded : bool
-        Whether it opens on a click only.
+    Rows are shown in their order without the index; `best` is the label of the one in bold. `formats`
+    (column → format spec) and `headings` say what the default does not; if `folded` it opens on a click.
     """
 
     rows: pd.DataFrame
@@ -59,19 +37,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Part:
-    """What a section holds: sentences, named facts, pictures and tables, shown in this order.
-
-    Parameters
-    ----------
-    sentences : sequence of str
-        A paragraph each.
-    facts : mapping of str to object
-        Name → value; values are shown as text.
-    pictures : sequence of Picture
-        Shown below each other.
-    tables : sequence of Table
-        Shown below each other.
-    """
+    """What a section holds: sentences (a paragraph each), facts, pictures and tables, shown in this order."""
 
     sentences: Sequence[str] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
@@ -81,17 +47,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Who won.
-
-    Parameters
-    ----------
-    sentence : str
-        The plain statement.
-    headline : mapping of str to str
-        The few numbers that a reader should see first.
-    part : Part
-        What supports it, such as the McNemar tests.
-    """
+    """Who won, in a sentence; the few numbers that a reader should see first; and what supports it."""
 
     sentence: str
     headline: Mapping[str, str] = field(default_factory=dict)
@@ -100,17 +56,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class TypePart:
-    """The attributions of one tumour type.
-
-    Parameters
-    ----------
-    tumour_type : str
-        Its code.
-    summary : str
-        One line that is seen while the rest is folded, such as the top three genes.
-    part : Part
-        Expression and attribution image, top genes.
-    """
+    """The attributions of one tumour type, and the line that is seen while they are folded."""
 
     tumour_type: str
     summary: str = ""
@@ -121,28 +67,8 @@ class TypePart:
 class ReportContent:
     """Everything a page shows; a section left at None is left out of it and its navigation.
 
-    Parameters
-    ----------
-    title : str
-        Heading of the page.
-    run : Part, optional
-        What was run: cohort, unit, digest of the parameters, git commit, backbones, weights.
-    synthetic : bool
-        Whether the cohort was simulated; the page then says so above everything else.
-    random_weights : sequence of str
-        Backbones that started from random weights; the page then says so above everything else.
-    random_because : str
-        Why they did.
-    verdict : Verdict, optional
-        Who won.
-    cohort, missing, library_sizes, components : Part, optional
-        The sections about the cohort, in the order of the page.
-    images, comparison, search, errors, probabilities, training, attributions, cross_check : Part, optional
-        The sections about the networks, likewise.
-    types : sequence of TypePart
-        Below the attributions, one per tumour type.
-    limits : sequence of str, optional
-        Limits of this run, beside those that always hold; None where there is no network.
+    If the cohort is synthetic or backbones started from random weights (and why they did), the page says so
+    above everything else. `limits` stand beside those that always hold; None where there is no network.
     """
 
     title: str
@@ -165,3 +91,16 @@ class ReportContent:
     types: Sequence[TypePart] = ()
     cross_check: Part | None = None
     limits: Sequence[str] | None = ()
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What every figure of a run must say wherever it is copied to, if its numbers are not of patients."""
+
+    synthetic: bool = False
+    random_weights: Sequence[str] = ()
+
+    def show(self, figure: Figure, alt: str, caption: str = "", *, backbones: Iterable[str] = ()) -> Picture:
+        """Stamp a figure, in place, and turn it into a picture; `backbones` have results in it."""
+        random = not set(self.random_weights).isdisjoint(backbones)
+        return Picture(stamp(figure, synthetic=self.synthetic, random_weights=random), alt, caption)

@@ -1,32 +1,32 @@
-"""The page: tables and figures of one run → one self-contained HTML page that escapes every name."""
+"""The page: its content → one self-contained HTML page that escapes every name."""
 
 import base64
 import hashlib
+import io
+import struct
 from importlib import resources
 
 import jinja2
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image, ImageColor
 
 from expressionist.report.content import ReportContent
-from expressionist.report.pictures import embed_png
+from expressionist.report.figures.style import PADDING
 from expressionist.report.tables import lay_out_table
 
+# Above this size a palette of 256 colours is tried; an image drawn with one colour map hardly needs more.
+_BIG_PNG = 60_000
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_PADDING = np.array(ImageColor.getrgb(PADDING), np.uint8)
 
-def build_report(content: ReportContent) -> str:
-    """Build the report.
 
-    Parameters
-    ----------
-    content : ReportContent
-        What to show. All text in it is escaped.
-
-    Returns
-    -------
-    str
-        An HTML page that refers to nothing outside itself. The same content gives the same page.
+def build_page(content: ReportContent) -> str:
+    """Build an HTML page that refers to nothing outside itself; the same content gives the same page.
 
     Examples
     --------
-    >>> page = build_report(ReportContent("Run of <b>", Part(facts={"unit": "RPM"}), synthetic=True))
+    >>> page = build_page(ReportContent("Run of <b>", synthetic=True))
     >>> "<b>" in page, "SYNTHETIC" in page
     (False, True)
     """
@@ -40,3 +40,44 @@ def build_report(content: ReportContent) -> str:
 
 def _digest_script(script: str) -> str:
     return base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
+
+
+def embed_png(image: Figure | bytes) -> tuple[str, int, int]:
+    """Turn a figure or a PNG into the address, width and height that an `<img>` needs.
+
+    A big one gets a palette if that makes it smaller. Bytes that are no PNG are refused (ValueError).
+    """
+    png = image if isinstance(image, bytes) else _draw(image)
+    if not png.startswith(_PNG_MAGIC):
+        raise ValueError(
+            f"A picture must be a PNG, but got bytes that start with {png[:8]!r}. Save it as PNG."
+        )
+    if len(png) > _BIG_PNG:
+        png = min(png, _reduce_colours(png), key=len)
+    width, height = struct.unpack(">II", png[16:24])
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}", width, height
+
+
+def _draw(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    # Without the software's version the bytes depend on the picture alone.
+    figure.savefig(stream, format="png", dpi=figure.dpi, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _reduce_colours(png: bytes) -> bytes:
+    stream = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        flat = image.convert("RGB")
+    coarse = flat.quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE, kmeans=1)
+    # Few pixels are padding, so it would be merged with a similar colour that stands for a value.
+    # It gets a place of its own.
+    index, palette = np.array(coarse), np.zeros((256, 3), np.uint8)
+    used = np.array(coarse.getpalette(), np.uint8).reshape(-1, 3)[:255]
+    palette[: len(used)] = used
+    palette[255] = _PADDING
+    index[(np.asarray(flat) == _PADDING).all(axis=-1)] = 255
+    reduced = Image.fromarray(index)
+    reduced.putpalette(palette.tobytes())
+    reduced.save(stream, format="PNG", optimize=True)
+    return stream.getvalue()

@@ -10,7 +10,9 @@ from expressionist.stages import list_stages, read_signature
 # are not its matter.
 _NOT_FOLLOWED = (
     "params.sections:Params",
-    *("commands.params_file:CHOOSERS", "commands.params_file:find_options", "commands.params_file:_TOGETHER"),
+    "commands.params_file:CHOOSERS",
+    "commands.params_file:find_options",
+    "commands.params_file:_find_clashes",
     "files.code_digest",
 )
 

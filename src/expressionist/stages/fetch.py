@@ -1,11 +1,10 @@
 """Bring the raw files of the chosen source into the checkout."""
 
-import fcntl
 import random
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from expressionist.data import (
     Patience,
     RawFile,
-    digest_file,
     download,
     find_source,
     forget_download,
@@ -24,7 +22,7 @@ from expressionist.data import (
     verify_file,
 )
 from expressionist.errors import CohortError
-from expressionist.files import read_json, write_json, write_whole
+from expressionist.files import lock_file, md5, read_json, write_json, write_whole
 from expressionist.params import CohortParams, parse
 
 
@@ -103,8 +101,8 @@ def _find_kept(file: RawFile, raw: Path) -> Path | None:
     if not (path.is_file() and (raw / "manifest.json").is_file()):
         return None
     entry = read_json(raw / "manifest.json")["files"].get(file.name, {})
-    md5 = file.md5 or (entry.get("md5") if entry.get("from") == file.address else None)
-    return path if md5 is not None and digest_file(path) == md5 else None
+    known = file.md5 or (entry.get("md5") if entry.get("from") == file.address else None)
+    return path if known is not None and md5(path) == known else None
 
 
 def _place(file: RawFile, path: Path, folder: Path) -> dict[str, str | int]:
@@ -137,13 +135,11 @@ def _lock(path: Path | None) -> Iterator[None]:
     if path is None:
         yield
         return
-    with refuse_disk_trouble(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("w")
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with ExitStack() as stack:
+        with refuse_disk_trouble(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            is_free = stack.enter_context(lock_file(path, wait=False))
+        if not is_free:
             Console().out(f"Waiting for another fetch, which holds {path}.", highlight=False)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            stack.enter_context(lock_file(path))
         yield

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 
 from expressionist.data import assign_sets, read_cohort, read_split, to_log2
-from expressionist.painting import cluster_genes, fit_imaging, read_options, score_layout, write_layout
+from expressionist.painting import cluster_genes, read_options, score_layout, write_layout
 from expressionist.params import ExpressionParams, LayoutParams
+from expressionist.pipeline import lay_out
 
 
 def run(
@@ -25,20 +25,8 @@ def run(
 ) -> None:
     """Write `genes.tsv` (scale, mean, pixel and cluster of every painted gene) and `layout.json` (its score).
 
-    Everything is fitted on training samples; the score's held-out part is from validation samples.
-
-    Parameters
-    ----------
-    expression : ExpressionParams
-        How many genes to choose.
-    layout : LayoutParams
-        Layout method and its seed.
-    cohort, split : pathlib.Path
-        Folder of the stage `prepare`, table of the stage `split`.
-    incoming : pathlib.Path
-        Folder in which the file of gene sets lies that the method ``pathway`` reads.
-    out : pathlib.Path
-        Folder to write.
+    Everything is fitted on training samples; the score's held-out part is from validation samples. `incoming`
+    is the folder with the file of gene sets that the method ``pathway`` reads.
     """
     found = read_cohort(cohort / "cohort.h5ad")
     sides = read_split(split).loc[found.samples.index, "split"]
@@ -47,15 +35,7 @@ def run(
     )
     options = read_options(layout, incoming)
     begun = time.perf_counter()
-    laid, scale, chosen = fit_imaging(
-        training,
-        found.genes,
-        method=layout.method,
-        options={**options, "crowding": layout.crowding},
-        n_genes=expression.n_genes,
-        shape=None,
-        rng=np.random.default_rng(layout.seed),
-    )
+    laid, scale, chosen = lay_out(training, found.genes, expression, layout, options)
     seconds = time.perf_counter() - begun
     genes, shape = found.genes.iloc[chosen], laid.shape
     scaled, held_out = (scale.apply(log2[:, chosen]) for log2 in (training, validation))

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from expressionist.data import read_cohort
 from expressionist.files import read_json, write_whole
-from expressionist.report import build_report, describe_quality
+from expressionist.report import build_quality_page
 
 
 def run(*, cohort: Path, out: Path) -> None:
@@ -19,8 +19,8 @@ def run(*, cohort: Path, out: Path) -> None:
     out : pathlib.Path
         Folder to write.
     """
-    content = describe_quality(read_cohort(cohort / "cohort.h5ad"), read_json(cohort / "quality.json"))
+    page = build_quality_page(read_cohort(cohort / "cohort.h5ad"), read_json(cohort / "quality.json"))
     with write_whole(out) as partial:
         partial.mkdir()
-        (partial / "quality.html").write_text(build_report(content), encoding="utf-8")
+        (partial / "quality.html").write_text(page, encoding="utf-8")
     Console().print(f"Quality: {out / 'quality.html'}")

@@ -70,23 +70,8 @@ def run(
 ) -> None:
     """Bring MLflow level with the DVC outputs, and register the winning network as the challenger.
 
-    Parameters
-    ----------
-    cohort, split, expression, layout, weights : CohortParams, SplitParams, ExpressionParams, ...
-        Sections of params.yaml to log with every final run; what else a training hangs on is in its own
-        output.
-    registry : RegistryParams
-        Name of the registered model, and what it accepts.
-    backbones : tuple of str
-        The networks to publish.
-    cohort_folder, split_table, layout_folder, images : pathlib.Path
-        Outputs of the stages `prepare`, `split`, `layout` and `images`.
-    search, models, evaluations, novelty, baselines, comparison, attributions : pathlib.Path
-        Outputs of the stages; of `novelty` the arrays alone.
-    report : pathlib.Path
-        The page to hang on the model.
-    root, tracking_uri : pathlib.Path, str or None
-        Checkout with `mlruns/`, or an MLflow server to use instead.
+    The sections of params.yaml are logged with every final run; what else a training hangs on is in its own
+    output.
     """
     found = read_json(comparison / "comparison.json")
     experiment = open_experiment(open_store(root, tracking_uri), found["cohort"])

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +10,21 @@ from rich.console import Console
 from rich.progress import Progress
 
 from expressionist.errors import ParamsError, name_some
-from expressionist.files import md5, read_json, write_json
+from expressionist.files import md5, write_json
 from expressionist.network import explain_random
 from expressionist.params import NetworkParams, SearchParams, TrainingParams, WeightsParams
+from expressionist.pipeline import search_depth
 from expressionist.tracking import open_experiment, open_store, publish_search, publish_trial, read_provenance
 from expressionist.training import (
     DepthSearch,
     Epoch,
-    FineTuner,
     Outcome,
-    Space,
     Train,
+    Workspace,
     find_best_trial,
     join_search,
-    name_local_storage,
     open_tuner,
     plan_search,
-    run_search,
 )
 
 
@@ -47,83 +45,39 @@ def run(
     root: Path,
     tracking_uri: str | None,
 ) -> None:
-    """Write every trial and the best one; each trial appears in MLflow as soon as it is finished.
-
-    Parameters
-    ----------
-    weights, network, training, search : WeightsParams, NetworkParams, TrainingParams, SearchParams
-        Sections of params.yaml; `search.epochs` replaces the epochs of `training`.
-    backbone : str
-        Row of the table of backbones.
-    split, layout, images : pathlib.Path
-        Outputs of the stages of that name.
-    cache : pathlib.Path
-        Folder of the prefix cache, the study and the checkpoints; may be deleted at any time.
-    cache_gigabytes : float
-        Room that the prefix cache may take.
-    scheduler : str or None
-        Of the Dask cluster that fills the prefix cache.
-    out : pathlib.Path
-        JSON to write.
-    root, tracking_uri : pathlib.Path, str or None
-        Checkout with `mlruns/`, or an MLflow server to use instead.
-    """
-    found = _prepare(
-        weights,
-        network,
-        training,
-        search,
-        backbone,
-        split=split,
-        layout=layout,
-        images=images,
-        cache=cache,
-        cache_gigabytes=cache_gigabytes,
-        scheduler=scheduler,
-    )
-    tuner, about = found.tuner, found.about
-    about_search = {
-        "study": found.study,
+    """Write every trial and the best one as JSON; each trial appears in MLflow as soon as it is finished."""
+    workspace = Workspace(split, layout, images, cache, cache_gigabytes, scheduler)
+    planned = _plan(weights, network, training, search, backbone, workspace)
+    tuner = planned.tuner
+    about = {
+        "study": planned.study,
         "backbone": backbone,
-        "cohort": about["cohort"],
-        "synthetic": about["synthetic"],
-        "weights": {
-            **asdict(tuner.weights),
-            "random": tuner.weights.random,
-            "asked": weights.source,
-        },
+        "cohort": tuner.data.about["cohort"],
+        "synthetic": tuner.data.about["synthetic"],
+        "weights": {**asdict(tuner.weights), "random": tuner.weights.random, "asked": weights.source},
         "objective": search.objective,
-        "space": asdict(found.space),
-        "digests": {
-            "split": md5(split),
-            "layout": md5(layout),
-            "images": md5(images),
-        },
-        # What names the study, beside the space, and no more: how far a study is taken, and where it is
+        "space": asdict(planned.space),
+        "digests": {"split": md5(split), "layout": md5(layout), "images": md5(images)},
+        # What names the study, besides the space, and no more: how far a study is taken, and where it is
         # stored, may change while it goes on, and MLflow lets no param change.
         "params": {
             "network": asdict(network),
-            "training": asdict(found.params),
+            "training": asdict(planned.params),
             "search": {"epochs": search.epochs, "objective": search.objective},
         },
-        "tumour_types": found.tumour_types,
+        "tumour_types": tuner.data.tumour_types,
     }
     # As the stage `register` will read it: MLflow takes a tuple and JSON's list for two values of one param.
-    record: dict[str, Any] = json.loads(json.dumps(about_search))
-    experiment = open_experiment(open_store(root, tracking_uri), about["cohort"])
+    record: dict[str, Any] = json.loads(json.dumps(about))
+    experiment = open_experiment(open_store(root, tracking_uri), record["cohort"])
     provenance = read_provenance(root)
-    _announce(backbone, found, weights.source)
-    trials = run_search(
-        found.study,
-        found.space,
-        found.train,
-        storage=search.storage or name_local_storage(cache),
-        objective=search.objective,
-        n_trials=search.n_trials,
-        prune=search.prune,
-        seed=search.seed,
-        record=lambda trial: publish_trial(experiment, record, trial, provenance=provenance),
-        wait=_tell_once("Waiting for {} trials of other workers"),
+    trials = search_depth(
+        planned,
+        search,
+        _trainer(planned, workspace.checkpoints),
+        search.storage or workspace.name_storage(),
+        on_trial=lambda trial: publish_trial(experiment, record, trial, provenance=provenance),
+        on_progress=_tell_once("Waiting for {} trials of other workers"),
     )
     record |= {"trials": trials, "best": find_best_trial(trials, search.objective)}
     write_json(out, record)
@@ -135,100 +89,50 @@ def join(
     network: NetworkParams,
     training: TrainingParams,
     search: SearchParams,
+    workspace: Workspace,
     *,
     backbone: str,
-    split: Path,
-    layout: Path,
-    images: Path,
-    cache: Path,
-    cache_gigabytes: float,
-    scheduler: str | None = None,
     patience: float,
 ) -> int:
     """Run trials of a search that `run` has begun in another process, here or on another machine.
 
-    Parameters
-    ----------
-    weights, network, training, search, backbone, split, layout, images, cache, cache_gigabytes, scheduler
-        As in `run`; all but the last three must be the same there, since a search is named by a digest
-        of them.
-    patience : float
-        Seconds to wait for the search to begin.
-
-    Returns
-    -------
-    int
-        Number of trials that were run here. MLflow learns of them from `run`.
+    All but the last must be the same there, since a search is named by a digest of them. Waits `patience`
+    seconds for the search to begin, and returns the number of trials that were run here.
 
     Raises
     ------
     ParamsError
         If the images are not there, the database cannot be used, or the search has not begun in time.
     """
-    if missing := [str(path) for path in (split, layout, images) if not path.exists()]:
+    needed = (workspace.split, workspace.layout, workspace.images)
+    if missing := [str(path) for path in needed if not path.exists()]:
         raise ParamsError(
             f"A worker must have what it trains on, but got no {name_some(missing)}. Run it after `dvc "
             "pull` or `dvc repro images`."
         )
-    found = _prepare(
-        weights,
-        network,
-        training,
-        search,
-        backbone,
-        split=split,
-        layout=layout,
-        images=images,
-        cache=cache,
-        cache_gigabytes=cache_gigabytes,
-        scheduler=scheduler,
-    )
-    _announce(backbone, found, weights.source)
-    storage = search.storage or name_local_storage(cache)
-    return join_search(found.study, found.space, found.train, storage=storage, patience=patience)
+    planned = _plan(weights, network, training, search, backbone, workspace)
+    train, storage = _trainer(planned, workspace.checkpoints), search.storage or workspace.name_storage()
+    return join_search(planned.study, planned.space, train, storage=storage, patience=patience)
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    study: str
-    space: Space
-    params: TrainingParams
-    tuner: FineTuner
-    train: Train
-    tumour_types: list[str]
-    about: Mapping[str, Any]
-
-
-def _prepare(
+def _plan(
     weights: WeightsParams,
     network: NetworkParams,
     training: TrainingParams,
     search: SearchParams,
     backbone: str,
-    *,
-    split: Path,
-    layout: Path,
-    images: Path,
-    cache: Path,
-    cache_gigabytes: float,
-    scheduler: str | None,
-) -> _Prepared:
-    """Open what is trained on, and name the study by all that its trials depend on."""
-    about = read_json(layout / "layout.json")
-    tuner, tumour_types = open_tuner(
-        backbone,
-        weights,
-        network,
-        split=split,
-        layout=layout,
-        images=images,
-        cache=cache / "prefix",
-        cache_gigabytes=cache_gigabytes,
-        scheduler=scheduler,
-    )
-    planned = plan_search(tuner, network, training, search, about["cohort"])
-    train = _trainer(planned, cache / "checkpoints")
-    return _Prepared(planned.study, planned.space, planned.params, tuner, train, tumour_types, about)
+    workspace: Workspace,
+) -> DepthSearch:
+    """Open what is trained on, plan the search and say so."""
+    planned = plan_search(open_tuner(backbone, weights, network, workspace), network, training, search)
+    console = Console()
+    console.print(f"{backbone}: depths {', '.join(map(str, planned.space.depths))}; study {planned.study}")
+    if planned.tuner.weights.random:
+        console.print(
+            f"[bold yellow]{backbone} runs on RANDOM weights[/], {explain_random(weights.source)}. "
+            "Everything made from it says so."
+        )
+    return planned
 
 
 def _tell_once(line: str) -> Callable[[int], None]:
@@ -243,35 +147,23 @@ def _tell_once(line: str) -> Callable[[int], None]:
     return tell
 
 
-def _announce(backbone: str, found: _Prepared, asked: str) -> None:
-    console = Console()
-    console.print(f"{backbone}: depths {', '.join(map(str, found.space.depths))}; study {found.study}")
-    if found.tuner.weights.random:
-        console.print(
-            f"[bold yellow]{backbone} runs on RANDOM weights[/], {explain_random(asked)}. "
-            "Everything made from it says so."
-        )
-
-
 def _trainer(planned: DepthSearch, checkpoints: Path) -> Train:
     """Make the function that trains one trial, with a progress bar and a checkpoint of its own."""
 
-    def train(choice: Mapping[str, Any], report: Callable[[Epoch], bool]) -> Outcome:
+    def train(choice: Mapping[str, Any], on_epoch: Callable[[Epoch], bool]) -> Outcome:
         name = ", ".join(f"{key} {value:.4g}" for key, value in choice.items())
         with Progress() as progress:
-            n_images = len(planned.tuner.training.types) + len(planned.tuner.validation.types)
+            data = planned.tuner.data
+            n_images = len(data.training.types) + len(data.validation.types)
             frozen = progress.add_task(f"{name}: frozen prefix", total=n_images)
             epochs = progress.add_task(f"{name}: epochs", total=planned.params.epochs)
 
             def show(epoch: Epoch) -> bool:
                 progress.update(epochs, completed=epoch["epoch"])
-                return report(epoch)
+                return on_epoch(epoch)
 
             return planned.run_trial(
-                choice,
-                checkpoints=checkpoints,
-                report=show,
-                advance=lambda n: progress.advance(frozen, n),
+                choice, show, checkpoints=checkpoints, on_progress=lambda n: progress.advance(frozen, n)
             )
 
     return train

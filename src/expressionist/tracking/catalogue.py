@@ -9,20 +9,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Entry:
-    """A version of a registered model.
+    """A version of a registered model, `created` at so many milliseconds since 1970.
 
-    Parameters
-    ----------
-    number : str
-        The version.
-    aliases : tuple of str
-        What points at it, in alphabetical order.
-    tags : mapping of str to str
-        Its tags.
-    created : int
-        Milliseconds since 1970.
-    folder : pathlib.Path, optional
-        Where MLflow keeps its files; None where a server does.
+    `folder` is where MLflow keeps its files; None where a server does.
     """
 
     number: str
@@ -33,19 +22,9 @@ class Entry:
 
 
 def read_catalogue(database: Path, name: str) -> list[Entry] | None:
-    """Read all versions of a registered model.
+    """Read all versions of a registered model from ``mlruns/mlflow.db``, the oldest first.
 
-    Parameters
-    ----------
-    database : pathlib.Path
-        ``mlruns/mlflow.db``, at the schema of the MLflow that is installed.
-    name : str
-        Name of the registered model.
-
-    Returns
-    -------
-    list of Entry or None
-        The oldest first; None if no model has that name.
+    None if no model has that name. The database must be at the schema of the MLflow that is installed.
     """
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)) as connection:
         if not connection.execute("SELECT 1 FROM registered_models WHERE name = ?", (name,)).fetchone():

@@ -48,25 +48,7 @@ def judge(
     It must come from samples that were not simulated and from pretrained weights, must reach both thresholds,
     and must not be worse in macro-F1 than the present version by more than ``worse_than_staging``. Scores on
     different samples cannot be compared: a version that was tested on other data or another split does not
-    pass.
-
-    Parameters
-    ----------
-    challenger : Contender
-        The version that is to be promoted.
-    present : Contender or None
-        The version that it would replace.
-    gate : GateParams
-        Thresholds.
-    waivers : Waivers, optional
-        What a person takes on.
-
-    Returns
-    -------
-    passed : bool
-        Whether every check held, or was waived.
-    reasons : tuple of str
-        One sentence per check, whether it held or not.
+    pass. Returns whether every check held or was waived, and one sentence per check.
 
     Examples
     --------

@@ -31,19 +31,9 @@ _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 def read_provenance(root: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Read which code a run comes from, and whether DVC ran it.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        The checkout.
-    environ : mapping of str to str, optional
-        The environment that DVC has set for a stage; that of the process if not given.
-
-    Returns
-    -------
-    dict of str to str
-        ``git_commit`` (also under the name that MLflow's UI shows), ``git_dirty`` (true | false; tracked
-        files only), ``DVC_STAGE`` and ``DVC_EXP_NAME``; what cannot be known is absent. Outside DVC,
-        ``DVC_STAGE`` says so.
+    Returns ``git_commit`` (also under the name that MLflow's UI shows), ``git_dirty`` (true | false; tracked
+    files only), ``DVC_STAGE`` and ``DVC_EXP_NAME``; what cannot be known is absent. Outside DVC,
+    ``DVC_STAGE`` says so. `environ` is the process's if not given.
     """
     environ = os.environ if environ is None else environ
     facts = {"DVC_STAGE": _OUTSIDE}
@@ -80,8 +70,8 @@ def publish_trial(
     experiment : Experiment
         From `open_experiment`.
     search : mapping
-        The record of the search (``data/search/<backbone>.json``); its trials and its best are not read,
-        so that it may still be going on.
+        The record of the search (``data/search/<backbone>.json``); its trials and its best are not read, so
+        that it may still be going on.
     trial : mapping
         The trial's entry in it. PRUNED gives a KILLED run, FAIL a FAILED one.
     provenance : mapping of str to str
@@ -124,19 +114,7 @@ def publish_search(
 ) -> str:
     """Log a whole search: its own run with the best trial, and every trial that is not there yet.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        From `open_experiment`.
-    search : mapping
-        The record of the search (``data/search/<backbone>.json``).
-    provenance : mapping of str to str
-        From `read_provenance`.
-
-    Returns
-    -------
-    str
-        Run id of the search.
+    The arguments are those of `publish_trial`; so is what is returned, the search's run id.
     """
     trials, best = search["trials"], search["best"]
     run = _begin_search(experiment, search, _to_ms(trials[0].get("started")), provenance)
@@ -193,8 +171,7 @@ def publish_training(
     training : mapping
         ``data/models/<backbone>/training.json``.
     metrics : mapping
-        ``data/evaluation/<backbone>/metrics.json``. Test scores keep their names, their bounds
-        become ``accuracy_low`` and ``accuracy_high``, validation scores ``validation_accuracy``.
+        ``data/evaluation/<backbone>/metrics.json``, see `flatten_scores`.
     key : str
         Digest of what the run is made from; another key makes another run.
     dataset : Dataset
@@ -203,7 +180,7 @@ def publish_training(
         Kind of output, such as ``split``, to what ``dvc.lock`` has for it.
     params : mapping
         Sections of params.yaml that the training does not hold itself.
-    files : sequence of pathlib.Path, optional
+    files : sequence of pathlib.Path
         Files and folders to hang on the run.
     provenance : mapping of str to str
         From `read_provenance`.
@@ -244,37 +221,10 @@ def publish_opponent(
     files: Sequence[Path] = (),
     provenance: Mapping[str, str],
 ) -> str:
-    """Log an opponent beside the networks, unless it is there already.
+    """Log an opponent beside the networks, unless it is there already, and return the run id.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        From `open_experiment`.
-    name : str
-        The opponent, such as ``logistic_regression``.
-    metrics : mapping of str to float
-        Its scores under their flat names (``accuracy``, ``accuracy_low``, ``validation_f1_macro``).
-    key : str
-        Digest of what the run is made from.
-    dataset : Dataset
-        What it was fitted on.
-    digests, params : mapping
-        As for `publish_training`.
-    choice : mapping
-        Its hyper-parameters, as chosen on validation samples.
-    synthetic : bool
-        Whether the samples were simulated.
-    seconds : float, optional
-        How long fitting took.
-    files : sequence of pathlib.Path, optional
-        Files and folders to hang on the run.
-    provenance : mapping of str to str
-        From `read_provenance`.
-
-    Returns
-    -------
-    str
-        Run id.
+    `metrics` has its scores under flat names (``accuracy_low``, ``validation_f1_macro``), `choice` its
+    hyper-parameters; the other arguments are those of `publish_training`.
     """
     about = {"backbone": name, "synthetic": synthetic}
     tags = {**_tag(about, "opponent", provenance, digests), "backbone": "none"}
@@ -297,12 +247,6 @@ def _finish(
 
 def flatten_scores(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Give test scores, their bounds and validation scores one flat set of names.
-
-    Parameters
-    ----------
-    metrics : mapping
-        With the keys ``test``, ``validation`` and, where there are, ``test_interval`` and ``probabilities``,
-        which are flat already.
 
     Examples
     --------

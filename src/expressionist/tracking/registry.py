@@ -37,18 +37,9 @@ _DESCRIPTION = (
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of a promotion.
+    """What came of a promotion: whether the version passed, so that the alias points at it, and why.
 
-    Parameters
-    ----------
-    passed : bool
-        Whether the version passed the gate and the alias now points at it.
-    reasons : tuple of str
-        One sentence per check, whether it held or not.
-    version : str
-        The version that was to be promoted.
-    from_version : str or None
-        The version that the alias pointed at before.
+    `reasons` has a sentence per check; `from_version` is what the alias pointed at before.
     """
 
     passed: bool
@@ -78,12 +69,12 @@ def register_version(
     name : str
         Name of the registered model.
     folder : pathlib.Path
-        ``model.keras``, ``genes.tsv`` and ``model.json`` (see `expressionist.tracking.serving`).
+        As `write_served` writes it.
     key : str
-        What makes the model the same as an earlier one, which then keeps its version and becomes challenger
-        again.
+        What makes the model the same as an earlier one, which then keeps its version and becomes the
+        challenger again.
     run_id : str
-        The run of the final training, from `expressionist.tracking.publishing.publish_training`.
+        The run of the final training, from `publish_training`.
     metrics : mapping of str to float
         Test scores, with ``accuracy`` and ``f1_macro``; the gate reads them.
     digests : mapping of str to str
@@ -91,7 +82,7 @@ def register_version(
         ``split`` agree.
     tags : mapping of str to str
         Tags of the version: ``synthetic``, ``weights``, ``cohort`` and whatever else.
-    artifacts : sequence of pathlib.Path, optional
+    artifacts : sequence of pathlib.Path
         Files and folders (the report, the attributions) to hang on the model and on its run.
 
     Returns
@@ -206,31 +197,24 @@ def promote(
 ) -> Promotion:
     """Point an alias at the challenger if it passes the gate.
 
-    The checks are those of `gate.judge`. An alias keeps no history, so the version's tags do:
-    who promoted it, when, from which version, and what was waived.
+    The checks are those of `gate.judge`. An alias keeps no history, so the version's tags do: who promoted
+    it, when, from which version, and what was waived. If it does not pass, the alias stays, and the version
+    is tagged ``validation_status=failed`` with the reasons.
 
     Parameters
     ----------
     store : Store
-        From `expressionist.tracking.store.open_store`.
+        From `open_store`.
     name : str
         Name of the registered model.
-    to : str, optional
+    to : str
         The alias.
     gate : GateParams
         Thresholds.
-    who : str
-        Who promotes.
-    when : datetime.datetime
-        When.
-    waivers : Waivers, optional
+    who, when : str, datetime.datetime
+        For the tags.
+    waivers : Waivers
         What a person takes on.
-
-    Returns
-    -------
-    Promotion
-        Whether it passed, and why or why not. If not, the alias stays and the version is tagged
-        ``validation_status=failed`` with the reasons.
 
     Raises
     ------
@@ -327,13 +311,6 @@ def _ask_server(client: "MlflowClient", name: str) -> list[Entry] | None:
 def list_versions(store: Store, name: str) -> pd.DataFrame:
     """List the versions of a model, the newest first.
 
-    Parameters
-    ----------
-    store : Store
-        From `expressionist.tracking.store.open_store`.
-    name : str
-        Name of the registered model.
-
     Returns
     -------
     pandas.DataFrame of length n_versions
@@ -362,21 +339,9 @@ def list_versions(store: Store, name: str) -> pd.DataFrame:
 
 
 def predict_with(store: Store, model: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Predict with a registered model.
+    """Predict with a registered model: ``models:/<name>@<alias>`` or ``models:/<name>/<version>``.
 
-    Parameters
-    ----------
-    store : Store
-        From `expressionist.tracking.store.open_store`.
-    model : str
-        ``models:/<name>@<alias>`` or ``models:/<name>/<version>``.
-    table : pandas.DataFrame of shape (n_samples, any number of columns)
-        See `expressionist.tracking.serving.predict`.
-
-    Returns
-    -------
-    pandas.DataFrame of length n_samples
-        See `expressionist.tracking.serving.predict`.
+    Table and predictions are those of `serving.predict`.
 
     Raises
     ------

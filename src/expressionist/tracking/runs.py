@@ -1,5 +1,6 @@
 """One MLflow run: begun once for its key, filled, and ended."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +18,9 @@ _N_METRICS, _N_PARAMS = 1000, 100  # what MLflow takes in one call
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a run was computed on.
+    """What a run was computed on: the cohort's name, what ``dvc.lock`` has for the data, and where it lies.
 
-    Parameters
-    ----------
-    name : str
-        The cohort's name.
-    digest : str
-        What ``dvc.lock`` has for the data, at most 36 characters.
-    source : str, optional
-        Where the data lies in the checkout.
+    Of the digest, MLflow keeps 36 characters.
     """
 
     name: str
@@ -36,21 +30,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Run:
-    """A run and how far it is.
+    """A run of MLflow, begun at `started` (milliseconds since 1970), and how far it is.
 
-    Parameters
-    ----------
-    client : mlflow.MlflowClient
-        Client of its store.
-    id : str
-        MLflow's run id.
-    started : int
-        Milliseconds since 1970.
-    fresh : bool
-        Whether it was begun just now.
-    done : bool
-        Whether it was ended before. A run that was cut off is neither fresh nor done; what it holds may be
-        logged again, since the same value at the same moment is stored once.
+    It is `fresh` if it was begun just now, and `done` if it was ended before. A run that was cut off is
+    neither; what it holds may be logged again: the same value at the same moment is stored once.
     """
 
     client: "MlflowClient"
@@ -94,16 +77,12 @@ class Run:
 
     def log_dataset(self, dataset: Dataset) -> None:
         """Name the data by its digest alone: a column schema of 20,000 genes is more than MLflow stores."""
-        mlflow = import_mlflow()
+        entities = import_mlflow().entities
         about = {"path": dataset.source, "dvc_md5": dataset.digest}
-        source = mlflow.data.code_dataset_source.CodeDatasetSource(
-            {key: value for key, value in about.items() if value}
-        )
-        data = mlflow.data.meta_dataset.MetaDataset(
-            source, name=dataset.name, digest=dataset.digest[:DIGEST_LENGTH]
-        )
-        tags = [mlflow.entities.InputTag("mlflow.data.context", "training")]
-        self.client.log_inputs(self.id, [mlflow.entities.DatasetInput(data._to_mlflow_entity(), tags)])
+        source = json.dumps({"tags": {key: value for key, value in about.items() if value}})
+        data = entities.Dataset(dataset.name, dataset.digest[:DIGEST_LENGTH], "code", source)
+        tags = [entities.InputTag("mlflow.data.context", "training")]
+        self.client.log_inputs(self.id, [entities.DatasetInput(data, tags)])
 
     def log_files(self, files: Sequence[Path]) -> None:
         """Hang files, and folders under their own names, on the run."""
@@ -121,23 +100,7 @@ class Run:
 def begin(experiment: Experiment, key: str, name: str, tags: Mapping[str, str], started: int = 0) -> Run:
     """Find the run with a key, or begin one. A run that was deleted in the UI is begun anew.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        Where the run belongs.
-    key : str
-        What makes the run the same as an earlier one.
-    name : str
-        Its name in the UI.
-    tags : mapping of str to str
-        Its tags.
-    started : int, optional
-        Milliseconds since 1970; now if not known.
-
-    Returns
-    -------
-    Run
-        The run and how far it is.
+    `started`, in milliseconds since 1970, is now if it is not known.
     """
     client = experiment.client
     with experiment.store.hold():
@@ -152,19 +115,7 @@ def begin(experiment: Experiment, key: str, name: str, tags: Mapping[str, str], 
 
 
 def add_metrics(experiment: Experiment, run_id: str, metrics: Mapping[str, Any], step: int) -> None:
-    """Log more scores of a run, which may have ended long before.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        Where the run belongs.
-    run_id : str
-        The run.
-    metrics : mapping
-        Name → value.
-    step : int
-        MLflow shows the values of the greatest step.
-    """
+    """Log more scores of a run, which may have ended long before; MLflow shows those of the greatest step."""
     info = experiment.client.get_run(run_id).info
     run = Run(experiment.client, run_id, info.start_time, fresh=False, done=True)
     run.log_metrics(metrics, info.end_time or info.start_time, step)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ _BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class Served:
-    """What a model folder says about its network, beside the network itself.
+    """What a model folder says about its network, besides the network itself.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ class Served:
     weights : str
         ``imagenet`` or ``RANDOM``.
     cohort : str
-        Name of the cohort.
-    about : mapping, optional
+        Its name.
+    about : mapping
         What else is worth keeping.
     abstain_below : float
         Least probability of an answer; predictions below it are marked.
@@ -64,16 +64,9 @@ class Served:
 
 @dataclass(frozen=True)
 class Aligned:
-    """A table in the network's gene order.
+    """A table in the network's gene order and unit: float32 of shape (n_samples, n_genes).
 
-    Parameters
-    ----------
-    expression : numpy.ndarray of shape (n_samples, n_genes)
-        float32, in the network's unit.
-    n_missing_genes : int
-        Genes that the table lacks, filled.
-    n_by_symbol : int
-        Genes that were found by their symbol rather than by their id.
+    `n_missing_genes` were filled, `n_by_symbol` found by their symbol rather than by their id.
     """
 
     expression: np.ndarray
@@ -82,44 +75,15 @@ class Aligned:
 
 
 def write_served(folder: Path, served: Served) -> None:
-    """Write ``genes.tsv`` and ``model.json``; ``model.keras`` and ``novelty.npz`` belong beside them.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        An existing folder.
-    served : Served
-        What to write.
-    """
+    """Write ``genes.tsv`` and ``model.json``; ``model.keras`` and ``novelty.npz`` belong next to them."""
     genes = served.genes[["symbol", "fill"]].rename_axis("gene")
     genes.to_csv(folder / "genes.tsv", sep="\t", float_format="%.9g", lineterminator="\n")
-    about = {
-        "tumour_types": list(served.tumour_types),
-        "unit": served.unit,
-        "missing_genes": served.missing_genes,
-        "synthetic": served.synthetic,
-        "weights": served.weights,
-        "cohort": served.cohort,
-        "about": dict(served.about),
-        "abstain_below": served.abstain_below,
-        "temperature": served.temperature,
-    }
+    about = {each.name: getattr(served, each.name) for each in fields(served) if each.name != "genes"}
     (folder / "model.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def read_served(folder: Path) -> Served:
-    """Read what `write_served` wrote.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        A model folder.
-
-    Returns
-    -------
-    Served
-        What it says about its network.
-    """
+    """Read what `write_served` wrote."""
     columns = {"gene": str, "symbol": str, "fill": np.float32}
     genes = pd.read_csv(folder / "genes.tsv", sep="\t", dtype=columns, keep_default_na=False).set_index(
         "gene"
@@ -129,22 +93,12 @@ def read_served(folder: Path) -> Served:
 
 
 def load_model(folder: Path) -> tuple[Served, "Model", Novelty]:
-    """Load a model folder.
-
-    Returns
-    -------
-    served : Served
-        What the folder says about its network.
-    network : keras.Model
-        Expression of shape (n_samples, n_genes) → calibrated probabilities.
-    novelty : Novelty
-        Scores what is unlike the training cohort.
-    """
+    """Load a model folder: what it says, its network, and what scores novelty."""
     # Late, as TensorFlow takes seconds.
-    from expressionist.network import load_calibrated
+    from expressionist.network import load_network
 
     served = read_served(folder)
-    network = load_calibrated(folder / "model.keras", served.temperature)
+    network = load_network(folder / "model.keras", served.temperature)
     with np.load(folder / NOVELTY_FILE) as arrays:
         return served, network, Novelty(**arrays)
 
@@ -154,23 +108,8 @@ def align(table: pd.DataFrame, genes: pd.DataFrame, max_missing: float, *, negat
 
     A column is the gene whose id it bears; else, for ``SYMBOL|ENTREZ``, the gene whose id stands after the
     bar (or before it, where ids are symbols); else the gene whose symbol it bears, as long as only one gene
-    of the network has that symbol. Other columns are ignored.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame of shape (n_samples, any number of columns)
-        Samples in rows, genes in columns, in any order.
-    genes : pandas.DataFrame of length n_genes
-        Indexed by gene id: ``symbol`` and ``fill``.
-    max_missing : float
-        Share of `genes` that the table may lack.
-    negative : bool
-        Whether values below 0 are let through.
-
-    Returns
-    -------
-    Aligned
-        float32 expression in the order of `genes`, and what had to be done for it.
+    of the network has that symbol. Other columns are ignored. The table may lack `max_missing` as a share of
+    the genes; values below 0 are let through if `negative`.
 
     Raises
     ------

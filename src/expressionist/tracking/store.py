@@ -1,9 +1,9 @@
 """The MLflow store in mlruns/: its database, made once and kept up to date; its paths follow the checkout."""
 
-import fcntl
 import importlib
 import os
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -12,9 +12,10 @@ from functools import cached_property
 from importlib.metadata import version as installed
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from expressionist.errors import RegistryError
+from expressionist.files import lock_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -90,11 +91,6 @@ def open_store(root: Path, uri: str | None = None) -> Store:
     uri : str, optional
         Tracking URI to use instead, such as ``http://host:5000``.
 
-    Returns
-    -------
-    Store
-        Client and folder.
-
     Raises
     ------
     RegistryError
@@ -106,15 +102,7 @@ def open_store(root: Path, uri: str | None = None) -> Store:
 
 
 def open_experiment(store: Store, cohort: str) -> Experiment:
-    """Find or make the experiment named like the cohort; one that was deleted in the UI is restored.
-
-    Parameters
-    ----------
-    store : Store
-        From `open_store`.
-    cohort : str
-        The cohort's name.
-    """
+    """Find or make the experiment named like the cohort; one that was deleted in the UI is restored."""
     with store.hold():
         found = store.client.get_experiment_by_name(cohort)
         if found is None:
@@ -150,16 +138,9 @@ def import_mlflow() -> ModuleType:
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Keep other processes of this machine out of the folder while the block runs.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The mlruns folder; made if it does not exist.
-    """
+    """Keep other processes of this machine out of a folder, made if need be, while the block runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with lock_file(folder / ".lock"):
         yield
 
 
@@ -167,21 +148,6 @@ def prepare(folder: Path) -> str:
     """Create or upgrade the database, let its paths follow a moved checkout, and return its URI.
 
     Two processes that create the database at once destroy it half made, hence the lock.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The mlruns folder.
-
-    Returns
-    -------
-    str
-        Tracking URI, ``sqlite:///<folder>/mlflow.db``.
-
-    Raises
-    ------
-    RegistryError
-        If the path of the folder cannot stand in a URI.
     """
     folder = folder.resolve()
     if bad := sorted(set(str(folder)) & set("%#?")):
@@ -200,61 +166,47 @@ def _bring_up_to_date(folder: Path, uri: str) -> None:
     """Create or upgrade the database, unless the MLflow that is installed has left it as it is now."""
     database, stamp = folder / "mlflow.db", folder / ".schema"
     if not database.exists():
-        _make(folder, database, uri)
+        _create(database, folder / "artifacts" / "Default")
     elif stamp.exists() and stamp.read_text(encoding="utf-8") == _describe_schema(database):
         return
     else:
-        _upgrade(database)
+        _upgrade(database, uri)
     stamp.write_text(_describe_schema(database), encoding="utf-8")
 
 
 def _describe_schema(database: Path) -> str:
+    return f"MLflow {installed('mlflow')}: {_read_revision(database)}"
+
+
+def _read_revision(database: Path) -> str:
     with closing(sqlite3.connect(database, timeout=20)) as connection:
-        revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-    return f"MLflow {installed('mlflow')}: {revisions}"
+        return ", ".join(row for (row,) in connection.execute("SELECT version_num FROM alembic_version"))
 
 
-def _make(folder: Path, database: Path, uri: str) -> None:
-    mlflow = import_mlflow()
-    _create(database)
-    mlflow.MlflowClient(uri)
-    # MLflow places its Default experiment in whatever folder the process happens to run in.
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute(
-            "UPDATE experiments SET artifact_location = ?", (str(folder / "artifacts" / "Default"),)
-        )
-
-
-def _create(database: Path) -> None:
-    # Made elsewhere and moved into place: a database whose making was cut off cannot be mended.
+def _create(database: Path, artifacts: Path) -> None:
+    """Make the database elsewhere and move it into place: one whose making was cut off cannot be mended."""
     partial = database.with_name(".partial-mlflow.db")
     partial.unlink(missing_ok=True)
-    with _engine(partial) as (utils, engine):
-        utils._initialize_tables(engine)
+    import_mlflow()
+    stores = importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+    # Without a place for the Default experiment, that would be whatever folder the process happens to run in.
+    stores.SqlAlchemyStore(f"sqlite:///{partial}", str(artifacts)).engine.dispose()
     partial.replace(database)
 
 
-def _upgrade(database: Path) -> None:
-    """Do what `mlflow db upgrade` does, after the backup that its documentation asks for."""
-    with _engine(database) as (utils, engine):
-        version = utils._get_schema_version(engine)
-        if version == utils._get_latest_schema_revision():
-            return
-        copy = f"{database}.of-{version}"
-        with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(copy)) as backup:
-            old.backup(backup)
-        utils._upgrade_db(engine)
-
-
-@contextmanager
-def _engine(database: Path) -> Iterator[tuple[Any, Any]]:
-    import_mlflow()
-    utils = importlib.import_module("mlflow.store.db.utils")
-    engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{database}")
-    try:
-        yield utils, engine
-    finally:
-        engine.dispose()
+def _upgrade(database: Path, uri: str) -> None:
+    """Upgrade the database, after the backup that MLflow's documentation asks for."""
+    copy = f"{database}.of-{_read_revision(database)}"
+    with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(copy)) as backup:
+        old.backup(backup)
+    done = subprocess.run(
+        [sys.executable, "-m", "mlflow", "db", "upgrade", uri], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RegistryError(
+            f"MLflow must upgrade its database {database}, but said: {done.stderr.strip()[-500:]}. "
+            f"The database as it was is {copy}."
+        )
 
 
 def _follow(folder: Path) -> None:

@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,11 @@ from expressionist.files import (
     share_folder,
     write_record,
 )
-from expressionist.network import (
-    layers,  # noqa: F401  registers the layers of a model that a worker loads
-    trace_prediction,
-)
+from expressionist.network import load_network, trace_prediction
 
 # Rises when the same inputs would give other activations or another file layout.
-_VERSION = 2
+_VERSION = 3
+_BATCH_SIZE = 64
 _ROWS_PER_RECORD = 512
 # What a kill can cost a worker of a cluster; small enough for the last shards to keep all of them at work.
 _ROWS_PER_SHARD = 256
@@ -41,90 +40,143 @@ _ABOUT, _ROWS = "identity.json", "rows"
 
 
 def digest(facts: Mapping[str, Any]) -> str:
-    """Name something that is kept on disk after everything that it depends on.
+    """Name something on disk after all that it depends on, as 20 hexadecimal digits; `facts` are JSON-able.
 
-    Parameters
-    ----------
-    facts : mapping
-        JSON-able, such as the digests of images and weights, the backbone and the cut. The versions of Keras
-        and of this cache are added.
-
-    Returns
-    -------
-    str
-        20 hexadecimal digits.
+    The versions of Keras and of this cache are added.
     """
     whole = {**facts, "keras": keras.__version__, "version": _VERSION}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def compute_prefix(
-    model: keras.Model,
-    inputs: Sequence[np.ndarray],
-    folder: Path,
-    identity: Mapping[str, Any],
-    *,
-    dtype: str = "float32",
-    most_bytes: float = math.inf,
-    batch_size: int = 64,
-    scheduler: str | None = None,
-    advance: Callable[[int], object] = lambda _: None,
-) -> list[np.ndarray]:
-    """Return a frozen model's outputs for all samples, from the cache where they are there already.
+@dataclass(frozen=True)
+class ActivationCache:
+    """Outputs of frozen models for all samples, each entry a folder.
 
     Safe when two processes ask for the same activations (one computes, the other waits), and resumed after a
     kill. An entry whose files are not what was written is computed again.
 
     Parameters
     ----------
-    model : keras.Model
-        Images, or the activations of an earlier cut → list of activations.
-    inputs : sequence of numpy.ndarray of shape (n_samples, ...)
-        The model's inputs; may be memory-mapped.
     folder : pathlib.Path
-        The cache; each entry is a folder in it.
-    identity : mapping
-        Facts that the activations depend on: two entries are the same exactly when these are.
+        May be deleted at any time.
     dtype : str
         What activations are kept as: ``float16`` halves the room on disk. Where one is too large for it,
         float32 is taken.
     most_bytes : float
-        Room that the cache may take; entries used longest ago are deleted first, but never this one.
-    batch_size : int
-        Samples computed at once.
+        Room that the cache may take; entries used longest ago are deleted first, but never the present one.
     scheduler : str, optional
         Address of a Dask scheduler whose workers compute what is missing; without it, this process does.
-    advance : callable
-        Told how many samples are done, batch by batch or shard by shard.
-
-    Returns
-    -------
-    list of numpy.ndarray of shape (n_samples, ...)
-        Memory-mapped, read-only; one per output of the model.
     """
-    identity = {**identity, "dtype": dtype}
-    key = digest(identity)
-    entry, partial = folder / key, folder / f".partial-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with lock_file(folder / f".lock-{key}"):
-        if entry.is_dir() and not _is_whole(entry):
-            shutil.rmtree(entry)
-        if entry.is_dir():
-            advance(len(inputs[0]))
-        else:
-            try:
-                _compute(model, inputs, partial, dtype, batch_size, scheduler, advance)
-            except OverflowError:
-                shutil.rmtree(partial)
-                _compute(model, inputs, partial, "float32", batch_size, scheduler, lambda _: None)
-            paths = _paths(partial, len(model.outputs))
-            checked = {**identity, "sha256": {path.name: digest_file(path) for path in paths}}
-            (partial / _ABOUT).write_text(json.dumps(checked, indent=2) + "\n", encoding="utf-8")
-            partial.replace(entry)
-        (entry / _ABOUT).touch()
-        found = [np.load(path, mmap_mode="r") for path in _paths(entry, len(model.outputs))]
-    _evict(folder, key, most_bytes)
-    return found
+
+    folder: Path
+    dtype: str = "float32"
+    most_bytes: float = math.inf
+    scheduler: str | None = None
+
+    def compute(
+        self,
+        model: keras.Model,
+        inputs: np.ndarray,
+        identity: Mapping[str, Any],
+        *,
+        on_progress: Callable[[int], object] = lambda _: None,
+    ) -> dict[str, np.ndarray]:
+        """Return a frozen model's outputs for all samples, from the cache where they are there already.
+
+        Parameters
+        ----------
+        model : keras.Model
+            Images, or the activations of an earlier cut → dict of activations.
+        inputs : numpy.ndarray of shape (n_samples, ...)
+            What the model takes; may be memory-mapped.
+        identity : mapping
+            Facts that the activations depend on: two entries are the same exactly when these are.
+        on_progress : callable
+            Told how many samples are done, batch by batch or shard by shard.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray of shape (n_samples, ...)
+            Memory-mapped, read-only.
+        """
+        identity = {**identity, "dtype": self.dtype}
+        key, names = digest(identity), list(model.output)
+        entry, partial = self.folder / key, self.folder / f".partial-{key}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with lock_file(self.folder / f".lock-{key}"):
+            if entry.is_dir() and not _is_whole(entry):
+                shutil.rmtree(entry)
+            if entry.is_dir():
+                on_progress(len(inputs))
+            else:
+                try:
+                    self._fill(model, inputs, partial, self.dtype, on_progress)
+                except OverflowError:
+                    shutil.rmtree(partial)
+                    self._fill(model, inputs, partial, "float32", lambda _: None)
+                digests = {path.name: digest_file(path) for path in _paths(partial, names)}
+                about = json.dumps({**identity, "sha256": digests}, indent=2)
+                (partial / _ABOUT).write_text(about + "\n", encoding="utf-8")
+                partial.replace(entry)
+            (entry / _ABOUT).touch()
+            paths = zip(names, _paths(entry, names), strict=True)
+            found = {name: np.load(path, mmap_mode="r") for name, path in paths}
+        self._evict(key)
+        return found
+
+    def _fill(
+        self,
+        model: keras.Model,
+        inputs: np.ndarray,
+        partial: Path,
+        dtype: str,
+        on_progress: Callable[[int], object],
+    ) -> None:
+        """Write the rows that are missing, here or on the workers of a cluster."""
+        n_samples, paths = len(inputs), _paths(partial, list(model.output))
+        done = _prepare(
+            partial, paths, [(n_samples, *each.shape[1:]) for each in model.output.values()], dtype
+        )
+        on_progress(sum(last - first for first, last in done))
+        # What was broken off may have found before that the dtype asked for is too narrow.
+        dtype, gaps = np.load(paths[0], mmap_mode="r").dtype.name, find_gaps(done, n_samples)
+
+        def record(span: Span) -> None:
+            done.append(span)
+            write_record(partial / _ROWS, done)
+
+        if self.scheduler is None:
+            _write_rows(_predict(model, inputs, dtype), paths, gaps, record, on_progress)
+            return
+        with share_folder(partial) as shared:
+            model.save(shared / "model.keras")
+            place = _place(inputs, shared / "inputs.npy")
+            work = functools.partial(_open_work, shared / "model.keras", place, dtype)
+            shards = list(cut_spans(gaps, _ROWS_PER_SHARD))
+            for first, last in run_shards(work, paths, shards, scheduler=self.scheduler, shared=shared):
+                record((first, last))
+                on_progress(last - first)
+
+    def _evict(self, key: str) -> None:
+        """Delete what was used longest ago, also what was never finished, until the rest has room.
+
+        Arrays that another process has mapped stay readable to it: their files go when the last map does.
+        """
+        used, sizes = {}, {}
+        for path in self.folder.iterdir():
+            # Another process may finish, record or delete an entry at any moment: what it works on is in use.
+            with suppress(FileNotFoundError, NotADirectoryError):
+                files = [file.stat() for file in path.iterdir()]
+                used[path] = max([path.stat().st_mtime, *(file.st_mtime for file in files)])
+                sizes[path] = sum(file.st_size for file in files)
+        for path in sorted(sizes, key=lambda each: used[each]):
+            name = path.name.removeprefix(".partial-")
+            if name == key or sum(sizes.values()) <= self.most_bytes:
+                continue
+            with lock_file(self.folder / f".lock-{name}", wait=False) as locked:
+                if locked:
+                    shutil.rmtree(path, ignore_errors=True)
+                    del sizes[path]
 
 
 def _is_whole(entry: Path) -> bool:
@@ -135,65 +187,13 @@ def _is_whole(entry: Path) -> bool:
     )
 
 
-def _evict(folder: Path, key: str, most_bytes: float) -> None:
-    """Delete what was used longest ago, also what was never finished, until the rest has room.
-
-    Arrays that another process has mapped stay readable to it: their files go when the last map does.
-    """
-    used, sizes = {}, {}
-    for path in folder.iterdir():
-        # Another process may finish, record or delete an entry at any moment: what it works on is in use.
-        with suppress(FileNotFoundError, NotADirectoryError):
-            files = [file.stat() for file in path.iterdir()]
-            used[path] = max([path.stat().st_mtime, *(file.st_mtime for file in files)])
-            sizes[path] = sum(file.st_size for file in files)
-    for path in sorted(sizes, key=lambda each: used[each]):
-        name = path.name.removeprefix(".partial-")
-        if name == key or sum(sizes.values()) <= most_bytes:
-            continue
-        with lock_file(folder / f".lock-{name}", wait=False) as locked:
-            if locked:
-                shutil.rmtree(path, ignore_errors=True)
-                del sizes[path]
+def _paths(entry: Path, names: Sequence[str]) -> list[Path]:
+    return [entry / f"{name}.npy" for name in names]
 
 
-def _paths(entry: Path, n_outputs: int) -> list[Path]:
-    return [entry / f"activation_{place}.npy" for place in range(n_outputs)]
-
-
-def _compute(
-    model: keras.Model,
-    inputs: Sequence[np.ndarray],
-    partial: Path,
-    dtype: str,
-    batch_size: int,
-    scheduler: str | None,
-    advance: Callable[[int], object],
-) -> None:
-    n_samples, paths = len(inputs[0]), _paths(partial, len(model.outputs))
-    done = _prepare(partial, [(n_samples, *output.shape[1:]) for output in model.outputs], dtype)
-    advance(sum(last - first for first, last in done))
-    # What was broken off may have found before that the dtype asked for is too narrow.
-    dtype, gaps = np.load(paths[0], mmap_mode="r").dtype.name, find_gaps(done, n_samples)
-
-    def record(span: Span) -> None:
-        done.append(span)
-        write_record(partial / _ROWS, done)
-
-    if scheduler is None:
-        _fill(_predict(model, inputs, dtype, batch_size), paths, gaps, record, advance)
-        return
-    with share_folder(partial) as shared:
-        model.save(shared / "model.keras")
-        places = [_place(array, shared / f"input_{number}.npy") for number, array in enumerate(inputs)]
-        work = functools.partial(_open_work, shared / "model.keras", places, dtype, batch_size)
-        shards = list(cut_spans(gaps, _ROWS_PER_SHARD))
-        for first, last in run_shards(work, paths, shards, scheduler=scheduler, shared=shared):
-            record((first, last))
-            advance(last - first)
-
-
-def _prepare(partial: Path, shapes: Sequence[tuple[int, ...]], dtype: str) -> list[Span]:
+def _prepare(
+    partial: Path, paths: Sequence[Path], shapes: Sequence[tuple[int, ...]], dtype: str
+) -> list[Span]:
     """Create the files of a new entry, or find which rows of a broken-off one are done."""
     rows = partial / _ROWS
     if rows.is_file():
@@ -202,7 +202,7 @@ def _prepare(partial: Path, shapes: Sequence[tuple[int, ...]], dtype: str) -> li
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        for path, shape in zip(_paths(partial, len(shapes)), shapes, strict=True):
+        for path, shape in zip(paths, shapes, strict=True):
             allocate_rows(path, shape, dtype)
     except BaseException:
         shutil.rmtree(partial)
@@ -211,15 +211,15 @@ def _prepare(partial: Path, shapes: Sequence[tuple[int, ...]], dtype: str) -> li
     return []
 
 
-def _predict(model: keras.Model, inputs: Sequence[np.ndarray], dtype: str, batch_size: int) -> Compute:
+def _predict(model: keras.Model, inputs: np.ndarray, dtype: str) -> Compute:
     """Make the function that computes rows of the activations batch by batch."""
     predict = trace_prediction(model)
 
     def compute(first: int, last: int) -> Iterator[tuple[int, list[np.ndarray]]]:
-        for start in range(first, last, batch_size):
-            stop = min(start + batch_size, last)
-            parts = [np.asarray(part[start:stop], np.float32) for part in inputs]
-            outputs = [np.asarray(output) for output in predict(parts)]
+        for start in range(first, last, _BATCH_SIZE):
+            stop = min(start + _BATCH_SIZE, last)
+            found = predict(np.asarray(inputs[start:stop], np.float32))
+            outputs = [np.asarray(found[name]) for name in model.output]
             if any(np.abs(output).max() > np.finfo(dtype).max for output in outputs):
                 raise OverflowError
             yield start, outputs
@@ -227,12 +227,12 @@ def _predict(model: keras.Model, inputs: Sequence[np.ndarray], dtype: str, batch
     return compute
 
 
-def _fill(
+def _write_rows(
     compute: Compute,
     paths: Sequence[Path],
     gaps: Sequence[Span],
     record: Callable[[Span], None],
-    advance: Callable[[int], object],
+    on_progress: Callable[[int], object],
 ) -> None:
     arrays = [np.load(path, mmap_mode="r+") for path in paths]
     for first, last in gaps:
@@ -248,7 +248,7 @@ def _fill(
                     array.flush()
                 record((recorded, stop))
                 recorded = stop
-            advance(stop - start)
+            on_progress(stop - start)
 
 
 def _place(array: np.ndarray, copy: Path) -> Path:
@@ -266,7 +266,6 @@ def _place(array: np.ndarray, copy: Path) -> Path:
     return copy.absolute()
 
 
-def _open_work(path: Path, places: Sequence[Path], dtype: str, batch_size: int) -> Compute:
+def _open_work(path: Path, inputs: Path, dtype: str) -> Compute:
     """Open model and inputs: called once in every worker."""
-    model = keras.saving.load_model(path, compile=False)
-    return _predict(model, [np.load(place, mmap_mode="r") for place in places], dtype, batch_size)
+    return _predict(load_network(path), np.load(inputs, mmap_mode="r"), dtype)

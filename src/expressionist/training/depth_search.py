@@ -8,8 +8,16 @@ from typing import Any
 from expressionist.files import digest_code
 from expressionist.params import NetworkParams, SearchParams, TrainingParams
 from expressionist.training.finetuner import FineTuner
-from expressionist.training.loop import Epoch, settle
+from expressionist.training.loop import Epoch
 from expressionist.training.search import Outcome, Space, name_study
+
+
+def apply_trial(
+    choice: Mapping[str, Any], params: TrainingParams, dropout: float
+) -> tuple[TrainingParams, float]:
+    """Put the rate and the dropout that a trial chose, if it did, in the place of those of params.yaml."""
+    rate = choice.get("learning_rate", params.learning_rate)
+    return replace(params, learning_rate=rate), choice.get("dropout", dropout)
 
 
 @dataclass(frozen=True)
@@ -42,57 +50,40 @@ class DepthSearch:
     def run_trial(
         self,
         choice: Mapping[str, Any],
+        on_epoch: Callable[[Epoch], bool],
         *,
         checkpoints: Path,
-        report: Callable[[Epoch], bool] = lambda _: False,
-        advance: Callable[[int], object] = lambda _: None,
+        on_progress: Callable[[int], object] = lambda _: None,
     ) -> Outcome:
-        """Train as a trial chose.
+        """Train as a trial chose; the arguments are those of `FineTuner.fit`.
 
-        Parameters
-        ----------
-        choice : mapping
-            A point of the space. The classifier of ranks is the same at every depth, and takes no part.
-        checkpoints, report, advance
-            As for `FineTuner.fit`.
-
-        Returns
-        -------
-        Outcome
-            What the study keeps of it.
+        The classifier of ranks is the same at every depth, and takes no part.
         """
-        params, dropout = settle(choice, self.params, self.dropout)
+        params, dropout = apply_trial(choice, self.params, self.dropout)
         tuned = self.tuner.fit(
             choice["depth"],
             dropout,
             params,
             checkpoints=checkpoints,
             ranks=False,
-            report=report,
-            advance=advance,
+            on_epoch=on_epoch,
+            on_progress=on_progress,
         )
         facts = {
-            "n_unfrozen_layers": len(tuned.division.unfrozen),
+            "n_unfrozen_layers": len(tuned.unfrozen),
             "n_unfrozen_parameters": tuned.n_unfrozen_parameters,
-            "cut": tuned.division.cut.layer,
+            "cut": tuned.cut,
         }
-        value = tuned.fit.last[f"validation_{self.objective}"]
+        value = tuned.fit.history[-1][f"validation_{self.objective}"]
         return Outcome(value, tuned.fit.history, facts, tuned.fit.stopped)
 
 
 def plan_search(
-    tuner: FineTuner, network: NetworkParams, training: TrainingParams, search: SearchParams, cohort: str
+    tuner: FineTuner, network: NetworkParams, training: TrainingParams, search: SearchParams
 ) -> DepthSearch:
     """Say what is to be searched, and name it by all that its trials depend on.
 
-    Parameters
-    ----------
-    tuner : FineTuner
-        As `open_tuner` gives it.
-    network, training, search : NetworkParams, TrainingParams, SearchParams
-        Sections of params.yaml; `search.epochs` replaces the epochs of `training`.
-    cohort : str
-        Its name, by which a person recognises the study.
+    `search.epochs` replaces the epochs of `training`.
     """
     depths = search.depths if search.depths is not None else tuple(range(tuner.last_block_depth() + 1))
     space = Space(depths, search.learning_rate, search.dropout)
@@ -101,17 +92,10 @@ def plan_search(
         "backbone": tuner.backbone,
         "weights": asdict(tuner.weights),
         "network": asdict(replace(network, rank_units=0)),
-        "channels": tuner.channels,
         "training": asdict(params),
         "objective": search.objective,
         "code": digest_code("training.depth_search"),
-        "images": [tuner.training.labelled_digest, tuner.validation.labelled_digest],
+        "images": [tuner.data.training.labelled_digest, tuner.data.validation.labelled_digest],
     }
-    study = name_study(f"{cohort}-{tuner.backbone}", facts, space)
+    study = name_study(f"{tuner.data.about['cohort']}-{tuner.backbone}", facts, space)
     return DepthSearch(study, space, params, network.dropout, search.objective, tuner)
-
-
-def name_local_storage(folder: Path) -> str:
-    """Make a folder, and return the URL of the SQLite file for studies in it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder.resolve() / 'studies.db'}"

@@ -4,69 +4,57 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.special import softmax
 
 from expressionist.errors import ParamsError
 from expressionist.evaluation import score
 from expressionist.files import reserve
-from expressionist.network import Predict, listed, quick_convolutions, sign, trace_prediction
+from expressionist.network import Predict, quick_convolutions, sign, trace_prediction
 from expressionist.params import TrainingParams
 from expressionist.training.optimiser import compile_tail
 
 Epoch = dict[str, float]
 # What a file of arrays holds beside them, in bytes, and more.
 _HEADERS = 2**16
-# Metrics of which less is better; all others are shares.
-FALLING = ("log_loss", "ece")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Samples as a tail sees them.
+    """Samples as a tail sees them: its inputs of shape (n_samples, ...), usually memory-mapped, by name.
 
-    Parameters
-    ----------
-    activations : list of numpy.ndarray of shape (n_samples, ...)
-        Frozen activations, usually memory-mapped.
-    types : numpy.ndarray of shape (n_samples,)
-        Tumour type of every sample, as a position.
+    `types`, of shape (n_samples,), has the tumour type of every sample, as a position.
     """
 
-    activations: list[np.ndarray]
+    inputs: Mapping[str, np.ndarray]
     types: np.ndarray
 
-    def blocks(self, size: int = 256) -> Iterator[list[np.ndarray]]:
-        """Yield the activations block by block, in order."""
+    def take(self, rows: np.ndarray | slice) -> dict[str, np.ndarray]:
+        """Return the inputs of some rows, in memory."""
+        return {name: np.asarray(part[rows], np.float32) for name, part in self.inputs.items()}
+
+    def blocks(self, size: int = 256) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the inputs block by block, in order."""
         for start in range(0, len(self.types), size):
-            yield [np.asarray(part[start : start + size], np.float32) for part in self.activations]
+            yield self.take(slice(start, start + size))
 
 
 @dataclass(frozen=True)
 class Fit:
     """What a training came to; the model itself holds the weights of the last epoch.
 
-    Parameters
-    ----------
-    history : list of dict
-        Per epoch: ``epoch`` (from 1), ``loss`` on training rows (the mean of the classifiers'),
-        ``validation_<metric>``, ``seconds``.
-    stopped : bool
-        Whether the caller broke the training off.
+    `history` has for every epoch its number from 1, the ``loss`` on training rows (the mean of the
+    classifiers'), ``validation_<metric>`` and ``seconds``. `stopped`: whether the caller broke it off.
     """
 
     history: list[Epoch]
     stopped: bool
-
-    @property
-    def last(self) -> Epoch:
-        """The last epoch's row of the history."""
-        return self.history[-1]
 
 
 class _Batches:
@@ -75,55 +63,18 @@ class _Batches:
     def __init__(self, rows: Rows, weights: np.ndarray, batch_size: int, seed: int) -> None:
         self.rows, self.weights, self.batch_size, self.seed = rows, weights, batch_size, seed
 
-    def of_epoch(self, epoch: int) -> Iterator[tuple[list[np.ndarray], np.ndarray, np.ndarray]]:
+    def of_epoch(self, epoch: int) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.rows.types))
         for start in range(0, len(order), self.batch_size):
             # Sorted positions read a memory map front to back; order within a batch changes nothing.
             rows = np.sort(order[start : start + self.batch_size])
-            activations = [part[rows].astype(np.float32, copy=False) for part in self.rows.activations]
-            yield activations, self.rows.types[rows], self.weights[rows]
-
-
-def settle(choice: Mapping[str, Any], params: TrainingParams, dropout: float) -> tuple[TrainingParams, float]:
-    """Put what a trial chose in the place of what params.yaml says.
-
-    Parameters
-    ----------
-    choice : mapping
-        May hold ``learning_rate`` and ``dropout``.
-    params : TrainingParams
-        Section of params.yaml.
-    dropout : float
-        Of `network` in params.yaml.
-
-    Returns
-    -------
-    params : TrainingParams
-        With the chosen rate.
-    dropout : float
-        The chosen one.
-    """
-    rate = choice.get("learning_rate", params.learning_rate)
-    return replace(params, learning_rate=rate), choice.get("dropout", dropout)
+            yield self.rows.take(rows), self.rows.types[rows], self.weights[rows]
 
 
 def weigh_samples(types: np.ndarray, n_types: int, rule: str) -> np.ndarray:
-    """Weigh samples against class imbalance.
+    """Weigh samples, of shape (n_samples,), against class imbalance; the mean weight is 1.
 
-    Parameters
-    ----------
-    types : numpy.ndarray of shape (n_samples,)
-        Tumour types as positions.
-    n_types : int
-        Number of tumour types.
-    rule : str
-        ``none``; ``balanced``, every type weighs the same in sum; or ``sqrt``, half way (on a log scale) to
-        it.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_samples,)
-        Weights with mean 1.
+    By ``balanced`` every type weighs the same in sum, by ``sqrt`` half as much of that on a log scale.
 
     Examples
     --------
@@ -142,23 +93,25 @@ def fit_tail(
     params: TrainingParams,
     *,
     checkpoint: Path | None = None,
-    report: Callable[[Epoch], bool] = lambda _: False,
+    on_epoch: Callable[[Epoch], bool] = lambda _: False,
     quick: bool = False,
 ) -> Fit:
     """Train a tail for all its epochs and keep the last one: the rate has fallen to nothing by then.
 
+    The same seed gives the same fit, whether or not it was interrupted.
+
     Parameters
     ----------
     model : keras.Model
-        Frozen activations → logits, as `head.attach_head` gives it, centred; compiled here.
+        As `attach_head` gives it, centred; compiled here.
     training, validation : Rows
         Training rows are fitted, validation rows only scored: they change nothing.
     params : TrainingParams
         Epochs, rates, batch size, class weights, seed.
     checkpoint : pathlib.Path, optional
         Folder from which a broken-off training goes on; removed by the caller.
-    report : callable
-        Called with every epoch's row; returns True to break off.
+    on_epoch : callable
+        Given every epoch's row of the history; returns True to break off.
     quick : bool
         Whether convolutions may round otherwise than TensorFlow's where that takes less time.
 
@@ -166,11 +119,6 @@ def fit_tail(
     ------
     ParamsError
         If the loss does not stay finite.
-
-    Returns
-    -------
-    Fit
-        History of the epochs. The same seed gives the same fit, whether or not it was interrupted.
     """
     n_types = model.outputs[0].shape[-1]
     compile_tail(model, params, len(training.types))
@@ -186,7 +134,7 @@ def fit_tail(
             scores = score(predict_types(predict, validation), validation.types)
             epoch = {"epoch": len(history) + 1, "loss": loss, "seconds": time.perf_counter() - started}
             history.append({**epoch, **{f"validation_{name}": value for name, value in scores.items()}})
-            stopped = report(history[-1])
+            stopped = on_epoch(history[-1])
             # That it was broken off is the caller's to keep: a checkpoint that said so could outlive a kill,
             # and end a training of the same facts whose caller wants all of it.
             if checkpoint and not stopped:
@@ -210,10 +158,10 @@ def _trace_step(model: keras.Model) -> Callable[..., Any]:
     optimizer, variables = model.optimizer, model.trainable_variables
     optimizer.build(variables)
 
-    def step(activations: list[Any], types: Any, weights: Any) -> Any:
+    def step(inputs: dict[str, Any], types: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
             # Each classifier for itself: where only their mean had to be right, one would lean on the other.
-            logits = listed(model(activations, training=True))
+            logits = model(inputs, training=True).values()
             loss = sum(model.loss(types, each, sample_weight=weights) for each in logits)
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss / len(logits)
@@ -223,29 +171,17 @@ def _trace_step(model: keras.Model) -> Callable[..., Any]:
 
 
 def _train_epoch(
-    step: Callable[..., Any], batches: Iterable[tuple[list[np.ndarray], np.ndarray, np.ndarray]]
+    step: Callable[..., Any], batches: Iterable[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]
 ) -> float:
     """Train on every batch once and return the sum of losses."""
-    return sum(
-        len(types) * float(step(activations, types, weights)) for activations, types, weights in batches
-    )
+    return sum(len(types) * float(step(inputs, types, weights)) for inputs, types, weights in batches)
 
 
 def predict_types(predict: Predict, rows: Rows) -> np.ndarray:
-    """Return the probabilities that the classifiers' mean logits give, of shape (n_samples, n_types).
-
-    Parameters
-    ----------
-    predict : callable
-        As `trace_prediction` makes it of a tail with its head.
-    rows : Rows
-        The samples.
-    """
-    blocks = [[part.numpy() for part in predict(block)] for block in rows.blocks()]
+    """Return the probabilities that the classifiers' mean logits give, of shape (n_samples, n_types)."""
+    blocks = [[part.numpy() for part in predict(block).values()] for block in rows.blocks()]
     logits = np.mean([np.concatenate(parts) for parts in zip(*blocks, strict=True)], axis=0, dtype=np.float64)
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    softened: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
-    return softened
+    return softmax(logits, axis=1)
 
 
 def _record(model: keras.Model, checkpoint: Path, history: list[Epoch]) -> None:

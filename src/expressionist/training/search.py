@@ -12,13 +12,15 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from expressionist.errors import ParamsError, name_some
-from expressionist.training.loop import FALLING, Epoch
+from expressionist.training.loop import Epoch
 from expressionist.training.studies import Locks, Studies, open_studies
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 # Kept with a trial: whose it is; and with a study: how far it is to be taken.
 _WORKER, _TERMS = "worker", "terms"
 _SECONDS_BETWEEN_LOOKS = 1.0
+# All other metrics are shares.
+_LOWER_IS_BETTER = ("log_loss", "ece")
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ def run_search(
     n_trials: int,
     prune: bool,
     seed: int,
-    record: Callable[[dict[str, Any]], object] = lambda _: None,
-    wait: Callable[[int], object] = lambda _: None,
+    on_trial: Callable[[dict[str, Any]], object] = lambda _: None,
+    on_progress: Callable[[int], object] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Run a search to its end, going on where an earlier one was killed, together with those who join it.
 
@@ -131,9 +133,9 @@ def run_search(
         Whether to break off trials that lie behind the median of the others.
     seed : int
         Of the sampler.
-    record : callable
-        Told every finished trial once, whoever ran it, in the form of the returned records.
-    wait : callable
+    on_trial : callable
+        Given every finished trial once, whoever ran it, in the form of the returned records.
+    on_progress : callable
         Told the number of trials that others still run, time and again while nothing else is left to do.
 
     Returns
@@ -155,7 +157,7 @@ def run_search(
         for trial in study.get_trials(deepcopy=False, states=_FINISHED):
             if trial.number not in recorded:
                 recorded.add(trial.number)
-                record(describe(trial))
+                on_trial(describe(trial))
 
     with open_studies(storage) as studies:
         with studies.locks.hold(study_name):
@@ -163,13 +165,13 @@ def run_search(
                 study_name=study_name,
                 storage=studies.storage,
                 load_if_exists=True,
-                direction="minimize" if objective in FALLING else "maximize",
+                direction="minimize" if objective in _LOWER_IS_BETTER else "maximize",
                 pruner=terms.pruner,
             )
             study.set_user_attr(_TERMS, asdict(terms))
         worker = _Worker(study, space, terms, studies.locks)
         while n_running := worker.run_trials(train, record_new):
-            wait(n_running)
+            on_progress(n_running)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
             record_new()
         record_new()
@@ -345,5 +347,5 @@ def describe(trial: FrozenTrial) -> dict[str, Any]:
 def find_best_trial(trials: Sequence[dict[str, Any]], objective: str) -> dict[str, Any]:
     """Return the best complete trial; of equals the one with the smallest depth, which is the cheapest."""
     complete = [trial for trial in trials if trial["state"] == TrialState.COMPLETE.name]
-    sign = 1 if objective in FALLING else -1
+    sign = 1 if objective in _LOWER_IS_BETTER else -1
     return min(complete, key=lambda trial: (sign * trial["value"], trial["depth"], trial["number"]))

@@ -6,15 +6,14 @@ process ends, however it ends. So a killed process is told from a slow one with 
 number, also from another machine.
 """
 
-import fcntl
 import hashlib
 import importlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from expressionist.errors import ParamsError
@@ -113,9 +112,9 @@ def _open(url: str, options: dict[str, Any], locks: Locks) -> Iterator[Studies]:
 class _FileLocks:
     """A lock is the kernel's on an open file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kept: ExitStack) -> None:
         self.folder = folder
-        self.kept: list[IO[str]] = []
+        self.kept = kept
 
     def _find(self, name: str) -> Path:
         return self.folder / hashlib.sha256(name.encode()).hexdigest()[:20]
@@ -126,33 +125,24 @@ class _FileLocks:
             yield
 
     def keep(self, name: str) -> None:
-        stream = self._find(name).open("w")
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        self.kept.append(stream)
+        self.kept.enter_context(lock_file(self._find(name)))
+        self.kept.callback(self._find(name).unlink, missing_ok=True)
 
     def is_held(self, name: str) -> bool:
         path = self._find(name)
         if not path.exists():
             return False
-        with path.open("r+") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        path.unlink()  # its process is gone, and no other will ever go by its name
-        return False
+        with lock_file(path, wait=False) as is_free:
+            if is_free:
+                path.unlink()  # its process is gone, and no other will ever go by its name
+        return not is_free
 
 
 @contextmanager
 def _open_files(folder: Path) -> Iterator[_FileLocks]:
     folder.mkdir(parents=True, exist_ok=True)
-    locks = _FileLocks(folder)
-    try:
-        yield locks
-    finally:
-        for stream in locks.kept:
-            Path(stream.name).unlink(missing_ok=True)
-            stream.close()
+    with ExitStack() as kept:
+        yield _FileLocks(folder, kept)
 
 
 class _ServerLocks:

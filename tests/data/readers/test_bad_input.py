@@ -44,7 +44,7 @@ from data.readers.bad_files import (
 )
 from expressionist.commands import app as command_line
 from expressionist.data.cohort import Cohort
-from expressionist.data.readers import damage, faults, files, formats
+from expressionist.data.readers import damage, file_content, formats
 from expressionist.data.sources import find_source
 from expressionist.errors import CohortError
 from expressionist.params.parsing import parse
@@ -272,6 +272,11 @@ CASES = {
         "expression.csv, line 4: column 'g1' of row 's3' must be a number, but got 'high'. "
         "Correct the cell, or move columns that are no genes to another table.",
     ),
+    "text in a row of a gene": Case(
+        pair(ROWS.replace("2,4", "x,4"), LABELS),
+        "expression.csv, line 3: column 's1' of row 'g2' must be a number, but got 'x'. Correct "
+        "the cell, or move columns that are no genes to another table.",
+    ),
     "text in a number of Parquet": Case(
         named("expression.parquet", parquet(FRAME.assign(g1=list("1x35")))),
         "expression.parquet: column 'g1' must hold numbers, but got string, such as '1'. Convert "
@@ -296,6 +301,16 @@ CASES = {
         named("expression.xlsx", xlsx(FRAME.assign(g1=[1, None, 3, 5]))),
         "expression.xlsx: expression must be a number, but got nan for gene g1 in sample s2 "
         "(genes with such values: 1). Fill in or drop what is missing.",
+    ),
+    "NaN in two genes": Case(
+        swap("1,2", "NA,NA"),
+        "expression.csv: expression must be a number, but got nan for gene g1 in sample s1 (genes"
+        " with such values: 2). Fill in or drop what is missing.",
+    ),
+    "NaN in a row of a gene": Case(
+        pair(ROWS.replace("2,4", "NA,4"), LABELS),
+        "expression.csv: expression must be a number, but got nan for gene g2 in sample s1 (genes"
+        " with such values: 1). Fill in or drop what is missing.",
     ),
     "infinity": Case(
         swap("4", "inf"),
@@ -357,6 +372,10 @@ CASES = {
     # Samples, labels and patients.
     "duplicate sample with other values": Case(
         swap("s2", "s1"),
+        "Every sample in expression.csv must stand once, but got more often: s1. Drop or rename the repeats.",
+    ),
+    "duplicate sample above": Case(
+        pair(ROWS.replace("s2", "s1"), LABELS),
         "Every sample in expression.csv must stand once, but got more often: s1. Drop or rename the repeats.",
     ),
     "sample without id": Case(
@@ -810,8 +829,8 @@ BOMB = (
 @pytest.mark.parametrize("of", ["zeros", "rows"])
 def test_a_bomb_is_not_followed(tmp_path, monkeypatch, pack, of):
     """Of one endless line, and of rows that are all well."""
-    monkeypatch.setattr(files, "_LEAST_UNPACKED", 1 << 16)
-    monkeypatch.setattr(files, "_MOST_UNPACKED_TIMES", 25)
+    monkeypatch.setattr(file_content, "_LEAST_UNPACKED", 1 << 16)
+    monkeypatch.setattr(file_content, "_MOST_UNPACKED_TIMES", 25)
     body = b"0" * (8 << 20) if of == "zeros" else b"s1,A,1,2\n" * (1 << 17)
     (tmp_path / "expression.csv.gz").write_bytes(pack(b"sample,tumour_type,g1,g2\n" + body))
     with pytest.raises(CohortError) as refusal:
@@ -820,7 +839,7 @@ def test_a_bomb_is_not_followed(tmp_path, monkeypatch, pack, of):
 
 
 def test_a_bomb_in_a_workbook_is_not_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_LEAST_UNPACKED", 1 << 16)
+    monkeypatch.setattr(file_content, "_LEAST_UNPACKED", 1 << 16)
     (tmp_path / "expression.xlsx").write_bytes(archive(64 << 20))
     with pytest.raises(
         CohortError, match="must unpack to at most 250 times its size, but got 67,108,864 bytes"
@@ -829,7 +848,7 @@ def test_a_bomb_in_a_workbook_is_not_unpacked(tmp_path, monkeypatch):
 
 
 def test_a_bomb_in_parquet_is_not_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_LEAST_UNPACKED", 1 << 16)
+    monkeypatch.setattr(file_content, "_LEAST_UNPACKED", 1 << 16)
     pd.DataFrame({"g1": np.zeros(1 << 22)}).to_parquet(tmp_path / "expression.parquet")
     with pytest.raises(CohortError, match="must unpack to at most 250 times its size, but got"):
         read("table", Files({}), tmp_path)
@@ -868,7 +887,7 @@ def test_nothing_is_read_by_a_child_where_making_one_may_crash_it(tmp_path, monk
 
 
 def test_a_long_line_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(faults, "LONGEST_LINE", 1 << 10)
+    monkeypatch.setattr(damage, "LONGEST_LINE", 1 << 10)
     (tmp_path / "expression.csv").write_text(GOOD.replace("5", "x" * 5000))
     said = "expression.csv, line 4: the line must be a row of the table, but got more than …. Correct it."
     with pytest.raises(CohortError) as refusal:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expressionist.data.readers import stream as streaming
-from expressionist.data.readers import tables as text_tables
+from expressionist.data.readers import text_tables
 from expressionist.data.readers.stream import GrowingRows, NotPlainError, Plain, read_plain
 from rounds import count_rounds
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from expressionist.data.cohort import UNITS, Cohort
-from expressionist.data.readers.units import FACTS, check_unit, guess_unit, measure_spread
+from expressionist.data.cohort import AS_IS_UNIT, LINEAR_UNITS, LOG2_UNIT, UNITS, Cohort
+from expressionist.data.readers.units import check_unit, guess_unit, measure_spread
 from expressionist.data.sources import embedded, table, tcga
 from expressionist.errors import CohortError
 from expressionist.params.parsing import parse
@@ -31,8 +31,13 @@ def draw_counts(n_samples: int = 12, n_genes: int = 400) -> np.ndarray:
     return rng.poisson(2.0 ** rng.normal(6, 3, n_genes), (n_samples, n_genes)).astype(np.float32)
 
 
-def test_every_unit_has_its_facts():
-    assert set(FACTS) == set(UNITS)
+def test_every_unit_is_of_a_kind_that_is_checked():
+    assert set(UNITS) == {*LINEAR_UNITS, LOG2_UNIT, AS_IS_UNIT}
+
+
+def test_spread():
+    spread = measure_spread(np.array([[0, 2], [4.5, 6]], "float32"))
+    assert (spread.highest, spread.middle, spread.first_fraction) == (6.0, 4.5, (1, 0))
 
 
 def test_values_pass_in_their_own_unit():

@@ -216,6 +216,7 @@ def test_no_room_for_every_type_is_refused():
 def test_large_cohort_keeps_the_true_proportions():
     sizes = read_resource("tumour_types.tsv")["n_samples"].to_numpy()
     assert share_out(int(sizes.sum()), sizes).tolist() == sizes.tolist()
+    assert share_out(40, np.array([1000, 500, 10])).tolist() == [21, 11, 8]
 
 
 def test_resources_agree_with_each_other():

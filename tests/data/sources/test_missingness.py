@@ -8,7 +8,7 @@ import pytest
 from sklearn.model_selection import cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
-from expressionist.data.readers.tables import read_header, read_numbers
+from expressionist.data.readers.text_tables import read_header, read_numbers
 from expressionist.data.sources import tcga
 from expressionist.params.parsing import parse
 from toy import shipped_options

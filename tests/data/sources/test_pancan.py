@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from expressionist.data.sources import pancan_mirna, pancan_mrna, tcga
-from expressionist.data.sources._published import ANNOTATIONS, CLINICAL
+from expressionist.data.sources._pancan import ANNOTATIONS, CLINICAL
 from expressionist.errors import CohortError, ParamsError
 from expressionist.params.parsing import parse
 from pancan_files import (
@@ -72,7 +72,7 @@ def test_the_published_files_are_those_of_the_manifest():
 def test_a_mirror_or_files_can_be_given():
     options = make_options(mirror="https://mirror.example/x/", clinical="cdr.xlsx", positions="genes.gtf")
     files = {file.option: file for file in pancan_mrna.list_files(options)}
-    assert files["annotations"].address == f"https://mirror.example/x/{ANNOTATIONS.uuid}"
+    assert files["annotations"].address == f"https://mirror.example/x/{ANNOTATIONS.address}"
     assert (files["clinical"].address, files["clinical"].md5) == ("cdr.xlsx", CLINICAL.md5)
     assert not files["clinical"].is_remote
     assert files["positions"].md5 is None

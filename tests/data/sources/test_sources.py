@@ -11,14 +11,15 @@ import pytest
 import yaml
 
 from expressionist.data.cohort import Cohort
-from expressionist.data.sources import find_source, source_names
+from expressionist.data.sources import find_source
 from expressionist.errors import ParamsError
+from expressionist.params import list_sources
 from expressionist.params.parsing import parse
 
 PARAMS = Path(__file__).parents[3] / "params.yaml"
 
 
-@pytest.fixture(params=source_names())
+@pytest.fixture(params=list_sources())
 def source(request: pytest.FixtureRequest) -> ModuleType:
     return find_source(request.param)
 
@@ -82,8 +83,8 @@ def test_unknown_source_is_refused_by_name():
 
 
 def test_embedded_is_a_source():
-    assert "embedded" in source_names()
+    assert "embedded" in list_sources()
 
 
 def test_names_that_begin_with_an_underscore_are_no_sources():
-    assert not [name for name in source_names() if name.startswith("_")]
+    assert not [name for name in list_sources() if name.startswith("_")]

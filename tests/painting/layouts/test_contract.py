@@ -7,10 +7,11 @@ import pytest
 from expressionist.data.cohort import Cohort
 from expressionist.errors import CohortError
 from expressionist.painting.layout import Layout, square_shape
-from expressionist.painting.layouts import find_layout, layout_names, place_genes
+from expressionist.painting.layouts import find_layout, place_genes
+from expressionist.params import list_layouts
 
 # The null may put a gene anywhere; every other method goes by what it knows of the gene.
-GOES_BY_GENES = [name for name in layout_names() if name != "random"]
+GOES_BY_GENES = [name for name in list_layouts() if name != "random"]
 SHAPES = [(1, 1), (1, 30), (30, 1), (5, 6), (4, 9), (9, 4), (3, 7), (7, 7), (2, 3)]
 
 
@@ -45,7 +46,7 @@ def place(method, expression, genes, shape, seed=1):
     return place_genes(method, expression, genes, shape, np.random.default_rng(seed), **options)
 
 
-@pytest.fixture(params=layout_names())
+@pytest.fixture(params=list_layouts())
 def method(request):
     return request.param
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from expressionist.painting.layout_score import score_layout
-from expressionist.painting.layouts._exchange import exchange
-from expressionist.painting.layouts._grid import snap
+from expressionist.painting.layouts._grid import exchange, snap
 
 SHAPES = [(1, 1), (1, 13), (13, 1), (4, 9), (9, 4), (7, 7), (12, 12)]
 

@@ -7,8 +7,15 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import rankdata
 
 from expressionist.painting.layouts import place_genes
-from expressionist.painting.layouts._ranks import rank_genes, rank_pixels
-from expressionist.painting.layouts._swaps import _count_gain, _find_candidates, _sum_error, _sum_ranks, swap
+from expressionist.painting.layouts._ranks import (
+    _count_gain,
+    _find_candidates,
+    _sum_error,
+    _sum_ranks,
+    rank_genes,
+    rank_pixels,
+    swap,
+)
 
 
 def make_expression(n_samples, n_genes, seed=1):

@@ -7,16 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expressionist.errors import CohortError, ParamsError
-from expressionist.painting.layouts import (
-    chromosome,
-    coexpression,
-    find_layout,
-    layout_names,
-    place_genes,
-    random,
-)
-from expressionist.painting.layouts._curve import trace_curve
-from expressionist.painting.layouts._spread import spread_along
+from expressionist.painting.layouts import chromosome, coexpression, find_layout, place_genes, random
+from expressionist.painting.layouts._curve import spread_along, trace_curve
+from expressionist.params import list_layouts
 from rounds import count_rounds
 
 
@@ -41,10 +34,20 @@ def rng():
     return np.random.default_rng(1)
 
 
+def draw_genes(n_genes, seed=4):
+    """Nine samples of genes that vary, but for the third and the eleventh after the first."""
+    expression = np.random.default_rng(seed).random((9, n_genes)).astype(np.float32)
+    expression[:, [3, 11]] = 0.1
+    return expression, pd.DataFrame(index=[f"g{number:02d}" for number in range(n_genes)])
+
+
+two_genes = pd.DataFrame(index=["a", "b"])
+
+
 def test_names_are_words_for_params_yaml():
-    assert layout_names() == sorted(layout_names())
-    assert all(name.isidentifier() and not name.startswith("_") for name in layout_names())
-    assert {"chromosome", "coexpression", "random"} <= set(layout_names())
+    assert list_layouts() == sorted(list_layouts())
+    assert all(name.isidentifier() and not name.startswith("_") for name in list_layouts())
+    assert {"chromosome", "coexpression", "random"} <= set(list_layouts())
 
 
 @pytest.mark.parametrize("name", ["hilbert", "_curve", "", "random.place", "os"])
@@ -57,13 +60,13 @@ def test_unknown_option_is_refused():
     with pytest.raises(
         ParamsError, match="layout: random has no key 'perplexity'. Its keys are none at all."
     ):
-        place_genes("random", np.zeros((1, 2)), pd.DataFrame(index=["a", "b"]), (2, 2), rng(), perplexity=30)
+        place_genes("random", np.zeros((1, 2)), two_genes, (2, 2), rng(), perplexity=30)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (-1, 2)])
 def test_image_without_pixels_is_refused(shape):
     with pytest.raises(ParamsError, match="at least one pixel"):
-        place_genes("random", np.zeros((1, 2)), pd.DataFrame(index=["a", "b"]), shape, rng())
+        place_genes("random", np.zeros((1, 2)), two_genes, shape, rng())
 
 
 def test_chromosomes_run_in_their_natural_order():
@@ -87,7 +90,6 @@ def test_spellings_of_chromosomes(names):
 def test_chromosomes_read_as_numbers():
     genes = pd.DataFrame({"chromosome": [10.0, np.nan, 2.0], "start": [1, 1, 1]})
     np.testing.assert_array_equal(chromosome.place(np.zeros((1, 3)), genes, (1, 3), rng()), [1, 2, 0])
-    assert chromosome.count_without_position(genes) == 1
 
 
 def test_genes_without_position_come_last_in_their_order():
@@ -97,7 +99,6 @@ def test_genes_without_position_come_last_in_their_order():
     np.testing.assert_array_equal(
         chromosome.place(np.zeros((1, 6)), genes, (2, 3), rng()), [1, 2, 3, 4, 0, 5]
     )
-    assert chromosome.count_without_position(genes) == 4
 
 
 @pytest.mark.parametrize("lacking", ["chromosome", "start"])
@@ -105,8 +106,6 @@ def test_positions_must_be_there(lacking):
     genes = pd.DataFrame({"chromosome": ["1"], "start": [1]}).drop(columns=lacking)
     with pytest.raises(CohortError, match=rf"but lacks {lacking}\. Give a table of positions"):
         chromosome.place(np.zeros((1, 1)), genes, (1, 1), rng())
-    with pytest.raises(CohortError, match=rf"but lacks {lacking}\."):
-        chromosome.count_without_position(genes)
 
 
 def test_modules_of_genes_stay_together():
@@ -136,10 +135,7 @@ def test_a_gradient_of_genes_is_unrolled():
 
 
 def test_constant_genes_come_last_on_the_curve():
-    expression = np.random.default_rng(4).random((9, 20)).astype(np.float32)
-    expression[:, [3, 11]] = 0.1
-    genes = pd.DataFrame(index=[f"g{number:02d}" for number in range(20)])
-    pixel = coexpression.place(expression, genes, (4, 5), rng())
+    pixel = coexpression.place(*draw_genes(20), (4, 5), rng())
     np.testing.assert_array_equal(pixel[[3, 11]], trace_curve((4, 5))[-2:])
 
 
@@ -194,10 +190,7 @@ def test_embedded_genes_of_a_module_stay_together(name, shape):
 
 @pytest.mark.parametrize("name", ["pca", "tsne", "umap"])
 def test_constant_genes_of_an_embedding_lie_at_the_rim(name):
-    expression = np.random.default_rng(7).random((9, 49)).astype(np.float32)
-    expression[:, [3, 11]] = 0.1
-    genes = pd.DataFrame(index=[f"g{number:02d}" for number in range(49)])
-    row, column = np.divmod(find_layout(name).place(expression, genes, (7, 7), rng())[[3, 11]], 7)
+    row, column = np.divmod(find_layout(name).place(*draw_genes(49), (7, 7), rng())[[3, 11]], 7)
     assert (np.maximum(abs(row - 3), abs(column - 3)) == 3).all()
 
 
@@ -217,9 +210,7 @@ def test_options_count_and_are_checked(name, option):
 @pytest.mark.parametrize("name", ["pca", "tsne", "umap"])
 @pytest.mark.parametrize("shape", [(10, 10), (3, 40), (1, 5), (7, 1), (1, 1)])
 def test_averaged_genes_lie_where_their_points_fall(name, shape):
-    expression = np.random.default_rng(9).random((9, 60)).astype(np.float32)
-    expression[:, [3, 11]] = 0.1
-    genes = pd.DataFrame(index=[f"g{number:02d}" for number in range(60)])
+    expression, genes = draw_genes(60)
     pixel = place_genes(name, expression, genes, shape, rng(), crowding="average")
     embedding = find_layout(name).embed(expression, genes, rng())
     assert sorted(embedding.embedded) == [gene for gene in range(60) if gene not in (3, 11)]
@@ -245,16 +236,13 @@ def test_poor_expression_is_averaged_too(name, expression):
 
 @pytest.mark.parametrize("name", ["random", "coexpression", "igtd"])
 def test_methods_without_points_cannot_average(name):
-    genes = pd.DataFrame(index=["a", "b"])
     with pytest.raises(ParamsError, match=f"average with {name}. Choose single, or one of pca, tsne, umap."):
-        place_genes(name, np.eye(2, dtype="f4"), genes, (1, 2), rng(), crowding="average")
+        place_genes(name, np.eye(2, dtype="f4"), two_genes, (1, 2), rng(), crowding="average")
 
 
 def test_crowding_is_one_of_two_words():
     with pytest.raises(ParamsError, match="crowding must be one of single, average, but got 'mean'"):
-        place_genes(
-            "pca", np.eye(2, dtype="f4"), pd.DataFrame(index=["a", "b"]), (1, 2), rng(), crowding="mean"
-        )
+        place_genes("pca", np.eye(2, dtype="f4"), two_genes, (1, 2), rng(), crowding="mean")
 
 
 # Curve, spreading and every layout method on any shape.
@@ -264,9 +252,9 @@ sides = st.integers(1, 60)
 few = settings(deadline=None)
 # For every method anew.
 fewer = settings(max_examples=count_rounds(5, 12), deadline=None)
-methods = pytest.mark.parametrize("method", layout_names())
+methods = pytest.mark.parametrize("method", list_layouts())
 averaging = pytest.mark.parametrize(
-    "method", [name for name in layout_names() if hasattr(find_layout(name), "embed")]
+    "method", [name for name in list_layouts() if hasattr(find_layout(name), "embed")]
 )
 
 

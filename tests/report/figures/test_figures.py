@@ -13,11 +13,26 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.stats import binomtest
 
-from expressionist.report import figures
+from expressionist.report.figures import (
+    attributions,
+    cohort,
+    images,
+    learning,
+    probabilities,
+    recovery,
+    scores,
+)
+from expressionist.report.figures.drawing import stamp
+from expressionist.report.figures.style import PADDING
 
 TYPES = ["READ", "ACC", "COAD"]
 
 BINS = pd.DataFrame({"confidence": [0.5, 0.9], "share_right": [0.4, 0.8], "n_samples": [3, 3]})
+CROWDING = np.ones((4, 5), int)
+CROWDING[3, 2:] = 0
+MODELS = {"model": ["vgg19", "linear_svm", "resnet50"], "kind": ["network", "opponent", "network"]}
+INTERVALS = {"f1_macro_low": [0.65, 0.75, 0.85], "f1_macro_high": [0.75, 0.85, 0.95]}
+COMPARISON = pd.DataFrame({**MODELS, "f1_macro": [0.7, 0.8, 0.9], **INTERVALS})
 
 
 def rasterise(figure: Figure) -> np.ndarray:
@@ -32,44 +47,16 @@ def count_colour(pixels: np.ndarray, colour: str) -> int:
     return int((pixels == wanted).all(axis=-1).sum())
 
 
-@pytest.fixture
-def crowding() -> np.ndarray:
-    crowding = np.ones((4, 5), int)
-    crowding[3, 2:] = 0
-    return crowding
+def make_trials(values: list[float], states: list[str], best: int) -> pd.DataFrame:
+    trials = pd.DataFrame({"depth": [0, 1, 2], "value": values, "state": states})
+    return trials.assign(backbone="vgg19", best=trials.index == best)
 
 
-@pytest.fixture
-def comparison() -> pd.DataFrame:
-    scores = pd.DataFrame(
-        {
-            "model": ["vgg19", "linear_svm", "resnet50"],
-            "kind": ["network", "opponent", "network"],
-            "f1_macro": [0.7, 0.8, 0.9],
-        }
-    )
-    return scores.assign(f1_macro_low=scores["f1_macro"] - 0.05, f1_macro_high=scores["f1_macro"] + 0.05)
-
-
-def draw_every(crowding: np.ndarray, comparison: pd.DataFrame) -> dict[str, Figure]:
-    shape, pixel = crowding.shape, np.flatnonzero(crowding)
-    history = pd.DataFrame(
-        {
-            "epoch": [1, 2],
-            "loss": [2.0, 1.0],
-            "validation_log_loss": [2.1, 1.5],
-            "validation_f1_macro": [0.3, 0.6],
-        }
-    )
-    trials = pd.DataFrame(
-        {
-            "backbone": ["vgg19"] * 3,
-            "depth": [0, 1, 2],
-            "value": [0.5, 0.6, np.nan],
-            "state": ["COMPLETE", "PRUNED", "FAIL"],
-            "best": [True, False, False],
-        }
-    )
+def draw_every() -> dict[str, Figure]:
+    shape, pixel = CROWDING.shape, np.flatnonzero(CROWDING)
+    losses = {"loss": [2.0, 1.0], "validation_log_loss": [2.1, 1.5]}
+    history = pd.DataFrame({"epoch": [1, 2], **losses, "validation_f1_macro": [0.3, 0.6]})
+    trials = make_trials([0.5, 0.6, np.nan], ["COMPLETE", "PRUNED", "FAIL"], best=0)
     counts = np.array([[3, 0, 1], [0, 2, 0], [0, 0, 0]])
     genes = pd.DataFrame(
         {"symbol": ["A", "$B_1$", "C"], "attribution": [0.4, -0.6, 0.1], "marker": [True, False, False]}
@@ -79,66 +66,66 @@ def draw_every(crowding: np.ndarray, comparison: pd.DataFrame) -> dict[str, Figu
         {"baseline": ["mean", "mean", "zero"], "relative_gap": [0.0, 0.01, 0.2], "steps": [8, 16, 16]}
     )
     return {
-        "attribution": figures.draw_attribution(np.ones(shape), np.zeros(shape), crowding, "ACC"),
-        "chromosomes": figures.draw_chromosomes(
+        "attribution": attributions.draw_attribution(np.ones(shape), np.zeros(shape), CROWDING, "ACC"),
+        "chromosomes": images.draw_chromosomes(
             pixel, np.array(["1", "X", None, "10"] * 5)[: len(pixel)], shape
         ),
-        "clusters": figures.draw_clusters(pixel, np.arange(len(pixel)) % 4, shape),
-        "components": figures.draw_components(
+        "clusters": images.draw_clusters(pixel, np.arange(len(pixel)) % 4, shape),
+        "components": cohort.draw_components(
             np.random.default_rng(0).normal(size=(30, 2)),
             [0.5, 0.25],
             {"few": np.array(["a", "b", "$c_1$"] * 10), "more": np.array([f"g{k % 15}" for k in range(30)])},
         ),
-        "confusion": figures.draw_confusion(counts, TYPES),
-        "crowding": figures.draw_crowding(crowding),
-        "deltas": figures.draw_deltas(gaps, median_limit=0.01, p95_limit=0.05),
-        "depths": figures.draw_depths(pd.DataFrame({"backbone": ["vgg19"], "depth": [0], "deepest": [0]})),
-        "differences": figures.draw_differences(
-            np.linspace(-1, 1, 20).reshape(1, *shape), [("ACC", "READ")], crowding
+        "confusion": scores.draw_confusion(counts, TYPES),
+        "crowding": images.draw_crowding(CROWDING),
+        "deltas": attributions.draw_deltas(gaps, median_limit=0.01, p95_limit=0.05),
+        "depths": learning.draw_depths(
+            pd.DataFrame({"backbone": ["vgg19"], "depth": [0], "deepest": [0], "n_unfrozen_parameters": [0]})
         ),
-        "forest": figures.draw_forest(comparison, label="macro-F1"),
-        "kept": figures.draw_kept({"ACC": 9, "READ": 2, "UVM": 1}, {"ACC": 8, "READ": 2}),
-        "library sizes": figures.draw_library_sizes(
+        "differences": images.draw_differences(
+            np.linspace(-1, 1, 20).reshape(1, *shape), [("ACC", "READ")], CROWDING
+        ),
+        "forest": scores.draw_forest(COMPARISON, label="macro-F1"),
+        "kept": cohort.draw_kept({"ACC": 9, "READ": 2, "UVM": 1}, {"ACC": 8, "READ": 2}),
+        "library sizes": cohort.draw_library_sizes(
             np.geomspace(1e5, 1e7, 9), np.array(["ACC", "READ", "UVM"] * 3), "counts"
         ),
-        "markers": figures.draw_markers(
-            pixel, np.array(["ACC, READ", "", np.nan, ""] * 5, object)[: len(pixel)], TYPES, shape
+        "markers": images.draw_markers(
+            pixel, {"ACC": np.array([0, 4]), "READ": np.array([0]), "UVM": np.array([2])}, TYPES, shape
         ),
-        "missing": figures.draw_missing({"ACC": 0, "READ": 366}, 1071),
-        "preview": figures.draw_preview(np.zeros((3, *shape)), TYPES, crowding),
-        "recalls": figures.draw_recalls(
+        "missing": cohort.draw_missing({"ACC": 0, "READ": 366}, 1071),
+        "preview": images.draw_preview(np.zeros((3, *shape)), TYPES, CROWDING),
+        "recalls": scores.draw_recalls(
             pd.DataFrame({"type": TYPES, "n_samples": [3, 0, 9], "recall": [1.0, np.nan, 0.5]})
         ),
-        "recovery controls": figures.draw_recovery_controls(
-            pd.DataFrame({"gradients": [0.5, np.nan], "fold": [0.4, 0.2]})
+        "recovery controls": recovery.draw_recovery_controls(
+            pd.DataFrame({"gradients": [0.5, np.nan], "fold": [0.4, 0.2]}), chance=0.1
         ),
-        "recovery map": figures.draw_recovery_map(np.array([[1, np.nan], [0, np.nan]]), TYPES[:2], n_top=20),
-        "reliability": figures.draw_reliability({"test": {"before": BINS, "after": BINS}}),
-        "coverage": figures.draw_coverage(
+        "recovery map": recovery.draw_recovery_map(np.array([[1, np.nan], [0, np.nan]]), TYPES[:2], n_top=20),
+        "reliability": probabilities.draw_reliability({"test": {"before": BINS, "after": BINS}}),
+        "coverage": probabilities.draw_coverage(
             pd.DataFrame({"coverage": [0.5, 1.0], "accuracy": [1.0, 0.5]}), 0.0, None
         ),
-        "flagged": figures.draw_flagged(
+        "flagged": probabilities.draw_flagged(
             {"test": (1, 100), "shuffled": (9, 9)}, {"test": False, "shuffled": True}
         ),
-        "samples": figures.draw_samples(samples),
-        "search": figures.draw_search(trials, "macro-F1"),
-        "top genes": figures.draw_top_genes(genes),
-        "training": figures.draw_training({"vgg19": history}),
+        "samples": cohort.draw_samples(samples),
+        "search": learning.draw_search(trials, "macro-F1"),
+        "top genes": attributions.draw_top_genes(genes),
+        "training": learning.draw_training({"vgg19": history}),
     }
 
 
-def test_every_figure_is_drawn_and_leaves_the_global_style_alone(
-    crowding: np.ndarray, comparison: pd.DataFrame
-) -> None:
+def test_every_figure_is_drawn_and_leaves_the_global_style_alone() -> None:
     before = dict(mpl.rcParams)
-    for name, figure in draw_every(crowding, comparison).items():
+    for name, figure in draw_every().items():
         assert len(np.unique(rasterise(figure).reshape(-1, 3), axis=0)) > 3, name
     assert dict(mpl.rcParams) == before
 
 
-def test_a_stamp_covers_nothing_of_the_figure(crowding: np.ndarray, comparison: pd.DataFrame) -> None:
-    for name, figure in draw_every(crowding, comparison).items():
-        figures.stamp(figure, synthetic=True, random_weights=True)
+def test_a_stamp_covers_nothing_of_the_figure() -> None:
+    for name, figure in draw_every().items():
+        stamp(figure, synthetic=True, random_weights=True)
         stamped = rasterise(figure)
         (text,) = [text for text in figure.texts if text.get_text() == "SYNTHETIC · RANDOM WEIGHTS"]
         box = text.get_window_extent()
@@ -152,7 +139,7 @@ def test_a_stamp_covers_nothing_of_the_figure(crowding: np.ndarray, comparison: 
 
 
 def test_a_true_cohort_and_pretrained_networks_are_not_stamped() -> None:
-    figure = figures.stamp(Figure(layout="constrained"), synthetic=False)
+    figure = stamp(Figure(layout="constrained"), synthetic=False)
     assert not figure.texts
     assert figure.get_figheight() == Figure().get_figheight()
 
@@ -162,18 +149,18 @@ def test_pyplot_is_never_loaded() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_padding_is_not_taken_for_expression_zero(crowding: np.ndarray) -> None:
-    empty = rasterise(figures.draw_preview(np.zeros((1, 4, 5)), ["ACC"], crowding))
-    full = rasterise(figures.draw_preview(np.zeros((1, 4, 5)), ["ACC"], np.ones((4, 5), int)))
+def test_padding_is_not_taken_for_expression_zero() -> None:
+    empty = rasterise(images.draw_preview(np.zeros((1, 4, 5)), ["ACC"], CROWDING))
+    full = rasterise(images.draw_preview(np.zeros((1, 4, 5)), ["ACC"], np.ones((4, 5), int)))
     magnify = round(170 / 5)
-    assert count_colour(empty, figures.PADDING) >= 3 * magnify**2
-    assert count_colour(full, figures.PADDING) == 0
+    assert count_colour(empty, PADDING) >= 3 * magnify**2
+    assert count_colour(full, PADDING) == 0
 
 
 @pytest.mark.parametrize("side", [7, 27])
 def test_pixels_of_a_preview_cover_whole_figure_pixels(side: int) -> None:
     means = np.random.default_rng(0).choice([0.0, 1.0], (2, side, side))
-    figure = figures.draw_preview(means, ["ACC", "COAD"], np.ones((side, side), int))
+    figure = images.draw_preview(means, ["ACC", "COAD"], np.ones((side, side), int))
     pixels = rasterise(figure).astype(int)
     magnify = round(170 / side)
     dark, bright = (np.array(mpl.colormaps["magma"](value)[:3]) * 255 for value in (0.0, 1.0))
@@ -185,22 +172,17 @@ def test_pixels_of_a_preview_cover_whole_figure_pixels(side: int) -> None:
         assert np.abs(seen - expected).max() <= 1
 
 
-def test_attribution_colours_are_centred_on_zero(crowding: np.ndarray) -> None:
+def test_attribution_colours_are_centred_on_zero() -> None:
     attribution = np.linspace(-0.2, 1.0, 20).reshape(4, 5)
-    figure = figures.draw_attribution(np.zeros((4, 5)), attribution, crowding, "ACC")
+    figure = attributions.draw_attribution(np.zeros((4, 5)), attribution, CROWDING, "ACC")
     scale = figure.axes[2].images[0].norm
     assert scale.vmin == -scale.vmax
-    assert scale.vmax <= attribution[crowding > 0].max()
-
-
-def test_a_given_spread_is_used(crowding: np.ndarray) -> None:
-    figure = figures.draw_attribution(np.zeros((4, 5)), np.ones((4, 5)), crowding, "ACC", spread=3.0)
-    assert figure.axes[2].images[0].norm.vmax == 3.0
+    assert scale.vmax <= attribution[CROWDING > 0].max()
 
 
 def test_confusion_is_sorted_and_counts_stay_with_their_types() -> None:
     counts = np.array([[5, 0, 4], [0, 7, 0], [1, 0, 9]])
-    axes = figures.draw_confusion(counts, TYPES).axes[0]
+    axes = scores.draw_confusion(counts, TYPES).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["ACC", "COAD", "READ"]
     shares = axes.images[0].get_array()
     assert shares[2, 1] == pytest.approx(4 / 9)
@@ -209,66 +191,54 @@ def test_confusion_is_sorted_and_counts_stay_with_their_types() -> None:
     }  # fmt: skip
 
 
-def test_the_forest_is_sorted_and_its_line_is_the_best_opponent(comparison: pd.DataFrame) -> None:
-    axes = figures.draw_forest(comparison).axes[0]
+def test_the_forest_is_sorted_and_its_line_is_the_best_opponent() -> None:
+    axes = scores.draw_forest(COMPARISON).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["vgg19", "linear svm", "resnet50"]
     assert list(axes.lines[0].get_xdata()) == [0.8, 0.8]
 
 
-def test_the_forest_shows_other_splits_as_dots_and_its_own_once(comparison: pd.DataFrame) -> None:
-    splits = pd.DataFrame(
-        {
-            "repeat": [1, 2, 3, 2],
-            "model": ["vgg19", "vgg19", "vgg19", "linear_svm"],
-            "f1_macro": [0.9, 0.7, 0.95, 0.6],
-        }
-    )
-    axes = figures.draw_forest(comparison, splits=splits).axes[0]
+def test_the_forest_shows_other_splits_as_dots_and_its_own_once() -> None:
+    rows = [(1, "vgg19", 0.9), (2, "vgg19", 0.7), (3, "vgg19", 0.95), (2, "linear_svm", 0.6)]
+    splits = pd.DataFrame(rows, columns=["repeat", "model", "f1_macro"])
+    axes = scores.draw_forest(COMPARISON, splits=splits).axes[0]
     (dots,) = (line for line in axes.lines if line.get_label() == "other splits")
     assert sorted(dots.get_xdata()) == [0.6, 0.7, 0.95]
     names = [label.get_text() for label in axes.get_yticklabels()]
     rows = [names[round(height + 0.24)] for height in dots.get_ydata()]
     assert rows == ["vgg19", "vgg19", "linear svm"]
-    alone = figures.draw_forest(comparison, splits=splits[:1]).axes[0]
+    alone = scores.draw_forest(COMPARISON, splits=splits[:1]).axes[0]
     assert "other splits" not in [line.get_label() for line in alone.lines]
 
 
-def test_the_forest_names_the_level_of_its_intervals(comparison: pd.DataFrame) -> None:
-    assert "90% interval" in figures.draw_forest(comparison, level=0.9).axes[0].get_xlabel()
+def test_the_forest_names_the_level_of_its_intervals() -> None:
+    assert "90% interval" in scores.draw_forest(COMPARISON, level=0.9).axes[0].get_xlabel()
 
 
 def test_the_chosen_trial_is_ringed_even_if_a_pruned_one_was_higher() -> None:
-    trials = pd.DataFrame(
-        {
-            "backbone": "vgg19",
-            "depth": [0, 1, 2],
-            "value": [0.5, 0.7, 0.9],
-            "state": ["COMPLETE", "COMPLETE", "PRUNED"],
-            "best": [False, True, False],
-        }
-    )
-    axes = figures.draw_search(trials, "macro-F1").axes[0]
+    trials = make_trials([0.5, 0.7, 0.9], ["COMPLETE", "COMPLETE", "PRUNED"], best=1)
+    axes = learning.draw_search(trials, "macro-F1").axes[0]
     ring = next(item for item in axes.collections if item.get_label() == "chosen")
     assert ring.get_offsets().tolist() == [[1, 0.7]]
 
 
-def test_top_genes_keep_the_largest_of_either_sign() -> None:
-    genes = pd.DataFrame({"symbol": list("abcd"), "attribution": [0.1, -0.9, 0.5, -0.2]})
-    axes = figures.draw_top_genes(genes, n_shown=2).axes[0]
+def test_top_genes_keep_the_largest_of_either_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attributions, "_N_GENES", 2)
+    genes = pd.DataFrame({"symbol": list("abcd"), "attribution": [0.1, -0.9, 0.5, -0.2], "marker": False})
+    axes = attributions.draw_top_genes(genes).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "c"]
     assert [bar.get_width() for bar in axes.patches] == [-0.9, 0.5]
 
 
 def test_recall_intervals_are_wilsons() -> None:
     per_type = pd.DataFrame({"type": ["ACC"], "n_samples": [10], "recall": [0.9]})
-    (interval,) = figures.draw_recalls(per_type).axes[0].collections[0].get_segments()
+    (interval,) = scores.draw_recalls(per_type).axes[0].collections[0].get_segments()
     expected = binomtest(9, 10).proportion_ci(0.95, method="wilson")
     assert interval[:, 1] == pytest.approx([expected.low, expected.high], abs=1e-6)
 
 
 def test_reliability_shows_every_bin_of_every_side_before_and_after() -> None:
     after = BINS.assign(share_right=[0.6, 0.9])
-    panels = figures.draw_reliability(
+    panels = probabilities.draw_reliability(
         {side: {"before": BINS, "after": after} for side in ("validation", "test")}
     ).axes
     assert [panel.get_title(loc="left") for panel in panels] == ["validation samples", "test samples"]
@@ -282,14 +252,14 @@ def test_reliability_shows_every_bin_of_every_side_before_and_after() -> None:
 
 def test_coverage_marks_what_was_chosen() -> None:
     curve = pd.DataFrame({"coverage": [0.25, 0.5, 1.0], "accuracy": [1.0, 1.0, 0.75]})
-    axes = figures.draw_coverage(curve, 0.5, 1.0).axes[0]
+    axes = probabilities.draw_coverage(curve, 0.5, 1.0).axes[0]
     assert axes.lines[1].get_xydata().tolist() == [[0.5, 1.0]]
     assert axes.get_ylim()[0] < 0.75 < 1.0 < axes.get_ylim()[1]
-    assert len(figures.draw_coverage(curve, 0.0, None).axes[0].lines) == 1
+    assert len(probabilities.draw_coverage(curve, 0.0, None).axes[0].lines) == 1
 
 
 def test_flagged_shares_are_bars_with_their_counts() -> None:
-    axes = figures.draw_flagged({"a": (1, 4), "b": (9, 10)}, {"a": False, "b": True}).axes[0]
+    axes = probabilities.draw_flagged({"a": (1, 4), "b": (9, 10)}, {"a": False, "b": True}).axes[0]
     assert [bar.get_width() for bar in axes.patches] == [0.25, 0.9]
     assert [text.get_text() for text in axes.texts] == ["25.0%  (1 of 4)", "90.0%  (9 of 10)"]
     assert axes.patches[0].get_y() > axes.patches[1].get_y(), "the first stands on top"
@@ -299,21 +269,21 @@ def test_samples_are_stacked_by_split_largest_type_first() -> None:
     samples = pd.DataFrame(
         {"tumour_type": ["A", "B", "B", "B"], "split": ["train", "test", "train", "train"]}
     )
-    axes = figures.draw_samples(samples).axes[0]
+    axes = cohort.draw_samples(samples).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["B", "A"]
     assert [[bar.get_height() for bar in bars] for bars in axes.containers] == [[2, 1], [1, 0]]
 
 
 def test_names_are_shown_as_they_are_not_as_formulas() -> None:
-    genes = pd.DataFrame({"symbol": ["$B_1$"], "attribution": [0.4]})
-    figure = figures.draw_top_genes(genes)
+    genes = pd.DataFrame({"symbol": ["$B_1$"], "attribution": [0.4], "marker": [False]})
+    figure = attributions.draw_top_genes(genes)
     labels = [item for item in figure.findobj(mpl.text.Text) if item.get_text() == "$B_1$"]
     assert labels
     assert not any(label.get_parse_math() for label in labels)
 
 
 def test_chromosomes_stand_in_natural_order() -> None:
-    figure = figures.draw_chromosomes(np.arange(4), np.array(["X", "10", "2", ""]), (2, 3))
+    figure = images.draw_chromosomes(np.arange(4), np.array(["X", "10", "2", ""]), (2, 3))
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["2", "10", "X", "not known", "no gene"]
     assert figure.axes[0].images[0].get_array().filled(-1).tolist() == [[3, 2, 1], [0, -1, -1]]

@@ -8,7 +8,6 @@ that changed in between begins anew (RFC 9110, sections 13.1.5 and 14).
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,22 +31,22 @@ _WHOLE, _PART, _NO_SUCH_RANGE = 200, 206, 416
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a download is tried.
+    """How long a download is tried; all times are in seconds.
 
     Parameters
     ----------
     sleep : callable
-        Waits for so many seconds.
+        Waits.
     draw : callable
         Gives a random number in [0, 1), so that many who failed together do not come back together.
     n_attempts : int
         Attempts in a row that bring no byte further, the first included, before giving up.
     first_wait, longest_wait : float
-        Seconds to wait before the second attempt, doubled before each further one up to the longest.
+        Wait before the second attempt, doubled before each further one up to the longest.
     longest_told : float
-        Most seconds to wait when a server says for how long (``Retry-After``).
+        Most to wait when a server says for how long (``Retry-After``).
     timeout : float
-        Seconds without an answer or a byte after which a connection counts as broken.
+        Without an answer or a byte for so long, a connection counts as broken.
     """
 
     sleep: Callable[[float], None]
@@ -75,23 +74,11 @@ class _BrokenOff(Exception):
 def download(
     file: RawFile, cache: Path, *, patience: Patience, show: Callable[[int, int | None], None]
 ) -> Path:
-    """Download a file, going on with what an earlier call has left.
+    """Download a remote file, going on with what an earlier call has left, and verify it.
 
-    Parameters
-    ----------
-    file : RawFile
-        A remote file.
-    cache : pathlib.Path
-        Folder of downloads. Only one process may download into it at a time.
-    patience : Patience
-        How long to try.
-    show : callable
-        Told, after each block, how many bytes have come and of how many, None if that is not known.
-
-    Returns
-    -------
-    pathlib.Path
-        The verified file, in the cache until `forget_download` is called.
+    It stays in the folder `cache`, into which only one process may download at a time, until
+    `forget_download` is called. `show` is told, after each block, how many bytes have come and of how many,
+    None if that is not known.
 
     Raises
     ------
@@ -188,11 +175,14 @@ def _receive(
         if version:
             headers["If-Range"] = version
     with _open(file, headers, timeout, arrived) as response:
-        came = _read_version(response.headers)
+        # What may stand in `If-Range`: a strong ETag or a date.
+        tag = response.headers.get("ETag", "")
+        came = tag if tag.startswith('"') else response.headers.get("Last-Modified")
+        part = response.headers.get("Content-Range", "")
         if response.status == _WHOLE:
             start = 0
             arrived.begin(came)
-        elif not _continues(response, start) or (version and came and came != version):
+        elif not part.startswith(f"bytes {start}-") or (version and came and came != version):
             arrived.discard()
             raise _BrokenOff("another part or version of the file than was asked for")
         # A size that is known counts for more than what the server says of this answer.
@@ -218,16 +208,11 @@ def _open(file: RawFile, headers: dict[str, str], timeout: float, arrived: _Arri
                 raise _BrokenOff("no such range, so from the start") from error
             if status in _PASSING:
                 raise _BrokenOff(_name_status(status), _read_wait(error.headers)) from error
-            raise _refuse_status(file, status) from error
+            raise _refuse(file, _name_status(status)) from error
     if response.status not in (_WHOLE, _PART):
         with response:
-            raise _refuse_status(file, response.status)
+            raise _refuse(file, _name_status(response.status))
     return response
-
-
-def _continues(response: HTTPResponse, start: int) -> bool:
-    told = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return told is not None and int(told[1]) == start
 
 
 def _pour(response: HTTPResponse, stream: BinaryIO, start: int, size: int | None) -> Iterator[int]:
@@ -242,12 +227,6 @@ def _pour(response: HTTPResponse, stream: BinaryIO, start: int, size: int | None
             while block:
                 block = block[stream.write(block) :]
         yield n
-
-
-def _read_version(headers: Message) -> str | None:
-    """Return what may stand in ``If-Range``: a strong ETag or a date."""
-    tag = headers.get("ETag", "")
-    return tag if tag.startswith('"') else headers.get("Last-Modified")
 
 
 def _read_wait(headers: Message) -> float:
@@ -266,20 +245,15 @@ def _name_status(status: int) -> str:
     return f"{status} {PHRASES.get(status, '')}".strip()
 
 
-def _refuse_status(file: RawFile, status: int) -> CohortError:
-    return CohortError(
-        f"{file.address} must give {file.called}, but got {_name_status(status)}. {_name_ways(file)}"
-    )
-
-
 def _give_up(file: RawFile, n_bytes: int, n_failed: int, broken: Exception) -> CohortError:
     reason = broken.reason if isinstance(broken, URLError) else broken
     told = " ".join(str(reason).split()) or type(reason).__name__
+    told = f"{told} ({n_failed} attempts in a row, {n_bytes:,} bytes kept)"
+    return _refuse(file, told, " A later run goes on from there.")
+
+
+def _refuse(file: RawFile, told: str, more: str = "") -> CohortError:
     return CohortError(
-        f"{file.address} must give {file.called}, but got {told} ({n_failed} attempts in a row, "
-        f"{n_bytes:,} bytes kept). {_name_ways(file)} A later run goes on from there."
+        f"{file.address} must give {file.called}, but got {told}. Correct the URL or the mirror, or put the "
+        f"file into cohort.folder and name it as {file.option}.{more}"
     )
-
-
-def _name_ways(file: RawFile) -> str:
-    return f"Correct the URL or the mirror, or put the file into cohort.folder and name it as {file.option}."

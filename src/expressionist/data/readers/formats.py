@@ -3,10 +3,9 @@
 import csv
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,9 +13,8 @@ import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as parquet
 
-from expressionist.data.readers.damage import refuse_damaged
-from expressionist.data.readers.faults import MISSING_WORDS, is_number, mend_number, shorten
-from expressionist.data.readers.files import (
+from expressionist.data.readers.damage import MISSING_WORDS, is_number, mend_number, refuse_damaged, shorten
+from expressionist.data.readers.file_content import (
     DELIMITERS,
     LONGEST_LINE,
     delimiter_of,
@@ -26,54 +24,56 @@ from expressionist.data.readers.files import (
     refuse_unreadable,
     suffix_of,
 )
-from expressionist.data.readers.tables import read_header, read_numbers
-from expressionist.errors import CohortError, name_some
+from expressionist.data.readers.text_tables import need_rows, read_header, read_numbers, refuse_repeated
+from expressionist.errors import CohortError
 
 _UNNAMED_INDEX = "__index_level_0__"
 TABLE_FORMATS = (*DELIMITERS, ".parquet", ".feather", ".xlsx")
 
 
-class TableFile(Protocol):
-    """A table on disk.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Where it lies.
-    header : list of str
-        Its column names, repeats included.
-    """
+class TableFile:
+    """A table on disk, with its column names, repeats included. If it is in memory, it has `n_rows` too."""
 
     path: Path
     header: list[str]
+    n_rows: int
 
     def read(
         self, *, texts: Sequence[int], numbers: Sequence[int], transposed: bool
     ) -> tuple[pd.DataFrame, np.ndarray]:
-        """Read columns by position, as `expressionist.data.readers.tables.read_numbers` does."""
+        """Read columns by position, as `expressionist.data.readers.text_tables.read_numbers` does."""
+        need_rows(self.path, self.n_rows)
+        text = pd.DataFrame(
+            {place: self.read_text(i) for place, i in enumerate(texts)},
+            index=range(self.n_rows),
+            dtype=object,
+        )
+        # Only now, because names may stand twice.
+        text.columns = pd.Index([self.header[i] for i in texts], dtype=object)
+        shape = (self.n_rows, len(numbers))
+        values = np.empty(shape[::-1] if transposed else shape, np.float32)
+        # What float32 cannot hold becomes infinite, and is refused as that.
+        with np.errstate(over="ignore"):
+            for column, i in zip(values if transposed else values.T, numbers, strict=True):
+                column[:] = self.read_column(i)
+        return text, values
 
     def peek(self, n_rows: int) -> list[list[str]]:
         """Read the first rows as text, without checks."""
+        columns = [self.read_text(i, n_rows) for i in range(len(self.header))]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    def read_text(self, position: int, n_rows: int | None = None) -> list[str]:
+        """Read a column, or the first rows of it, as text."""
+        raise NotImplementedError
+
+    def read_column(self, position: int) -> np.ndarray | list[float]:
+        """Read a column as numbers."""
+        raise NotImplementedError
 
 
 def open_table(path: Path) -> TableFile:
-    """Open a table: text, Parquet, Feather or an Excel workbook.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A file whose suffix is one of `TABLE_FORMATS`, text also packed.
-
-    Returns
-    -------
-    TableFile
-        The table; of a workbook the first sheet.
-
-    Raises
-    ------
-    CohortError
-        If the file has another suffix or is not what its suffix says.
-    """
+    """Open a table of one of `TABLE_FORMATS`, text also packed; of a workbook the first sheet."""
     suffix = suffix_of(path)
     if suffix in DELIMITERS:
         return _TextFile(path)
@@ -88,34 +88,14 @@ def open_table(path: Path) -> TableFile:
 
 
 def read_label_table(path: Path) -> pd.DataFrame:
-    """Read a whole table as text.
-
-    Returns
-    -------
-    pandas.DataFrame
-        str in every cell; the empty string where one is missing.
-
-    Raises
-    ------
-    CohortError
-        If the file cannot be read, or a column name stands twice.
-    """
+    """Read a whole table of any format as text; the empty string where a cell is missing."""
     file = open_table(path)
-    twice = sorted({name for name in file.header if file.header.count(name) > 1})
-    if twice:
-        raise CohortError(
-            f"Columns of {path} must have different names, but got twice: {name_some(twice)}. Rename them."
-        )
+    refuse_repeated(path, file.header)
     return file.read(texts=range(len(file.header)), numbers=(), transposed=False)[0]
 
 
-def _need_rows(path: Path, n_rows: int) -> None:
-    if not n_rows:
-        raise CohortError(f"{path} must have rows below its header, but got none. Export it again.")
-
-
-class _TextFile:
-    """Columns of a text table."""
+class _TextFile(TableFile):
+    """A text table, which is read as a stream."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -136,44 +116,30 @@ class _TextFile:
                 return []
 
 
-class _ArrowFile:
-    """Columns of a Parquet or Feather file, pandas's index first."""
+class _ArrowFile(TableFile):
+    """A Parquet or Feather file, pandas's index first."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         what = "a Parquet file" if suffix_of(path) == ".parquet" else "a Feather file"
         need_content(path, what)
-        with refuse_unreadable(path), refuse_damaged(path, what):
+        with refuse_damaged(path, what):
             table = _read_arrow(path)
             # A damaged file can hold offsets that lead out of it.
             table.validate(full=True)
             index = (table.schema.pandas_metadata or {}).get("index_columns", [])
             names = table.column_names
         index = [name for name in index if isinstance(name, str) and names.count(name) == 1]
-        order = [
-            *(names.index(name) for name in index),
-            *(i for i, name in enumerate(names) if name not in index),
-        ]
+        first = [names.index(name) for name in index]
+        order = [*first, *(i for i in range(len(names)) if i not in first)]
         self.table = table.select(order)
         self.header = ["" if names[i] == _UNNAMED_INDEX else names[i] for i in order]
+        self.n_rows = table.num_rows
 
-    def read(
-        self, *, texts: Sequence[int], numbers: Sequence[int], transposed: bool
-    ) -> tuple[pd.DataFrame, np.ndarray]:
-        _need_rows(self.path, self.table.num_rows)
-        columns = [_to_text(self.table.column(i).to_pylist()) for i in texts]
-        shape = (len(numbers), self.table.num_rows)
-        values = np.empty(shape if transposed else shape[::-1], np.float32)
-        for row, i in enumerate(numbers):
-            values[row if transposed else (slice(None), row)] = self._to_float32(i)
-        return _join_columns(columns, [self.header[i] for i in texts], self.table.num_rows), values
+    def read_text(self, position: int, n_rows: int | None = None) -> list[str]:
+        return _to_text(self.table.column(position).slice(0, n_rows).to_pylist())
 
-    def peek(self, n_rows: int) -> list[list[str]]:
-        first = self.table.slice(0, n_rows)
-        columns = [_to_text(column.to_pylist()) for column in first.columns]
-        return [list(row) for row in zip(*columns, strict=True)]
-
-    def _to_float32(self, position: int) -> np.ndarray:
+    def read_column(self, position: int) -> np.ndarray:
         column = self.table.column(position)
         kinds = (pa.types.is_floating, pa.types.is_integer, pa.types.is_null)
         if not any(is_kind(column.type) for is_kind in kinds):
@@ -184,9 +150,7 @@ class _ArrowFile:
                 "genes to another table."
             )
         values: np.ndarray = column.cast(pa.float64()).to_numpy() if column.null_count else column.to_numpy()
-        # What float32 cannot hold becomes infinite, and is refused as that.
-        with np.errstate(over="ignore"):
-            return values.astype(np.float32)
+        return values
 
 
 def _read_arrow(path: Path) -> pa.Table:
@@ -197,13 +161,13 @@ def _read_arrow(path: Path) -> pa.Table:
     return parquet.read_table(path)
 
 
-class _SheetFile:
-    """Columns of the first sheet of an Excel workbook."""
+class _SheetFile(TableFile):
+    """The first sheet of an Excel workbook."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         need_content(path, "an Excel workbook", "a zip archive or an Excel workbook")
-        with refuse_unreadable(path), refuse_damaged(path, "an Excel workbook"):
+        with refuse_damaged(path, "an Excel workbook"):
             with zipfile.ZipFile(path) as archive:
                 refuse_bomb(path, sum(part.file_size for part in archive.infolist()))
             sheet = pd.read_excel(path, header=None, dtype=object, engine="openpyxl", na_filter=False)
@@ -211,25 +175,14 @@ class _SheetFile:
             raise CohortError(
                 f"{path} must hold a table in its first sheet, but got an empty one. Put it there."
             )
-        self.header = _to_text(sheet.iloc[0].tolist())
+        self.header = _to_text(sheet.iloc[0])
         self.cells = sheet.iloc[1:]
+        self.n_rows = len(self.cells)
 
-    def read(
-        self, *, texts: Sequence[int], numbers: Sequence[int], transposed: bool
-    ) -> tuple[pd.DataFrame, np.ndarray]:
-        _need_rows(self.path, len(self.cells))
-        columns = [_to_text(self.cells.iloc[:, i].tolist()) for i in texts]
-        values = np.empty((len(self.cells), len(numbers)), np.float32)
-        with np.errstate(over="ignore"):
-            for column, i in enumerate(numbers):
-                values[:, column] = np.array(self._to_floats(i))
-        text = _join_columns(columns, [self.header[i] for i in texts], len(self.cells))
-        return text, values.T if transposed else values
+    def read_text(self, position: int, n_rows: int | None = None) -> list[str]:
+        return _to_text(self.cells.iloc[:n_rows, position])
 
-    def peek(self, n_rows: int) -> list[list[str]]:
-        return [_to_text(row) for row in self.cells.head(n_rows).itertuples(index=False)]
-
-    def _to_floats(self, position: int) -> list[float]:
+    def read_column(self, position: int) -> list[float]:
         cells = self.cells.iloc[:, position].tolist()
         for row, cell in enumerate(cells):
             if isinstance(cell, bool) or not (isinstance(cell, int | float) or is_number(str(cell))):
@@ -240,12 +193,5 @@ class _SheetFile:
         return [float("nan") if str(cell) in MISSING_WORDS else float(cell) for cell in cells]
 
 
-def _to_text(cells: Sequence[object]) -> list[str]:
+def _to_text(cells: Iterable[object]) -> list[str]:
     return ["" if cell is None or cell != cell else str(cell) for cell in cells]
-
-
-def _join_columns(columns: Sequence[Sequence[str]], names: Sequence[str], n_rows: int) -> pd.DataFrame:
-    """Make a table of text; by position, because names may stand twice."""
-    table = pd.DataFrame(dict(enumerate(columns)), index=range(n_rows), dtype=object)
-    table.columns = pd.Index(names, dtype=object)
-    return table

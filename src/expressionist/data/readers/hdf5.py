@@ -10,10 +10,9 @@ import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse
-from anndata._io.specs.registry import IORegistryError
 
 from expressionist.data.readers.damage import refuse_damaged, refuse_deadly
-from expressionist.data.readers.files import need_content, refuse_bomb, refuse_unreadable
+from expressionist.data.readers.file_content import need_content, refuse_bomb
 from expressionist.errors import CohortError, name_some
 
 _SPARSE_PARTS = ("data", "indices", "indptr", "shape", "barcodes")
@@ -22,14 +21,9 @@ _OLD_SPARSE_PARTS = (*_SPARSE_PARTS, "genes", "gene_names")
 
 @dataclass(frozen=True)
 class NamedMatrix:
-    """A matrix with a table for either side.
+    """A float32 matrix with a table for either side, indexed by name (str).
 
-    Parameters
-    ----------
-    values : numpy.ndarray of shape (n_rows, n_columns)
-        float32.
-    rows, columns : pandas.DataFrame
-        Indexed by name (str); whatever else the file says, as text where it is none.
+    What else the file says of a side stands in its table, as text where it is no number.
     """
 
     values: np.ndarray
@@ -42,28 +36,14 @@ class NamedMatrix:
 
 
 def read_h5ad(path: Path) -> NamedMatrix:
-    """Read ``X``, ``obs`` and ``var`` of an AnnData file; nothing else of it.
-
-    Raises
-    ------
-    CohortError
-        If the file is damaged, lacks one of them, or X holds no numbers.
-    """
+    """Read ``X``, ``obs`` and ``var`` of an AnnData file; nothing else of it."""
     return _read_safely(path, "an AnnData file", _read_anndata)
 
 
 def read_10x(path: Path) -> NamedMatrix:
     """Read a feature-barcode matrix as Cell Ranger writes it, in the layout of version 3 or that before.
 
-    Returns
-    -------
-    NamedMatrix
-        Barcodes in rows, and features in columns, with ``symbol``.
-
-    Raises
-    ------
-    CohortError
-        If the file is damaged, has another layout, or its parts do not fit together.
+    Barcodes are in rows; features, with ``symbol``, in columns.
     """
     return _read_safely(path, "a 10x feature-barcode matrix", _read_feature_barcodes)
 
@@ -72,7 +52,7 @@ def _read_safely(path: Path, expected: str, read: Callable[[Path, h5py.File], Na
     need_content(path, "an HDF5 file")
 
     def read_whole() -> NamedMatrix:
-        with refuse_unreadable(path), refuse_damaged(path, expected), h5py.File(path) as file:
+        with refuse_damaged(path, expected), h5py.File(path) as file:
             return read(path, file)
 
     refuse_deadly(path, expected, read_whole)
@@ -86,20 +66,23 @@ def _read_anndata(path: Path, file: h5py.File) -> NamedMatrix:
             f"{path} must be an AnnData file with X, obs and var, but lacks {', '.join(missing)}. "
             "Write it with anndata."
         )
-    rows, columns = (_read_element(file[part]) for part in ("obs", "var"))
-    if not (isinstance(rows, pd.DataFrame) and isinstance(columns, pd.DataFrame)):
+    tables = [_read_element(file[part]) for part in ("obs", "var")]
+    if not all(isinstance(table, pd.DataFrame) for table in tables):
         raise CohortError(
             f"obs and var of {path} must be tables, but got something else. Write it with anndata."
         )
     _refuse_stretched(path, file["X"])
-    return _name(path, "X", _read_element(file["X"]), _name_index(rows), _name_index(columns))
+    rows, columns = (table.set_axis(pd.Index(list(map(str, table.index)), dtype=object)) for table in tables)
+    return _name(path, "X", _read_element(file["X"]), rows, columns)
 
 
 def _read_element(element: h5py.Dataset | h5py.Group) -> Any:  # noqa: ANN401
     try:
         return anndata.io.read_elem(element)
-    except IORegistryError as error:
-        # Of no kind that `refuse_damaged` knows.
+    except Exception as error:
+        if type(error).__name__ != "IORegistryError":
+            raise
+        # It has no public name, and is of no kind that `refuse_damaged` knows.
         raise ValueError(str(error)) from error
 
 
@@ -156,7 +139,3 @@ def _name(path: Path, part: str, values: Any, rows: pd.DataFrame, columns: pd.Da
             values.check_format(full_check=True)
             values = values.astype(np.float32).toarray()
         return NamedMatrix(np.ascontiguousarray(values, dtype=np.float32), rows, columns)
-
-
-def _name_index(table: pd.DataFrame) -> pd.DataFrame:
-    return table.set_axis(pd.Index([str(name) for name in table.index], dtype=object))

@@ -12,8 +12,7 @@ Which of them a file is shows in its content:
 import csv
 import io
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expressionist.data.readers.files import open_bytes, refuse_unreadable
-from expressionist.data.readers.gene_names import UNNAMED
-from expressionist.data.readers.raw_files import digest_file
-from expressionist.data.readers.tables import need_columns, read_texts
+from expressionist.data.readers.file_content import open_bytes, refuse_unreadable
+from expressionist.data.readers.gene_ids import UNNAMED
+from expressionist.data.readers.text_tables import need_columns, read_texts
 from expressionist.errors import CohortError
+from expressionist.files import md5
 
 # What genes are looked up by, in this order.
 KEYS = ("entrez", "ensembl", "symbol")
@@ -37,49 +36,29 @@ _BAND = r"([pq])(\d+(?:\.\d+)?|ter)|(cen)"
 _N_LINES_LOOKED_AT = 100
 
 
-@dataclass(frozen=True, eq=False)
-class Positions:
-    """Where genes lie.
+def place_genes(genes: pd.DataFrame, path: Path | None) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    """Give genes their places by a file, if there is one, and return what is known of it beside them."""
+    if path is None:
+        return genes, None
+    table, about = read_positions(path)
+    return attach_positions(genes, table), about
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        ``chromosome`` (str), ``start`` (float: base pairs, or the rank of a band) and those of `KEYS` (str)
-        that are known. Rows without a place are left out.
-    about : dict
-        ``format``, ``build`` (None where the file says none), ``unit`` of start, ``file`` and ``md5``.
+
+def read_positions(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read gene positions in any of the formats that are known, plain or packed.
+
+    The table has ``chromosome`` (str), ``start`` (float: base pairs, or the rank of a band) and those of
+    `KEYS` (str) that are known, without rows that have no place. Beside it stand ``format``, ``build`` (None
+    where the file says none), ``unit`` of start, ``file`` and ``md5``. A file without a place is refused.
     """
-
-    table: pd.DataFrame
-    about: dict[str, Any]
-
-
-def read_positions(path: Path) -> Positions:
-    """Read gene positions in any of the formats that are known.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file, plain or packed.
-
-    Returns
-    -------
-    Positions
-        Where its genes lie.
-
-    Raises
-    ------
-    CohortError
-        If a column is missing, a start is no number, or no gene has a place.
-    """
-    lines = _read_start(path)
+    lines = list(islice(_read_lines(path), _N_LINES_LOOKED_AT))
     comments = [line for line in lines if line.startswith("#") and line.count("\t") < 2]
     first = next((line for line in lines if line not in comments), "").split("\t")
-    build = next((found[0] for line in comments if (found := _BUILD.search(line))), None)
+    build = _find_build(comments)
     if first[:2] in (["#tax_id", "GeneID"], ["tax_id", "GeneID"]):
-        kind, table = "NCBI gene_info", _read_gene_info(path)
+        kind, table = "NCBI gene_info", _read_gene_info(path, lines[0].split("\t"))
     elif {"Gene", "GeneLocus"} <= set(first):
-        kind, table, build = "TCGA GAF", *_read_gaf(path)
+        kind, table, build = "TCGA GAF", _read_gaf(path), _find_build(lines)
     elif len(first) == 9 and first[3].isdecimal() and "gene_id" in first[8]:
         kind, table = "GTF", _read_gtf(path)
     else:
@@ -87,37 +66,20 @@ def read_positions(path: Path) -> Positions:
     if table.empty:
         raise CohortError(f"{path} must place some genes, but got a {kind} with none. Name another file.")
     unit = "cytogenetic band" if kind == "NCBI gene_info" else "base pairs"
-    about = {"format": kind, "build": build, "unit": unit, "file": path.name, "md5": digest_file(path)}
-    return Positions(table, about)
+    return table, {"format": kind, "build": build, "unit": unit, "file": path.name, "md5": md5(path)}
 
 
-def attach_positions(genes: pd.DataFrame, positions: Positions) -> pd.DataFrame:
+def _find_build(lines: Iterable[str]) -> str | None:
+    return next((found[0] for line in lines if (found := _BUILD.search(line))), None)
+
+
+def attach_positions(genes: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Give genes their chromosome and start, by Entrez id, else by Ensembl id, else by symbol.
 
     Where a key stands several times in the table its first row counts. A version of an Ensembl id
     (``ENSG00000141510.16``) is not looked at. A gene known by nothing but its id takes its symbol from the
-    table too.
-
-    Parameters
-    ----------
-    genes : pandas.DataFrame
-        Indexed by gene id, with the column ``symbol``.
-    positions : Positions
-        As `read_positions` gives them.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The genes, with ``chromosome`` (str, NaN where unknown) and ``start`` (float, NaN where unknown).
-
-    Examples
-    --------
-    >>> genes = pd.DataFrame({"symbol": ["TP53", "?"]}, index=["7157", "1"])
-    >>> table = pd.DataFrame({"symbol": ["TP53"], "chromosome": ["17"], "start": [7565097.0]})
-    >>> attach_positions(genes, Positions(table, {}))["chromosome"].tolist()
-    ['17', nan]
+    table too. What is unknown is NaN.
     """
-    table = positions.table
     ids = genes.index.to_series()
     sought = {
         "entrez": ids,
@@ -127,30 +89,23 @@ def attach_positions(genes: pd.DataFrame, positions: Positions) -> pd.DataFrame:
     found = genes.assign(chromosome=pd.Series(np.nan, index=genes.index, dtype=object), start=np.nan)
     for key in KEYS:
         if key in table:
-            _fill(found, sought[key], table, key)
-    for key in ("entrez", "ensembl"):
-        if {key, "symbol"} <= set(table):
-            _name(found, sought[key], table, key)
+            rows = table[~table[key].isin(["", "NA"])].drop_duplicates(key).set_index(key)
+            _fill(found, sought[key], rows)
+            if "symbol" in rows:
+                _name(found, sought[key], rows["symbol"])
     return found
 
 
-def _fill(genes: pd.DataFrame, sought: pd.Series, table: pd.DataFrame, key: str) -> None:
-    rows = _first(table, key)
+def _fill(genes: pd.DataFrame, sought: pd.Series, rows: pd.DataFrame) -> None:
     known = (genes["chromosome"].isna() & sought.isin(rows.index)).to_numpy()
     for name in ("chromosome", "start"):
         genes.loc[known, name] = rows.loc[sought[known], name].to_numpy()
 
 
-def _name(genes: pd.DataFrame, sought: pd.Series, table: pd.DataFrame, key: str) -> None:
-    nameless = genes["symbol"].to_numpy() == genes.index.to_numpy()
-    symbols = sought.map(_first(table, key)["symbol"])
-    named = nameless & (symbols.fillna("") != "").to_numpy()
+def _name(genes: pd.DataFrame, sought: pd.Series, symbol_of: pd.Series) -> None:
+    symbols = sought.map(symbol_of)
+    named = (genes["symbol"] == genes.index).to_numpy() & (symbols.fillna("") != "").to_numpy()
     genes.loc[named, "symbol"] = symbols[named]
-
-
-def _first(table: pd.DataFrame, key: str) -> pd.DataFrame:
-    rows = table[~table[key].isin(["", "NA"])]
-    return rows[~rows[key].duplicated()].set_index(key)
 
 
 def _drop_versions(ids: pd.Series) -> pd.Series:
@@ -162,10 +117,6 @@ def _read_lines(path: Path) -> Iterator[str]:
     with refuse_unreadable(path), open_bytes(path) as stream:
         for line in io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline=None):
             yield line.rstrip("\n")
-
-
-def _read_start(path: Path) -> list[str]:
-    return list(islice(_read_lines(path), _N_LINES_LOOKED_AT))
 
 
 def _read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -185,10 +136,10 @@ def _read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
 def _read_table(path: Path) -> pd.DataFrame:
     table = read_texts(path)
     mend = "Name the columns so, or give a GTF, NCBI's gene_info or a TCGA GAF."
-    need_columns(path, table.columns.tolist(), ["chromosome", "start"], mend)
+    need_columns(path, table.columns, ["chromosome", "start"], mend)
     keys = [key for key in KEYS if key in table]
     if not keys:
-        need_columns(path, table.columns.tolist(), ["entrez"], mend)
+        need_columns(path, table.columns, ["entrez"], mend)
     start = pd.to_numeric(table["start"].where(table["start"] != ""), errors="coerce")
     bad = start.isna().to_numpy() & ~table["start"].isin(["", "NA"]).to_numpy()
     if bad.any():
@@ -221,10 +172,10 @@ def _name_chromosome(name: str) -> str:
     return "MT" if name == "M" else name
 
 
-def _read_gene_info(path: Path) -> pd.DataFrame:
-    header = _read_start(path)[0].split("\t")
-    need_columns(path, header, ["GeneID", "Symbol", "chromosome", "map_location"], "Fetch it anew from NCBI.")
-    info = _read_columns(path, ["GeneID", "Symbol", "chromosome", "map_location"])
+def _read_gene_info(path: Path, header: list[str]) -> pd.DataFrame:
+    columns = ["GeneID", "Symbol", "chromosome", "map_location"]
+    need_columns(path, header, columns, "Fetch it anew from NCBI.")
+    info = _read_columns(path, columns)
     table = pd.DataFrame(
         {
             "entrez": info["GeneID"],
@@ -253,7 +204,7 @@ def _rank_bands(bands: pd.Series) -> pd.Series:
     return rank.mask(parts[2] == "cen", 100.0)
 
 
-def _read_gaf(path: Path) -> tuple[pd.DataFrame, str | None]:
+def _read_gaf(path: Path) -> pd.DataFrame:
     rows = _read_columns(path, ["Gene", "GeneLocus"]).drop_duplicates()
     names = rows["Gene"].str.extract(r"^([^|;]+)\|(\d+)")
     # A gene of several places stands at the first.
@@ -266,5 +217,4 @@ def _read_gaf(path: Path) -> tuple[pd.DataFrame, str | None]:
             "start": places[1].astype(float),
         }
     )
-    build = next((found[0] for line in _read_start(path) if (found := _BUILD.search(line))), None)
-    return table.dropna(), build
+    return table.dropna()

@@ -1,12 +1,12 @@
-"""What a source asks `fetch` to bring: its raw files, where they come from and how they are known."""
+"""The raw files of a source: where they come from, how they are known, and where `fetch` has put them."""
 
-import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from expressionist.errors import CohortError
+from expressionist.errors import CohortError, name_some
+from expressionist.files import md5
 
 
 @dataclass(frozen=True)
@@ -58,54 +58,39 @@ class RawFile:
 
 
 def list_given(options: object, *names: str) -> tuple[RawFile, ...]:
-    """List the files that options name, leaving out those that name none.
-
-    Parameters
-    ----------
-    options : dataclass
-        Options of a source.
-    names : str
-        Which of them name files.
-    """
+    """List the files that some options of a source name, leaving out those that are null."""
     given = {name: getattr(options, name) for name in names}
     return tuple(RawFile(name, address) for name, address in given.items() if address is not None)
 
 
-def digest_file(path: Path) -> str:
-    """Return the md5 of a file, as 32 hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+def find_files(raw: Path, files: Iterable[RawFile]) -> dict[str, Path]:
+    """Find what `fetch` has stored for the files of a source: option → path."""
+    return {file.option: find_file(raw, file.option) for file in files}
+
+
+def find_file(raw: Path, option: str) -> Path:
+    """Find the one file that `fetch` has stored for an option: it is called so, with any suffixes."""
+    found = sorted(path for path in raw.glob(f"{option}*") if path.name.split(".")[0] == option)
+    if len(found) != 1:
+        held = name_some(path.name for path in found) if found else f"no {option}.*"
+        raise CohortError(
+            f"{raw} must hold one file {option}.*, but got {held}. Run `expressionist fetch` again."
+        )
+    if not found[0].is_file():
+        raise CohortError(f"{found[0]} must be a file, but got a folder or a broken link. Name a file.")
+    return found[0]
 
 
 def verify_file(path: Path, file: RawFile) -> str:
-    """Refuse bytes that are not those of a file.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Where the bytes are.
-    file : RawFile
-        What they must be.
-
-    Returns
-    -------
-    str
-        Their md5.
-
-    Raises
-    ------
-    CohortError
-        If size or md5 differ from those that are known.
-    """
+    """Return the md5 of the bytes at a path; refuse them if size or md5 are not those known of the file."""
     mend = "Get it again or from elsewhere, or set verify: false if it is meant to differ."
-    size = path.stat().st_size
+    size, digest = path.stat().st_size, md5(path)
     if file.size not in (None, size):
         raise CohortError(
             f"{file.called} from {file.address} must have {file.size:,} bytes, but got {size:,}. {mend}"
         )
-    md5 = digest_file(path)
-    if file.md5 not in (None, md5):
+    if file.md5 not in (None, digest):
         raise CohortError(
-            f"{file.called} from {file.address} must have the md5 {file.md5}, but got {md5}. {mend}"
+            f"{file.called} from {file.address} must have the md5 {file.md5}, but got {digest}. {mend}"
         )
-    return md5
+    return digest

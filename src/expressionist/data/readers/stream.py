@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from expressionist.data.readers.files import LONGEST_LINE
+from expressionist.data.readers.file_content import LONGEST_LINE
 
 _CHUNK_BYTES = 1 << 19
 # Chunks that wait for every thread, so that none idles while parsed rows are copied.
@@ -34,15 +34,7 @@ class NotPlainError(ValueError):
 
 @dataclass(frozen=True)
 class Plain:
-    """What a row holds: some cells of text, then numbers, then some more cells of text.
-
-    Parameters
-    ----------
-    mark : bytes
-        The delimiter, one byte.
-    n_left, n_numbers, n_right : int
-        Number of cells of each part.
-    """
+    """What a row holds: cells of text, then numbers, then some more cells of text, parted by a `mark`."""
 
     mark: bytes
     n_left: int
@@ -51,21 +43,9 @@ class Plain:
 
     @classmethod
     def find(cls, delimiter: str, n_columns: int, texts: Sequence[int]) -> "Plain":
-        """Find the parts of a row.
+        """Find the parts of a row from its delimiter, number of cells, and positions of text, ascending.
 
-        Parameters
-        ----------
-        delimiter : str
-            One character.
-        n_columns : int
-            Number of cells of a row.
-        texts : sequence of int
-            Positions of text, ascending.
-
-        Raises
-        ------
-        NotPlainError
-            If text stands among the numbers, or there are no numbers.
+        Text among the numbers, or no numbers at all, raise NotPlainError.
         """
         n_left = next((k for k, place in enumerate(texts) if place != k), len(texts))
         n_right = len(texts) - n_left
@@ -77,28 +57,11 @@ class Plain:
 def read_plain(
     stream: pa.NativeFile, plain: Plain, wanted: Sequence[int]
 ) -> tuple[list[list[str]], np.ndarray]:
-    """Read the rows below a header.
+    """Read the rows below a header; of a row's numbers those whose positions are `wanted`.
 
-    Parameters
-    ----------
-    stream : pyarrow.NativeFile
-        Unpacked bytes, from the start of the file.
-    plain : Plain
-        What a row holds.
-    wanted : sequence of int
-        Positions, among a row's numbers, of those to keep.
-
-    Returns
-    -------
-    texts : list of list of str
-        The cells of text of every row.
-    numbers : numpy.ndarray of shape (n_rows, n_wanted)
-        float32; NaN where a cell is empty or says NA.
-
-    Raises
-    ------
-    NotPlainError
-        If a row has another number of cells, a number is none, or quotes hold more than a word together.
+    Takes the unpacked bytes from the start of the file, and returns the cells of text of every row, and
+    float32 of shape (n_rows, n_wanted), NaN where a cell is empty or says NA. Raises NotPlainError if a row
+    has another number of cells, a number is none, or quotes hold more than a word together.
     """
     texts: list[list[str]] = []
     rows = GrowingRows(len(wanted))
@@ -225,15 +188,10 @@ def _to_float32(cells: bytes, mark: int) -> np.ndarray:
 
 
 class GrowingRows:
-    """Rows of float32 that end up side by side in memory without having been there twice.
+    """Rows of `n_columns` float32 that end up side by side in memory without having been there twice.
 
     Memory that grows is moved by the kernel, page table by page table, and what lies behind the last row
     takes none.
-
-    Parameters
-    ----------
-    n_columns : int
-        Numbers in a row.
     """
 
     def __init__(self, n_columns: int) -> None:

@@ -13,14 +13,9 @@ def read_user_table(path: Path, genes_in: str) -> pd.DataFrame:
     Parameters
     ----------
     path : pathlib.Path
-        Comma or tab separated, told by its suffix; packed ones too.
+        Comma or tab separated, told by its suffix; packed ones too. One that cannot be read is refused.
     genes_in : str
         ``columns`` or ``rows``.
-
-    Raises
-    ------
-    CohortError
-        If the file cannot be read.
     """
     if genes_in not in ("columns", "rows"):
         raise CohortError(f"--genes-in must be columns or rows, but got {genes_in!r}. Choose one.")

@@ -1,16 +1,13 @@
 """The package's own tables of facts, and one way to read them.
 
-``tumour_types.tsv``
-    The 33 TCGA study codes, their names, and how many tumour samples TCGA sequenced (sample type 01; 03 for
-    LAML; 06 as well for SKCM).
-``markers.tsv``
-    Established marker genes per tumour type: symbol, Entrez id, place on GRCh37, a note, whether a source was
-    read (``verified``), and that source.
-``chromosomes.tsv``
-    Length in base pairs (GRCh37) and number of protein-coding genes of the chromosomes.
-``tissues.tsv``, ``relatives.tsv``
-    Modelling choices of the embedded cohort, not measurements: which types share a tissue programme and how
-    strong it is; which share of a type's patients leans to a related type, and how far at least and at most.
+``tumour_types.tsv``: the 33 TCGA study codes, their names, and how many tumour samples TCGA sequenced (sample
+type 01; 03 for LAML; 06 as well for SKCM).
+``markers.tsv``: established marker genes per tumour type: symbol, Entrez id, place on GRCh37, a note, whether
+a source was read (``verified``), and that source.
+``chromosomes.tsv``: length in base pairs (GRCh37) and number of protein-coding genes of the chromosomes.
+``tissues.tsv``, ``relatives.tsv``: modelling choices of the embedded cohort, not measurements: which types
+share a tissue programme and how strong it is; which share of a type's patients leans to a related type, and
+how far at least and at most.
 """
 
 from importlib.resources import files
@@ -19,17 +16,9 @@ import pandas as pd
 
 
 def read_resource(name: str) -> pd.DataFrame:
-    """Read one of the package's tables.
+    """Read one of the package's tables; Entrez ids and chromosomes are text, all other numbers numeric.
 
-    Parameters
-    ----------
-    name : str
-        File name. Written out where it is read, it tells which stages hang on the table.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The table; columns of numbers are numeric, all else (Entrez ids and chromosomes too) is text.
+    The name, written out where it is read, tells which stages hang on the table.
 
     Examples
     --------

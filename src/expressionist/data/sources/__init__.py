@@ -7,40 +7,13 @@ from expressionist.errors import ParamsError
 from expressionist.params import list_sources
 
 
-def source_names() -> list[str]:
-    """Return the names of all sources, in alphabetical order.
-
-    Returns
-    -------
-    list of str
-        The modules and packages here whose name does not begin with an underscore.
-
-    Examples
-    --------
-    >>> "embedded" in source_names(), "pancan-mrna" in source_names()
-    (True, True)
-    """
-    return list_sources()
-
-
 def find_source(name: str) -> ModuleType:
-    """Return the source of a name.
+    """Return the module of a source by its word, what ``cohort.source`` holds; refuse an unknown one.
 
-    Parameters
-    ----------
-    name : str
-        What ``cohort.source`` holds.
-
-    Returns
-    -------
-    module
-        It has ``Options``, ``list_files(options)`` and ``read(options, raw)``, and ``read_normals(options,
-        raw)`` if it knows normal tissue.
-
-    Raises
-    ------
-    ParamsError
-        If there is no such source.
+    It has ``Options`` (a frozen dataclass: the keys below its word in params.yaml), ``list_files(options)``
+    (the `RawFile` that `fetch` is to bring), ``read(options, raw)`` (from the folder of `fetch` to a `Cohort`
+    and the content of quality.json) and, if it knows normal tissue, ``read_normals(options, raw)`` (a
+    `Cohort` or None). Each of them refuses what it cannot use with a `CohortError`.
 
     Examples
     --------
@@ -48,9 +21,9 @@ def find_source(name: str) -> ModuleType:
     >>> embedded.list_files(embedded.Options())
     ()
     """
-    if name not in source_names():
+    if name not in list_sources():
         raise ParamsError(
-            f"cohort: source must be one of {', '.join(source_names())}, but got {name!r}. "
+            f"cohort: source must be one of {', '.join(list_sources())}, but got {name!r}. "
             "Choose one, or add a file of that name to expressionist/data/sources."
         )
     return import_module(f"{__name__}.{name.replace('-', '_')}")

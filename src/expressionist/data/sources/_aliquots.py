@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from expressionist.data.quality import count_dropped, count_types
-from expressionist.data.readers.tables import NO_TEXT, need_columns, read_texts
+from expressionist.data.readers.text_tables import NO_TEXT, need_columns, read_texts
 from expressionist.errors import CohortError, NoSamplesError, name_some
 from expressionist.params import Must, OneOf, key
 
@@ -33,25 +33,7 @@ _Code = Annotated[
 
 @dataclass(frozen=True)
 class AliquotRules:
-    """Which samples and genes of a TCGA file stay; the last of the options of each source that reads one.
-
-    Parameters
-    ----------
-    sample_types : tuple of str
-        Codes of the sample types to keep (characters 14 and 15 of a barcode).
-    more_sample_types : mapping of str to list of str
-        Further codes to keep, by tumour type.
-    aliquots : str
-        ``first`` or ``mean`` of several aliquots of one sample.
-    missing : str
-        ``drop`` or ``zero``: what becomes of genes with no value in some kept sample.
-    unnamed : str
-        ``keep`` or ``drop``: what becomes of genes whose symbol is ``?``.
-    smallest_type : int
-        Least number of patients of a tumour type.
-    normal_types : tuple of str
-        Codes of normal tissue, which is kept aside to tell samples unlike tumours.
-    """
+    """Which samples and genes of a TCGA file stay; the last of the options of each source that reads one."""
 
     sample_types: tuple[_Code, ...] = field(
         metadata=key(
@@ -88,32 +70,13 @@ class AliquotRules:
 def label_columns(
     header: Sequence[str], n_before: int, path: Path, table: pd.DataFrame, table_path: Path
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Give every column of the expression its row of the samples table.
+    """Give every column of the expression its row of a samples table, and count what lacks the other.
 
-    Parameters
-    ----------
-    header : sequence of str
-        The header of the expression file; repeats are allowed.
-    n_before : int
-        Number of cells before the first barcode.
-    path : pathlib.Path
-        The expression file, for messages.
-    table : pandas.DataFrame
-        With ``barcode``, ``tumour_type``, ``patient``, ``sample_type_code`` and what else there is.
-    table_path : pathlib.Path
-        Where it comes from, for messages.
-
-    Returns
-    -------
-    columns : pandas.DataFrame
-        The labelled columns in the order of the file.
-    rules : list of dict
-        What was without expression, and without a label.
-
-    Raises
-    ------
-    CohortError
-        If a column has no barcode, or none of them is labelled.
+    `header` is that of the expression file at `path`, with `n_before` cells before the first barcode; repeats
+    are allowed. `table`, from `table_path`, has ``barcode``, ``tumour_type``, ``patient``,
+    ``sample_type_code`` and what else there is. The labelled columns come back in the order of the file, with
+    the entries of what was without expression or label. A column without a barcode, or no label at all, is
+    refused.
     """
     columns = pd.DataFrame({"barcode": header[n_before:], "column": range(n_before, len(header))})
     empty = columns.loc[columns["barcode"] == "", "column"]
@@ -137,36 +100,23 @@ def label_columns(
             "Check that the files belong together."
         )
     rules = [
-        count_dropped("sample without expression", list(unheard["barcode"]), list(unheard["tumour_type"])),
-        count_dropped("expression without a label", list(labelled.loc[unlabelled, "barcode"])),
+        count_dropped("sample without expression", unheard["barcode"], unheard["tumour_type"]),
+        count_dropped("expression without a label", labelled.loc[unlabelled, "barcode"]),
     ]
     return labelled[~unlabelled].set_index("barcode").rename_axis(index="sample_id"), rules
 
 
 def read_samples(path: Path) -> pd.DataFrame:
-    """Read a samples table; patient and sample type come from the barcode where the table has none.
+    """Read a samples table with ``barcode`` and ``cancer_type``, here called ``tumour_type``.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        A text table with ``barcode`` and ``cancer_type``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        All its columns, ``cancer_type`` as ``tumour_type``, with ``patient`` and ``sample_type_code``.
-
-    Raises
-    ------
-    CohortError
-        If a column is missing, a barcode is too short, or rows of one barcode disagree.
+    Patient and sample type come from the barcode where the table has none. A barcode that is too short for
+    that, and rows of one barcode that disagree, are refused.
     """
     table = read_texts(path)
-    need_columns(path, table.columns.tolist(), ["barcode", "cancer_type"], "Name the columns so.")
+    need_columns(path, table.columns, ["barcode", "cancer_type"], "Name the columns so.")
     # Names that the tables here need for themselves.
     table = table.drop(columns=["tumour_type", "turn", *BOOKKEEPING], errors="ignore")
-    table = table.rename(columns={"cancer_type": "tumour_type"})
-    table = read_barcodes(table, path)
+    table = read_barcodes(table.rename(columns={"cancer_type": "tumour_type"}), path)
     for column in ("tumour_type", "patient", "sample_type_code"):
         n_told = table.groupby("barcode")[column].nunique()
         torn = n_told.index[n_told > 1]
@@ -179,25 +129,7 @@ def read_samples(path: Path) -> pd.DataFrame:
 
 
 def read_barcodes(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Fill in from the barcodes what a table does not say of its patients and sample types.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        With ``barcode``.
-    path : pathlib.Path
-        Where it comes from, for messages.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With ``patient`` and ``sample_type_code`` (two digits) in every row.
-
-    Raises
-    ------
-    CohortError
-        If a barcode that is needed is too short.
-    """
+    """Fill in ``patient`` and ``sample_type_code`` (two digits) from ``barcode`` where a table lacks them."""
     table = table.copy()
     for column, place in _IN_BARCODE.items():
         if column not in table:
@@ -220,29 +152,7 @@ def read_barcodes(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 def keep_sample_types(
     columns: pd.DataFrame, codes: Sequence[str], more_codes: Mapping[str, Sequence[str]]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Keep the columns of some sample types.
-
-    Parameters
-    ----------
-    columns : pandas.DataFrame
-        As `label_columns` gives it.
-    codes : sequence of str
-        Sample types to keep.
-    more_codes : mapping of str to sequence of str
-        Further ones, by tumour type.
-
-    Returns
-    -------
-    columns : pandas.DataFrame
-        What is left.
-    entry : dict
-        What was dropped, by tumour type and by code.
-
-    Raises
-    ------
-    NoSamplesError
-        If nothing is left.
-    """
+    """Keep the columns of some sample types, and of further ones by tumour type; count the rest."""
     keep = columns["sample_type_code"].isin(codes)
     for tumour_type, more in more_codes.items():
         keep |= (columns["tumour_type"] == tumour_type) & columns["sample_type_code"].isin(more)
@@ -253,34 +163,16 @@ def keep_sample_types(
             "Correct sample_types."
         )
     dropped = columns[~keep]
-    entry = count_dropped(
-        "sample type not kept (sample_types)", list(dropped.index), list(dropped["tumour_type"])
-    )
-    return columns[keep], entry | {"by_code": count_types(list(dropped["sample_type_code"]))}
+    entry = count_dropped("sample type not kept (sample_types)", dropped.index, dropped["tumour_type"])
+    return columns[keep], entry | {"by_code": count_types(dropped["sample_type_code"])}
 
 
 def choose_aliquots(columns: pd.DataFrame, which: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Keep the first aliquot of each sample, or mark all of them for `average_aliquots`.
+    """Keep the first aliquot of each sample, or (``mean``) mark all of them for `average_aliquots`.
 
-    Parameters
-    ----------
-    columns : pandas.DataFrame
-        As `label_columns` gives it.
-    which : str
-        ``first`` or ``mean``.
-
-    Returns
-    -------
-    columns : pandas.DataFrame
-        In the order of the file, with ``sample`` (patient and sample type) and ``spare`` (whether it is not
-        the first of its sample, in the order of barcodes, then commoner platforms, then columns).
-    entry : dict
-        What is spare.
-
-    Raises
-    ------
-    CohortError
-        If aliquots of one sample are labelled with different tumour types.
+    Columns keep the order of the file and get ``sample`` (patient and sample type) and ``spare``: whether it
+    is not the first of its sample, in the order of barcodes, then commoner platforms, then columns. Aliquots
+    of one sample with different tumour types are refused.
     """
     columns = columns.assign(sample=columns["patient"] + " " + columns["sample_type_code"])
     n_types = columns.groupby("sample")["tumour_type"].nunique()
@@ -293,39 +185,20 @@ def choose_aliquots(columns: pd.DataFrame, which: str) -> tuple[pd.DataFrame, di
     rank = pd.Series(0, index=columns.index)
     if "platform" in columns:
         rank = -columns["platform"].map(columns["platform"].value_counts())
-    order = pd.DataFrame(
-        {"barcode": columns.index, "rank": rank.to_numpy(), "column": columns["column"].to_numpy()}
-    )
-    columns = columns.iloc[order.sort_values(["barcode", "rank", "column"]).index]
+    columns = columns.iloc[np.lexsort((columns["column"], rank, columns.index))]
     columns["spare"] = columns["sample"].duplicated()
     first, spare = columns[~columns["spare"]], columns[columns["spare"]]
-    repeated = int(spare.index.isin(first.index).sum())
-    rule = {
-        "first": "further aliquot of a sample, the first kept",
-        "mean": "further aliquot of a sample, averaged",
-    }[which]
-    entry = count_dropped(rule, list(spare.index), list(spare["tumour_type"])) | {
-        "of_these_same_barcode": repeated
-    }
+    fate = {"first": "the first kept", "mean": "averaged"}[which]
+    entry = count_dropped(f"further aliquot of a sample, {fate}", spare.index, spare["tumour_type"])
+    entry["of_these_same_barcode"] = int(spare.index.isin(first.index).sum())
     return (first if which == "first" else columns).sort_values("column"), entry
 
 
 def average_aliquots(columns: pd.DataFrame, expression: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
     """Average the aliquots of each sample; a gene missing in one of them is missing in the mean.
 
-    Parameters
-    ----------
-    columns : pandas.DataFrame of length n_columns
-        As `choose_aliquots` gives it.
-    expression : numpy.ndarray of shape (n_columns, n_genes)
-        float32, linear or log2; means are written into it.
-
-    Returns
-    -------
-    columns : pandas.DataFrame of length n_samples
-        The first aliquot of each sample.
-    expression : numpy.ndarray of shape (n_samples, n_genes)
-        Means, summed in float64.
+    `expression` is float32 of shape (n_columns, n_genes), linear or log2; means, summed in float64, are
+    written into it. Returns the first aliquot of each sample, and means of shape (n_samples, n_genes).
     """
     first = ~columns["spare"].to_numpy()
     for rows in columns.groupby("sample").indices.values():

@@ -1,6 +1,7 @@
-"""The Pan-Cancer Atlas: the labels of its aliquots, and the verdicts on them.
+"""The Pan-Cancer Atlas: its published files, the labels of its aliquots, and the verdicts on them.
 
-Before the rules of `expressionist.data.sources._tcga_rules`:
+The files are those of the GDC's publication page (gdc.cancer.gov/about-data/publications/pancanatlas), with
+size and md5 of its manifest. Before the rules of `expressionist.data.sources._tcga_rules`:
 
 1. An aliquot's type is the ``cancer type`` of its row in the quality annotations. An aliquot without one, and
    a patient to whom the annotations give several, is labelled by the clinical table (patient → ``type``).
@@ -13,20 +14,21 @@ Before the rules of `expressionist.data.sources._tcga_rules`:
 
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from xml.etree.ElementTree import ParseError
 
 import pandas as pd
 
 from expressionist.data.cohort import Cohort
 from expressionist.data.quality import count_dropped, count_kept
-from expressionist.data.readers.files import find_file
-from expressionist.data.readers.tables import NO_TEXT, need_columns, read_header, read_texts
-from expressionist.data.sources._aliquots import label_columns, read_barcodes
-from expressionist.data.sources._published import PancanOptions
+from expressionist.data.readers.raw_files import RawFile, find_files, list_given
+from expressionist.data.readers.text_tables import NO_TEXT, need_columns, read_header, read_texts
+from expressionist.data.sources._aliquots import AliquotRules, label_columns, read_barcodes
 from expressionist.data.sources._tcga_rules import build_cohort
 from expressionist.errors import CohortError, name_some
+from expressionist.params import Must, OneOf, key
 
 # Columns of the annotations that are read, and what they are called here.
 _ANNOTATED = {
@@ -45,72 +47,104 @@ _VERDICTS = {
 _SAID = {"true": "yes", "1": "yes", "1.0": "yes", "false": "no", "0": "no", "0.0": "no", "": "", "na": ""}
 
 
+# By their UUIDs, which stand below the mirror.
+ANNOTATIONS = RawFile(
+    "annotations",
+    "1a7d7be8-675d-4e60-a105-19d4121bdebf",
+    "merged_sample_quality_annotations.tsv",
+    8_463_670,
+    "05ddd2270fb1fb24fbdc2fe9bf7384e5",
+)
+CLINICAL = RawFile(
+    "clinical",
+    "1b5f413e-a8d1-4d10-92eb-7c4ae739ed81",
+    "TCGA-CDR-SupplementalTableS1.xlsx",
+    2_945_129,
+    "a4591b2dcee39591f59e5e25a6ce75fa",
+)
+_Fate = Annotated[str, OneOf(lambda: ("drop", "keep"))]
+
+
+@dataclass(frozen=True)
+class _Files:
+    expression: str | None = field(metadata=key("Null: downloaded; or a file or URL of yours."))
+    annotations: str | None = field(
+        metadata=key("`merged_sample_quality_annotations.tsv`, likewise: null or yours.")
+    )
+    clinical: str | None = field(
+        metadata=key("`TCGA-CDR-SupplementalTableS1.xlsx`, likewise: null or yours.")
+    )
+    positions: str | None = field(
+        metadata=key("File or URL of where the genes lie, of any kind named above.")
+    )
+    mirror: Annotated[
+        str, Must("be an http or https URL", lambda url: url.startswith(("http://", "https://")))
+    ] = field(metadata=key("URL below which the files stand by their UUID."))
+    verify: bool = field(
+        metadata=key(
+            "`true`: every file must have the size and md5 of the GDC's manifest, wherever it comes from. "
+            "`false`: for a part, or a repacked one."
+        )
+    )
+    do_not_use: _Fate = field(metadata=key("What becomes of aliquots that the atlas advises against."))
+    excluded_by_awg: _Fate = field(
+        metadata=key("What becomes of aliquots that its working groups excluded after pathology review.")
+    )
+
+
+@dataclass(frozen=True)
+class PancanOptions(AliquotRules, _Files):
+    """Files and rules of a cohort of the Pan-Cancer Atlas."""
+
+
+def list_published(options: PancanOptions, expression: RawFile) -> tuple[RawFile, ...]:
+    """List the three published files, as given or from the mirror, and the positions."""
+    files = []
+    for file in (expression, ANNOTATIONS, CLINICAL):
+        if given := getattr(options, file.option):
+            file = replace(file, address=given, filename=None)
+        else:
+            file = replace(file, address=f"{options.mirror.rstrip('/')}/{file.address}")
+        files.append(file if options.verify else replace(file, size=None, md5=None))
+    return (*files, *list_given(options, "positions"))
+
+
 def read_pancan(
-    options: PancanOptions, raw: Path, *, n_before: int, name: str, unit: str
+    options: PancanOptions, raw: Path, expression: RawFile, *, n_before: int, name: str, unit: str
 ) -> tuple[Cohort, dict[str, Any]]:
-    """Read a cohort of the Pan-Cancer Atlas from fetched files.
+    """Read a cohort from fetched files; samples and genes keep the order of the expression file.
 
-    Parameters
-    ----------
-    options : PancanOptions
-        Rules.
-    raw : pathlib.Path
-        Folder with ``expression``, ``annotations``, ``clinical`` and, if options name them, ``positions``.
-    n_before : int
-        Number of columns of the expression before the first aliquot.
-    name, unit : str
-        Of the cohort; the number of its types is put behind the name.
-
-    Returns
-    -------
-    cohort : Cohort
-        Samples and genes in the order of the file; samples with their ``platform``.
-    quality : dict
-        How many samples, genes and values each rule dropped or changed.
-
-    Raises
-    ------
-    CohortError
-        If a file is malformed or nothing is left to learn from.
+    `n_before` is the number of its columns before the first aliquot. The number of types is put behind the
+    name.
     """
-    path, annotations_path = find_file(raw, "expression"), find_file(raw, "annotations")
-    header = read_header(path)
-    annotations = read_annotations(annotations_path)
-    types = read_clinical_types(find_file(raw, "clinical"))
-    table, label_rules = label_aliquots(header[n_before:], path, annotations, types)
-    columns, column_rules = label_columns(header, n_before, path, table, annotations_path)
+    files = find_files(raw, (expression, ANNOTATIONS, CLINICAL, *list_given(options, "positions")))
+    header = read_header(files["expression"])
+    annotations = read_annotations(files["annotations"])
+    types = read_clinical_types(files["clinical"])
+    table, label_rules = label_aliquots(header[n_before:], files["expression"], annotations, types)
+    columns, column_rules = label_columns(header, n_before, files["expression"], table, files["annotations"])
     kept, verdict_rules = drop_by_verdict(columns, options)
     return build_cohort(
-        path,
+        files,
         header,
         kept.drop(columns=[*_VERDICTS]),
         n_before=n_before,
-        read_types=list(columns["tumour_type"]),
+        read_types=columns["tumour_type"],
         rules=[*label_rules, *column_rules, *verdict_rules],
         options=options,
-        positions=None if options.positions is None else find_file(raw, "positions"),
         name=name,
         unit=unit,
     )
 
 
 def read_annotations(path: Path) -> pd.DataFrame:
-    """Read the quality annotations: a row for each aliquot and platform.
+    """Read the quality annotations, a row for each aliquot and platform.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``barcode``, ``patient``, ``tumour_type``, ``platform``, ``sample_type_code``, and the verdicts
-        ``do_not_use`` and ``excluded_by_awg`` as ``yes``, ``no`` or nothing.
-
-    Raises
-    ------
-    CohortError
-        If a column is missing, or a verdict is neither yes nor no.
+    Columns are those of `_ANNOTATED` and ``sample_type_code``; the verdicts are ``yes``, ``no`` or nothing.
     """
     table = read_texts(path)
     mend = "Fetch merged_sample_quality_annotations.tsv of the Pan-Cancer Atlas."
-    need_columns(path, table.columns.tolist(), list(_ANNOTATED), mend)
+    need_columns(path, table.columns, list(_ANNOTATED), mend)
     table = table[list(_ANNOTATED)].rename(columns=_ANNOTATED)
     for verdict in _VERDICTS:
         said = table[verdict].str.lower().map(_SAID)
@@ -124,18 +158,7 @@ def read_annotations(path: Path) -> pd.DataFrame:
 
 
 def read_clinical_types(path: Path) -> dict[str, str]:
-    """Read the tumour type of each patient from the clinical data resource (TCGA-CDR).
-
-    Returns
-    -------
-    dict of str to str
-        ``type`` by ``bcr_patient_barcode``, from the first sheet.
-
-    Raises
-    ------
-    CohortError
-        If the file is no such workbook.
-    """
+    """Read the tumour type of each patient from the first sheet of TCGA's clinical data resource."""
     mend = "Fetch TCGA-CDR-SupplementalTableS1.xlsx of the Pan-Cancer Atlas."
     try:
         sheet = pd.read_excel(path, dtype=str, keep_default_na=False)
@@ -152,23 +175,8 @@ def label_aliquots(
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Give each aliquot of the expression its type and what the annotations say of it.
 
-    Parameters
-    ----------
-    barcodes : sequence of str
-        Aliquots as the expression names them.
-    path : pathlib.Path
-        The expression, for messages.
-    annotations : pandas.DataFrame
-        As `read_annotations` gives them.
-    types : dict of str to str
-        As `read_clinical_types` gives them.
-
-    Returns
-    -------
-    table : pandas.DataFrame
-        A row for each column of an aliquot, or one for them all; no type where none is known.
-    rules : list of dict
-        Where the sources of labels were silent or at odds.
+    The table has a row for each column of an aliquot, or one for them all, and no type where none is known.
+    The entries say where the sources of labels were silent or at odds.
     """
     known = annotations[annotations["barcode"].isin(barcodes)]
     lost = sorted(set(barcodes) - set(known["barcode"]) - {""})
@@ -180,13 +188,13 @@ def label_aliquots(
     torn = table["tumour_type"].mask(silent).groupby(table["patient"]).transform("nunique") > 1
     odd = ~silent & ~torn & (clinical != "") & (clinical != table["tumour_type"])
     told = table["barcode"] + ": " + table["tumour_type"] + ", not " + clinical
-    patients = list(table.loc[torn, "patient"].unique())
+    patients = table.loc[torn, "patient"].unique()
     table["tumour_type"] = table["tumour_type"].mask(silent | torn, clinical)
     table, joined = _join_platforms(table, barcodes)
     rules = [
         count_kept("aliquot without annotation, labelled by the clinical table if at all", lost),
         count_kept("patient annotated with several types, labelled by clinical table", patients),
-        count_kept("annotation and clinical table differ, labelled by annotation", list(told[odd].unique())),
+        count_kept("annotation and clinical table differ, labelled by annotation", told[odd].unique()),
         count_kept("aliquot annotated for several platforms, all named", joined),
     ]
     return table, rules
@@ -213,34 +221,16 @@ def drop_by_verdict(
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Drop the aliquots that the atlas advises against, or count them where they are to be kept.
 
-    Parameters
-    ----------
-    columns : pandas.DataFrame
-        Labelled columns with the verdicts.
-    options : PancanOptions
-        What becomes of them.
-
-    Returns
-    -------
-    columns : pandas.DataFrame
-        What is left.
-    rules : list of dict
-        What was dropped; ``n_unknown`` had no verdict.
-
-    Raises
-    ------
-    CohortError
-        If nothing is left.
+    Of what was dropped ``n_unknown`` had no verdict. Nothing left is refused.
     """
     rules = []
     for verdict, rule in _VERDICTS.items():
         bad = columns[columns[verdict] == "yes"]
         unknown = {"n_unknown": int((columns[verdict] == "").sum())}
         if getattr(options, verdict) == "keep":
-            rules.append(count_kept(f"{rule}, kept", list(bad.index)) | unknown)
+            rules.append(count_kept(f"{rule}, kept", bad.index) | unknown)
             continue
-        entry = count_dropped(rule, list(bad.index), list(bad["tumour_type"]))
-        rules.append(entry | unknown)
+        rules.append(count_dropped(rule, bad.index, bad["tumour_type"]) | unknown)
         columns = columns[columns[verdict] != "yes"]
     if columns.empty:
         raise CohortError(

@@ -17,9 +17,10 @@ They are applied in this order, and each is counted in the quality entry of what
    (platforms and catalogues of genes differed), so it must not reach a model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -32,12 +33,10 @@ from expressionist.data.quality import (
     describe_cohort,
     drop_small_types,
 )
-from expressionist.data.readers.gene_names import UNNAMED, split_gene_names
-from expressionist.data.readers.mangled import refuse_mangled
-from expressionist.data.readers.positions import attach_positions, read_positions
-from expressionist.data.readers.tables import read_numbers
-from expressionist.data.readers.units import check_unit
-from expressionist.data.readers.values import check_values
+from expressionist.data.readers.gene_ids import UNNAMED, refuse_mangled, split_gene_names
+from expressionist.data.readers.positions import place_genes
+from expressionist.data.readers.text_tables import read_numbers
+from expressionist.data.readers.units import check_unit, check_values
 from expressionist.data.sources._aliquots import (
     BOOKKEEPING,
     AliquotRules,
@@ -45,60 +44,37 @@ from expressionist.data.sources._aliquots import (
     choose_aliquots,
     keep_sample_types,
 )
-from expressionist.errors import CohortError, name_some
+from expressionist.errors import CohortError, NoSamplesError, name_some
 
+_Rules = TypeVar("_Rules", bound=AliquotRules)
 _BLOCK = 256
 
 
 def build_cohort(
-    path: Path,
+    files: Mapping[str, Path],
     header: Sequence[str],
     columns: pd.DataFrame,
     *,
     n_before: int,
-    read_types: Sequence[str],
+    read_types: pd.Series,
     rules: list[dict[str, Any]],
     options: AliquotRules,
-    positions: Path | None,
     name: str,
     unit: str,
 ) -> tuple[Cohort, dict[str, Any]]:
-    """Read the columns that the rules keep, and make a cohort of them.
+    """Read the columns that the rules keep, and make a cohort of them, and the content of quality.json.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The expression file, with genes in rows and their ids in the first column.
-    header : sequence of str
-        Its header.
-    columns : pandas.DataFrame
-        Its labelled columns, as `label_columns` gives them, or some of them.
-    n_before : int
-        Number of columns before the first aliquot; what those after the ids say of genes is counted.
-    read_types : sequence of str
-        Tumour type of every labelled column, for counting.
-    rules : list of dict
-        Entries of what was counted before.
-    options : AliquotRules
-        Which samples and genes stay.
-    positions : pathlib.Path or None
-        A file of gene positions.
-    name, unit : str
-        Of the cohort; the number of its types is put behind the name.
-
-    Returns
-    -------
-    cohort : Cohort
-        Samples and genes in the order of the file.
-    quality : dict
-        How many samples, genes and values each rule dropped or changed.
-
-    Raises
-    ------
-    CohortError
-        If the file is malformed, its values contradict the unit, or nothing is left to learn from.
+    `files` has ``expression``, with genes in rows and their ids in the first column, and ``positions`` or
+    not. `header` is that of the expression, `columns` its labelled columns, as `label_columns` gives them, or
+    some of them; `n_before` stand before the first aliquot, and what those after the ids say of genes is
+    counted. `read_types` are the tumour types of all labelled columns, `rules` the entries of what was
+    counted before. The number of types is put behind the name.
     """
-    kept, sample_rules = _choose_columns(columns, options)
+    path = files["expression"]
+    # None of these needs the expression itself.
+    kept, types_rule = keep_sample_types(columns, options.sample_types, options.more_sample_types)
+    kept, aliquots_rule = choose_aliquots(kept, options.aliquots)
+    kept, small_rule = drop_small_types(kept, options.smallest_type)
     names, expression = read_numbers(
         path, header, texts=range(n_before), numbers=list(kept["column"]), transposed=True
     )
@@ -112,35 +88,37 @@ def build_cohort(
         kept, expression = average_aliquots(kept, expression)
     genes, expression, missing_rule = _settle_missing(genes, expression, kept["tumour_type"], options.missing)
     value_rules += check_unit(expression, unit, list(kept.index), list(genes.index), path)
-    located = None if positions is None else read_positions(positions)
+    shared_rule = _count_shared_symbols(genes)
+    genes, about = place_genes(genes, files.get("positions"))
     samples = kept.drop(columns=[*BOOKKEEPING])
-    cohort = Cohort(
-        name=f"{name}-{samples['tumour_type'].nunique()}",
-        expression=expression,
-        samples=samples,
-        genes=genes if located is None else attach_positions(genes, located),
-        unit=unit,
-    )
+    n_types = samples["tumour_type"].nunique()
+    cohort = Cohort(f"{name}-{n_types}", expression, samples, genes, unit)
     quality = describe_cohort(
         cohort,
         read_types=read_types,
         n_genes_read=n_genes_read,
-        samples=[*rules, *sample_rules],
-        genes=[*_count_words(names), unnamed_rule, missing_rule, _count_shared_symbols(genes)],
+        samples=[*rules, types_rule, aliquots_rule, small_rule],
+        genes=[*_count_words(names), unnamed_rule, missing_rule, shared_rule],
         values=value_rules,
-        positions=None if located is None else located.about,
+        positions=about,
     )
     return cohort, quality
 
 
-def _choose_columns(
-    columns: pd.DataFrame, options: AliquotRules
-) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Apply the rules about samples, none of which needs the expression itself."""
-    columns, types_rule = keep_sample_types(columns, options.sample_types, options.more_sample_types)
-    columns, aliquots_rule = choose_aliquots(columns, options.aliquots)
-    columns, small_rule = drop_small_types(columns, options.smallest_type)
-    return columns, [types_rule, aliquots_rule, small_rule]
+def read_aside(
+    read: Callable[[_Rules, Path], tuple[Cohort, dict[str, Any]]], options: _Rules, raw: Path
+) -> Cohort | None:
+    """Read normal tissue by a source's own `read`, as a cohort of its own; types are those of the patients.
+
+    It tells samples that are unlike tumours. None where no normal tissue is asked for, or there.
+    """
+    if not options.normal_types:
+        return None
+    rules = replace(options, sample_types=options.normal_types, more_sample_types={}, smallest_type=0)
+    try:
+        return read(rules, raw)[0]
+    except NoSamplesError:
+        return None
 
 
 def _drop_unnamed(
@@ -152,7 +130,7 @@ def _drop_unnamed(
         return genes, expression, entry | {"n_kept": int(unnamed.sum())}
     if unnamed.all():
         raise CohortError("Some gene must have a symbol, but got none with one. Set unnamed: keep.")
-    entry = count_dropped("gene without a symbol (unnamed: drop)", list(genes.index[unnamed]))
+    entry = count_dropped("gene without a symbol (unnamed: drop)", genes.index[unnamed])
     return genes[~unnamed], _keep_genes(expression, ~unnamed), entry
 
 
@@ -182,9 +160,8 @@ def _settle_missing(
     missing = np.asarray(lacks.any(axis=0))
     lacking = {str(name): int(n) for name, n in zip(names, lacks.sum(axis=1), strict=True) if n}
     if which == "zero":
-        entry = count_dropped(
-            "gene missing in some samples, filled with 0 (missing: zero)", list(genes.index[missing])
-        )
+        rule = "gene missing in some samples, filled with 0 (missing: zero)"
+        entry = count_dropped(rule, genes.index[missing])
         n_values = int(np.count_nonzero(np.isnan(expression)))
         np.nan_to_num(expression, copy=False, nan=0.0)
         # Zeros where a catalogue had no such gene tell the type as well as the gaps did.
@@ -195,7 +172,7 @@ def _settle_missing(
             f"Some gene must have a value in every kept sample, but got none (genes missing by type: "
             f"{name_some(f'{name} {n}' for name, n in lacking.items())}). Set missing: zero, or drop types."
         )
-    entry = count_dropped("gene missing in some kept sample (missing: drop)", list(genes.index[missing]))
+    entry = count_dropped("gene missing in some kept sample (missing: drop)", genes.index[missing])
     if missing.any():
         genes, expression = genes[~missing], _keep_genes(expression, ~missing)
     return genes, expression, entry | {"by_type": lacking, "fate": "They were dropped."}
@@ -204,8 +181,7 @@ def _settle_missing(
 def _count_words(names: pd.DataFrame) -> list[dict[str, Any]]:
     """Count what the columns between ids and aliquots say, such as whether a miRNA was batch-corrected."""
     return [
-        count_kept(f"gene by its column {column}", list(names.iloc[:, 0]))
-        | {"by_word": count_types(list(names[column]))}
+        count_kept(f"gene by its column {column}", names.iloc[:, 0]) | {"by_word": count_types(names[column])}
         for column in names.columns[1:]
     ]
 
@@ -220,12 +196,7 @@ def _count_shared_symbols(genes: pd.DataFrame) -> dict[str, Any]:
 def _keep_genes(expression: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Drop columns within the memory of the array: a second array of its size may be more than there is.
 
-    Parameters
-    ----------
-    expression : numpy.ndarray of shape (n_samples, n_genes)
-        With the samples of a gene side by side in memory, as it is read; overwritten.
-    kept : numpy.ndarray of shape (n_genes,)
-        Boolean.
+    `expression` has the samples of a gene side by side in memory, as it is read; it is overwritten.
     """
     genes, places = expression.T, np.flatnonzero(kept)
     for start in range(0, len(places), _BLOCK):

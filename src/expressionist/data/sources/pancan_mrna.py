@@ -4,27 +4,22 @@ RSEM estimates, normalised to an upper quartile of 1,000, then adjusted for plat
 linear scale. The adjustment leaves values below 0, and genes without values for some platforms.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from expressionist.data.cohort import Cohort
 from expressionist.data.readers.raw_files import RawFile
-from expressionist.data.sources._normals import read_aside
-from expressionist.data.sources._pancan import read_pancan
-from expressionist.data.sources._published import PancanOptions, Published, list_published
+from expressionist.data.sources._pancan import PancanOptions, list_published, read_pancan
+from expressionist.data.sources._tcga_rules import read_aside
 
-EXPRESSION = Published(
+EXPRESSION = RawFile(
+    "expression",
     "3586c0da-64d0-4b74-a449-5ff4d9136611",
     "EBPlusPlusAdjustPANCAN_IlluminaHiSeq_RNASeqV2.geneExp.tsv",
     1_882_540_959,
     "02e72c33071307ff6570621480d3c90b",
 )
-
-
-@dataclass(frozen=True)
-class Options(PancanOptions):
-    """Files and rules, as `expressionist.data.sources._published.PancanOptions` has them."""
+Options = PancanOptions
 
 
 def list_files(options: Options) -> tuple[RawFile, ...]:
@@ -33,30 +28,10 @@ def list_files(options: Options) -> tuple[RawFile, ...]:
 
 
 def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
-    """Read the mRNA cohort of the Pan-Cancer Atlas from fetched files.
-
-    Parameters
-    ----------
-    options : Options
-        Rules.
-    raw : pathlib.Path
-        Folder of the stage `fetch`.
-
-    Returns
-    -------
-    cohort : Cohort
-        In RSEM; genes called by Entrez id.
-    quality : dict
-        How many samples, genes and values each rule dropped or changed.
-
-    Raises
-    ------
-    CohortError
-        If a file is malformed or nothing is left to learn from.
-    """
-    return read_pancan(options, raw, n_before=1, name="pancan-mrna", unit="RSEM")
+    """Read the mRNA cohort in RSEM, with genes called by Entrez id."""
+    return read_pancan(options, raw, EXPRESSION, n_before=1, name="pancan-mrna", unit="RSEM")
 
 
 def read_normals(options: Options, raw: Path) -> Cohort | None:
-    """Read normal tissue, see `expressionist.data.sources._normals.read_aside`."""
+    """Read the normal tissue of the same files."""
     return read_aside(read, options, raw)

@@ -6,50 +6,23 @@ from typing import Annotated, Any
 
 import pandas as pd
 
-from expressionist.data.cohort import UNITS, Cohort
+from expressionist.data.cohort import AS_IS_UNIT, UNITS, Cohort
 from expressionist.data.quality import count_dropped, describe_cohort, drop_small_types
-from expressionist.data.readers.files import find_file, refuse_changed
+from expressionist.data.readers.file_content import refuse_changed
 from expressionist.data.readers.formats import read_label_table
-from expressionist.data.readers.ids import KINDS
-from expressionist.data.readers.matrices import Matrix, Sides, index_samples, read_matrix
-from expressionist.data.readers.orientation import GENES_IN
-from expressionist.data.readers.positions import attach_positions, read_positions
-from expressionist.data.readers.raw_files import RawFile, list_given
-from expressionist.data.readers.tables import NO_TEXT, need_columns
-from expressionist.data.readers.units import FACTS, check_unit
-from expressionist.data.readers.values import check_values
+from expressionist.data.readers.gene_ids import KINDS
+from expressionist.data.readers.matrices import GENES_IN, Matrix, Sides, index_samples, read_matrix
+from expressionist.data.readers.positions import place_genes
+from expressionist.data.readers.raw_files import RawFile, find_files, list_given
+from expressionist.data.readers.text_tables import NO_TEXT, need_columns
+from expressionist.data.readers.units import check_unit, check_values
 from expressionist.errors import CohortError, name_some
 from expressionist.params import OneOf, key
 
 
 @dataclass(frozen=True)
 class Options:
-    """Files and columns of a user's cohort.
-
-    Parameters
-    ----------
-    expression : str
-        File: .csv, .tsv (also packed with gzip or zstd), .parquet, .feather, .xlsx, .h5ad, or .h5 as 10x
-        Genomics writes it.
-    genes_in : str
-        ``columns`` or ``rows``: where the genes stand. ``auto``: on the side whose ids have no labels.
-    ids : str
-        Kind of gene ids: ``symbol``, ``entrez`` (also ``SYMBOL|ENTREZ``), ``ensembl`` (versions are cut off),
-        ``mirna``, ``other`` (any name, unchecked), or ``auto``: whatever nearly all of them are.
-    labels : str, optional
-        File: a second table with the labels. Without it they stand in the expression table, or in
-        the ``obs`` of an .h5ad.
-    sample_column, label_column : str
-        Columns of sample ids and tumour types.
-    patient_column : str, optional
-        Column of patients. Without it every sample is a patient of its own.
-    positions : str, optional
-        File: a table with ``entrez`` or ``symbol``, ``chromosome`` and ``start``.
-    unit : str
-        Unit of the expression, one of `expressionist.data.cohort.UNITS`.
-    smallest_type : int
-        Least number of patients of a tumour type.
-    """
+    """Files and columns of a user's cohort."""
 
     expression: str = field(
         metadata=key(
@@ -90,8 +63,8 @@ class Options:
     )
     unit: Annotated[str, OneOf(lambda: UNITS)] = field(
         metadata=key(
-            "As in `tcga`; values that contradict it are refused (`sources/_units.py` says where the limits "
-            "are, and why)."
+            "As in `tcga`; values that contradict it are refused (`data/readers/units.py` says where the "
+            "limits are, and why)."
         )
     )
     smallest_type: int = field(metadata=key("Tumour types with fewer patients are dropped.", ge=1))
@@ -103,55 +76,17 @@ def list_files(options: Options) -> tuple[RawFile, ...]:
 
 
 def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
-    """Read a user's cohort from fetched files.
+    """Read a user's cohort from fetched files, named like the file of its expression.
 
-    Parameters
-    ----------
-    options : Options
-        Files and columns.
-    raw : pathlib.Path
-        Folder with ``expression`` and, where options name them, ``labels`` and ``positions``.
-
-    Returns
-    -------
-    cohort : Cohort
-        Samples and genes in the order of the file, with every further column of the labels; named
-        like the file.
-    quality : dict
-        How many samples were dropped, and why.
-
-    Raises
-    ------
-    CohortError
-        If a file is malformed, a value is missing or negative, a sample has no label, or one type is left.
+    Samples and genes keep its order; samples have every further column of the labels.
     """
-    files = {file.option: find_file(raw, file.option) for file in list_files(options)}
+    files = find_files(raw, list_files(options))
     with refuse_changed(*files.values()):
         return read_files(options, files)
 
 
 def read_files(options: Options, files: dict[str, Path]) -> tuple[Cohort, dict[str, Any]]:
-    """Read a user's cohort from files wherever they lie.
-
-    Parameters
-    ----------
-    options : Options
-        Columns and rules.
-    files : dict of str to pathlib.Path
-        ``expression`` and, where there are such files, ``labels`` and ``positions``.
-
-    Returns
-    -------
-    cohort : Cohort
-        As `read` gives it.
-    quality : dict
-        As `read` gives it.
-
-    Raises
-    ------
-    CohortError
-        As in `read`.
-    """
+    """Read a user's cohort as `read` does, from files by their options, wherever they lie."""
     path = files["expression"]
     table = None if options.labels is None else _read_labels(options, files["labels"])
     matrix = read_matrix(path, _state_sides(options, table))
@@ -160,55 +95,39 @@ def read_files(options: Options, files: dict[str, Path]) -> tuple[Cohort, dict[s
         samples = _label(options, matrix.columns, path)
     else:
         samples, rules = _label_from_table(options, matrix, path, table, files["labels"])
-    read_types = list(samples["tumour_type"])
     value_rules = _check_expression(options, matrix, path)
     kept, small_rule = drop_small_types(samples, options.smallest_type)
     rows = samples.index.isin(kept.index)
-    genes = matrix.ids.genes
-    located = None if options.positions is None else read_positions(files["positions"])
-    cohort = Cohort(
-        name=Path(options.expression).name.split(".")[0],
-        expression=matrix.expression if rows.all() else matrix.expression[rows],
-        samples=kept,
-        genes=genes if located is None else attach_positions(genes, located),
-        unit=options.unit,
-    )
+    genes, about = place_genes(matrix.ids.genes, files.get("positions"))
+    expression = matrix.expression if rows.all() else matrix.expression[rows]
+    cohort = Cohort(Path(options.expression).name.split(".")[0], expression, kept, genes, options.unit)
     quality = describe_cohort(
         cohort,
-        read_types=read_types,
+        read_types=samples["tumour_type"],
         n_genes_read=len(genes),
         samples=[*rules, small_rule],
         genes=matrix.ids.rules,
         values=value_rules,
-        positions=None if located is None else located.about,
+        positions=about,
     )
-    return cohort, quality | {"read": _describe_reading(matrix)}
-
-
-def _describe_reading(matrix: Matrix) -> dict[str, str]:
-    return {
-        "genes_in": matrix.orientation.genes_in,
-        "because": matrix.orientation.reason,
-        "ids": matrix.ids.kind,
-    }
+    read = {"genes_in": matrix.genes_in, "because": matrix.reason, "ids": matrix.ids.kind}
+    return cohort, quality | {"read": read}
 
 
 def _state_sides(options: Options, table: pd.DataFrame | None) -> Sides:
-    columns = [options.label_column]
-    if options.patient_column is not None:
-        columns.append(options.patient_column)
-    return Sides(
-        genes_in=options.genes_in,
-        ids=options.ids,
-        sample_column=options.sample_column,
-        text_columns=columns if table is None else [],
-        labelled=None if table is None else frozenset(table.index),
-    )
+    beside = _list_needed(options) if table is None else []
+    labelled = None if table is None else frozenset(table.index)
+    return Sides(options.genes_in, options.ids, options.sample_column, beside, labelled)
+
+
+def _list_needed(options: Options) -> list[str]:
+    """Name the columns that labels must have."""
+    return [name for name in (options.label_column, options.patient_column) if name is not None]
 
 
 def _check_expression(options: Options, matrix: Matrix, path: Path) -> list[dict[str, Any]]:
     samples, genes = list(matrix.columns.index), list(matrix.ids.genes.index)
-    negative = FACTS[options.unit].negative
+    negative = options.unit == AS_IS_UNIT
     check_values(matrix.expression, samples, genes, path, missing=False, negative=negative)
     return check_unit(matrix.expression, options.unit, samples, genes, path)
 
@@ -216,7 +135,7 @@ def _check_expression(options: Options, matrix: Matrix, path: Path) -> list[dict
 def _read_labels(options: Options, path: Path) -> pd.DataFrame:
     table = read_label_table(path)
     mend = "Name it so, or state another sample_column."
-    need_columns(path, table.columns.tolist(), [options.sample_column], mend)
+    need_columns(path, table.columns, [options.sample_column], mend)
     return index_samples(table, options.sample_column, path)
 
 
@@ -230,28 +149,21 @@ def _label_from_table(
             f"Every sample of {path} must have a label in {labels_path}, but got none for "
             f"{len(lost)} of {len(samples)}: {name_some(lost)}. Add them, or remove these samples."
         )
-    unheard = table.index[~table.index.isin(samples)]
-    rules = [count_dropped("label without expression", list(unheard))]
-    return _label(options, table.loc[samples], labels_path), rules
+    rule = count_dropped("label without expression", table.index[~table.index.isin(samples)])
+    return _label(options, table.loc[samples], labels_path), [rule]
 
 
 def _label(options: Options, columns: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Turn columns of text into a sample table: tumour type and patient first, then all the others."""
-    needed = [options.label_column]
-    if options.patient_column is not None:
-        needed.append(options.patient_column)
-    need_columns(path, columns.columns.tolist(), needed, "Name them so, or state others in params.yaml.")
+    needed = _list_needed(options)
+    need_columns(path, columns.columns, needed, "Name them so, or state others in params.yaml.")
     stripped = {name: [cell.strip() for cell in columns[name]] for name in needed}
     for name, cells in stripped.items():
         _need_text(name, cells, columns.index, path)
     patients = columns.index if options.patient_column is None else stripped[options.patient_column]
     others = columns.drop(columns=[*needed, "patient", "tumour_type"], errors="ignore")
-    front = pd.DataFrame(
-        {"patient": list(patients), "tumour_type": stripped[options.label_column]},
-        index=columns.index,
-        dtype=object,
-    )
-    return pd.concat([front, others], axis=1)
+    front = {"patient": list(patients), "tumour_type": stripped[options.label_column]}
+    return pd.concat([pd.DataFrame(front, index=columns.index, dtype=object), others], axis=1)
 
 
 def _need_text(name: str, cells: list[str], samples: pd.Index, path: Path) -> None:

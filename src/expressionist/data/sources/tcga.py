@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from expressionist.data.cohort import UNITS, Cohort
-from expressionist.data.readers.files import find_file, refuse_changed
-from expressionist.data.readers.raw_files import RawFile, list_given
-from expressionist.data.readers.tables import read_header
+from expressionist.data.readers.file_content import refuse_changed
+from expressionist.data.readers.raw_files import RawFile, find_files, list_given
+from expressionist.data.readers.text_tables import read_header
 from expressionist.data.sources._aliquots import AliquotRules, label_columns, read_samples
-from expressionist.data.sources._normals import read_aside
-from expressionist.data.sources._tcga_rules import build_cohort
+from expressionist.data.sources._tcga_rules import build_cohort, read_aside
 from expressionist.params import OneOf, key
 
 
@@ -39,19 +38,7 @@ class _Files:
 
 @dataclass(frozen=True)
 class Options(AliquotRules, _Files):
-    """Files and rules of a TCGA cohort.
-
-    Parameters
-    ----------
-    expression, samples : str
-        Files: genes in rows and barcodes in columns; a table with ``barcode`` and ``cancer_type``.
-    positions : str, optional
-        File: where the genes lie, in a format that `expressionist.data.readers.positions` knows.
-    unit : str
-        Unit of the expression, one of `expressionist.data.cohort.UNITS`.
-    sample_types, more_sample_types, aliquots, missing, unnamed, smallest_type, normal_types
-        As in `expressionist.data.sources._aliquots.AliquotRules`.
-    """
+    """Files and rules of a TCGA cohort."""
 
 
 def list_files(options: Options) -> tuple[RawFile, ...]:
@@ -60,47 +47,29 @@ def list_files(options: Options) -> tuple[RawFile, ...]:
 
 
 def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
-    """Read a TCGA cohort from fetched files.
+    """Read a TCGA cohort, named after its unit and number of types.
 
-    Parameters
-    ----------
-    options : Options
-        Files and rules.
-    raw : pathlib.Path
-        Folder with ``expression``, ``samples`` and, where options name one, ``positions``.
-
-    Returns
-    -------
-    cohort : Cohort
-        Samples in the order of the file, called by barcode, with every further column of the samples table;
-        genes in the order of the file, called by Entrez id where there is one. Named after unit and number of
-        types.
-    quality : dict
-        How many samples, genes and values each rule dropped or changed.
-
-    Raises
-    ------
-    CohortError
-        If a file is malformed or nothing is left to learn from.
+    Samples keep the order of the file, are called by barcode, and have every further column of the samples
+    table; genes keep it too, and are called by Entrez id where there is one.
     """
-    path, samples_path = find_file(raw, "expression"), find_file(raw, "samples")
+    files = find_files(raw, list_files(options))
+    path, samples_path = files["expression"], files["samples"]
     with refuse_changed(path, samples_path):
         header = read_header(path)
         columns, rules = label_columns(header, 1, path, read_samples(samples_path), samples_path)
         return build_cohort(
-            path,
+            files,
             header,
             columns,
             n_before=1,
-            read_types=list(columns["tumour_type"]),
+            read_types=columns["tumour_type"],
             rules=rules,
             options=options,
-            positions=None if options.positions is None else find_file(raw, "positions"),
             name=f"tcga-{options.unit.split('(')[0].lower()}",
             unit=options.unit,
         )
 
 
 def read_normals(options: Options, raw: Path) -> Cohort | None:
-    """Read normal tissue, see `expressionist.data.sources._normals.read_aside`."""
+    """Read the normal tissue of the same files."""
     return read_aside(read, options, raw)

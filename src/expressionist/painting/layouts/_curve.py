@@ -1,35 +1,33 @@
-"""The space-filling curve that turns an order of genes into places on a rectangle of any shape."""
+"""Paths over the pixels of a rectangle of any shape, and genes along them."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 
+def spread_along(path: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Put genes on a path in their order, and return the flat pixel index of each, of shape (n_genes,).
+
+    `path` lists pixels, `order` positions of genes. While there are pixels enough, genes fill the path from
+    its start, one each; otherwise neighbours in the order share pixels, equally many on each or one more.
+    """
+    n_genes, n_pixels = len(order), len(path)
+    step = np.arange(n_genes)
+    if n_genes > n_pixels:
+        step = step * n_pixels // n_genes
+    pixel = np.empty(n_genes, np.intp)
+    pixel[order] = path[step]
+    return pixel
+
+
 def trace_curve(shape: tuple[int, int]) -> np.ndarray:
-    """Return a Hilbert-like walk over every pixel of a rectangle.
+    """Return a Hilbert-like walk over every pixel of a rectangle: flat indices, of shape (height * width,).
 
     Pixels that are close on the walk are close in the image, at every scale: what Hilbert's curve does for
     squares whose side is a power of two (Skilling 2004, doi:10.1063/1.1751381), carried over to any rectangle
     by J. Červený's idea (github.com/jakubcerveny/gilbert) of splitting it into two or three smaller
-    rectangles, with even sides wherever that is possible.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (height, width) in pixels.
-
-    Returns
-    -------
-    numpy.ndarray of shape (height * width,)
-        Flat pixel indices in the order of the walk. Every step goes to a pixel beside, above or below; at
-        most one goes diagonally, and none where both sides are even.
-
-    Examples
-    --------
-    >>> trace_curve((2, 2)).tolist()
-    [0, 2, 3, 1]
-    >>> trace_curve((1, 4)).tolist()
-    [0, 1, 2, 3]
+    rectangles, with even sides wherever that is possible. Every step goes to a pixel beside, above or below;
+    at most one goes diagonally, and none where both sides are even.
     """
     height, width = shape
     if width >= height:

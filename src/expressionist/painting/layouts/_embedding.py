@@ -1,4 +1,7 @@
-"""From expression to pixels by way of the plane: what every method shares that embeds genes."""
+"""Genes as points: their leading components, an embedding of these in the plane, and the pixels below it.
+
+Every command that reads params loads this: what is slow (scikit-learn, Numba) is loaded where it is called.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,28 +9,54 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from expressionist.painting.layouts._components import lead, project_genes
-
+_N_COMPONENTS = 50
 # With fewer genes there is no neighbourhood to speak of; they lie on their components.
 _FEWEST = 8
 # How far equal genes are drawn apart before an embedding starts, as a share of all genes' spread.
 _JITTER = 1e-3
 
 
+def part_genes(expression: np.ndarray, genes: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of genes that vary, and of constant ones, each in the order of their ids."""
+    # Then neither ties nor rounding hang on the order of the columns.
+    by_id = np.argsort(genes.index.to_numpy(dtype=str), kind="stable")
+    varying = (expression.min(axis=0) < expression.max(axis=0))[by_id]
+    return by_id[varying], by_id[~varying]
+
+
+def standardise(expression: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return profiles of mean 0 and length 1, (n_chosen, n_samples): inner products are correlations."""
+    profiles = expression.T[chosen].astype(np.float32, copy=False)
+    profiles -= profiles.mean(axis=1, keepdims=True)
+    profiles /= np.sqrt(np.einsum("gs,gs->g", profiles, profiles, dtype=np.float64))[:, None]
+    return profiles
+
+
+def project_genes(expression: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the leading components of profiles, at most 50, (n_chosen, n_components), strongest first."""
+    from sklearn.utils.extmath import randomized_svd
+
+    profiles = standardise(expression, chosen)
+    n_components = min(_N_COMPONENTS, *profiles.shape)
+    if n_components == 0:
+        return np.zeros((len(chosen), 0))
+    left, strengths, _ = randomized_svd(profiles, n_components, random_state=int(rng.integers(2**31)))
+    return np.asarray(left * strengths, np.float64)
+
+
+def lead(components: np.ndarray) -> np.ndarray:
+    """Return the first two components of every gene, 0 where there are fewer: shape (n_genes, 2)."""
+    points = np.zeros((len(components), 2))
+    points[:, : components.shape[1]] = components[:, :2]
+    return points
+
+
 @dataclass(frozen=True, eq=False)
 class Embedding:
     """Genes as points in the plane, and the two ways from there to pixels.
 
-    Parameters
-    ----------
-    embedded : numpy.ndarray of shape (n_embedded,)
-        Positions of the genes that have a point, in the order of their ids.
-    constant : numpy.ndarray of shape (n_constant,)
-        Positions of the others, likewise.
-    points : numpy.ndarray of shape (n_embedded, 2)
-        Columns and rows, in any unit.
-    components : numpy.ndarray of shape (n_embedded, n_components)
-        As `project_genes` returns them.
+    `embedded` and `constant` are the positions of genes with and without a point; `points` are columns and
+    rows in any unit, of shape (n_embedded, 2); `components` are those of `project_genes`.
     """
 
     embedded: np.ndarray
@@ -40,19 +69,22 @@ class Embedding:
         from expressionist.painting.layouts._grid import snap
 
         placed = snap(self.points, shape, profiles=self.components, n_more=len(self.constant))
-        return self._order(placed)
+        return put_back(placed, self.embedded, self.constant)
 
     def share(self, shape: tuple[int, int]) -> np.ndarray:
         """Return the pixel of every gene: that on which its point falls; constant genes share one apart."""
         fallen = put_in_strips(self.points, shape)
         free = np.flatnonzero(np.bincount(fallen, minlength=shape[0] * shape[1]) == 0)
         apart = free[-1] if len(free) else 0
-        return self._order(np.concatenate([fallen, np.full(len(self.constant), apart)]))
+        placed = np.concatenate([fallen, np.full(len(self.constant), apart)])
+        return put_back(placed, self.embedded, self.constant)
 
-    def _order(self, placed: np.ndarray) -> np.ndarray:
-        pixel = np.empty(len(placed), np.intp)
-        pixel[np.concatenate([self.embedded, self.constant])] = placed
-        return pixel
+
+def put_back(placed: np.ndarray, *positions: np.ndarray) -> np.ndarray:
+    """Return the pixels of genes in the order of the columns; `placed` has them in that of `positions`."""
+    pixel = np.empty(len(placed), np.intp)
+    pixel[np.concatenate(positions)] = placed
+    return pixel
 
 
 def embed_genes(
@@ -61,44 +93,18 @@ def embed_genes(
     rng: np.random.Generator,
     embed: Callable[[np.ndarray], np.ndarray],
 ) -> Embedding:
-    """Embed those genes in the plane that vary in `expression`.
-
-    Parameters
-    ----------
-    expression, genes, rng
-        As in `expressionist.painting.layouts.place_genes`.
-    embed : callable
-        Takes the components of `project_genes`, at least eight genes in the order of their ids, and returns
-        points of shape (n_genes, 2).
-    """
-    # The order of ids, so that neither ties nor rounding hang on the order of the columns.
-    by_id = np.argsort(genes.index.to_numpy(dtype=str), kind="stable")
-    varying = (expression.min(axis=0) < expression.max(axis=0))[by_id]
-    components = project_genes(expression, by_id[varying], rng)
+    """Embed the genes that vary; `embed` takes components of at least eight, and returns (n_genes, 2)."""
+    varying, constant = part_genes(expression, genes)
+    components = project_genes(expression, varying, rng)
     points = embed(components) if len(components) >= _FEWEST else lead(components)
-    return Embedding(by_id[varying], by_id[~varying], points, components)
+    return Embedding(varying, constant, points, components)
 
 
 def put_in_strips(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Put points on the pixels that they fall on.
+    """Return the flat index of the pixel that each point falls on, of shape (n_points,).
 
-    Parameters
-    ----------
-    points : numpy.ndarray of shape (n_points, 2)
-        Finite; columns and rows of the image, in any unit.
-    shape : tuple of int
-        (height, width) in pixels.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_points,)
-        Flat pixel index of every point, where either range is cut into equal strips, as many as there are
-        columns and rows (DeepInsight, Sharma et al. 2019, doi:10.1038/s41598-019-47765-6).
-
-    Examples
-    --------
-    >>> put_in_strips(np.array([[0.0, 0.0], [0.2, 0.4], [0.9, 0.6], [1.0, 1.0]]), (2, 4)).tolist()
-    [0, 0, 7, 7]
+    Either range is cut into equal strips, as many as there are columns and rows (DeepInsight, Sharma et al.
+    2019, doi:10.1038/s41598-019-47765-6).
     """
     if not len(points):
         return np.zeros(0, np.intp)
@@ -110,20 +116,7 @@ def put_in_strips(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def start_embedding(components: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return where an embedding starts: the two leading components, equal genes drawn a little apart.
-
-    Parameters
-    ----------
-    components : numpy.ndarray of shape (n_genes, n_components)
-        As `project_genes` returns them.
-    rng : numpy.random.Generator
-        Draws genes apart.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_genes, 2)
-        With a standard deviation of about 1 along the first axis.
-    """
+    """Return where an embedding starts, (n_genes, 2): the leading components, equal genes drawn apart."""
     points = lead(components)
     spread = points[:, 0].std()
     if spread > 0:
@@ -132,27 +125,9 @@ def start_embedding(components: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def find_neighbours(components: np.ndarray, n_neighbours: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find every gene's nearest others by correlation, exactly.
+    """Find every gene's nearest others by correlation r, exactly: positions, and distances sqrt(2 - 2 r).
 
-    Parameters
-    ----------
-    components : numpy.ndarray of shape (n_genes, n_components)
-        As `project_genes` returns them.
-    n_neighbours : int
-        Fewer than there are genes.
-
-    Returns
-    -------
-    positions : numpy.ndarray of shape (n_genes, n_neighbours)
-        Nearest first; never the gene itself.
-    distances : numpy.ndarray of shape (n_genes, n_neighbours)
-        sqrt(2 - 2 r) of a correlation r: the distance between profiles of length 1.
-
-    Examples
-    --------
-    >>> components = np.array([[1.0, 0.0], [0.0, 5.0], [2.0, 0.1], [0.1, 1.0]])
-    >>> find_neighbours(components, 1)[0].ravel().tolist()
-    [2, 3, 0, 1]
+    Both are of shape (n_genes, n_neighbours), the nearest first.
     """
     from sklearn.neighbors import NearestNeighbors
 

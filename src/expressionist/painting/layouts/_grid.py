@@ -1,11 +1,20 @@
-"""From points in the plane to pixels: every gene on one of its own, near its neighbours."""
+"""From points in the plane to pixels: every gene on one of its own, exchanged until neighbours are alike."""
 
 from collections.abc import Iterator
 
+import numba
 import numpy as np
 
-from expressionist.painting.layouts._exchange import exchange
-from expressionist.painting.layouts._spread import spread_along
+from expressionist.painting.layouts._curve import spread_along
+
+# Width of what counts as around a gene (standard deviation of a Gaussian, in pixels; 0: the four pixels
+# beside, above and below), and how far it may move at a time. From wide to narrow, as in Kohonen's maps: the
+# wide ones untangle, the last asks for just what the score asks for. Chosen by measurement (docs/layouts.md).
+_STEPS = ((3.0, 10), (2.0, 8), (1.0, 6), (0.0, 4))
+_MOST_PASSES = 8
+_LEAST_GAIN = 1e-4
+# A pass that moves fewer genes than this share is the last of its step.
+_FEW = 0.002
 
 
 def snap(
@@ -16,34 +25,12 @@ def snap(
     The image is halved across its longer side, again and again, and the points with it, along the same axis:
     each half of the image takes as many of them as it has places, so that neighbours stay neighbours and
     nothing is left over. Then genes near one another change places wherever that makes neighbours on the
-    image more alike (`exchange`).
+    image more alike (`exchange`), if there are `profiles` and genes do not share pixels.
 
-    Parameters
-    ----------
-    points : numpy.ndarray of shape (n_points, 2)
-        Finite; columns and rows of the image, in any unit. Which is which is turned about where that suits
-        an oblong image better. Of equal points, those that stand first come first.
-    shape : tuple of int
-        (height, width) in pixels.
-    profiles : numpy.ndarray of shape (n_points, n_components), optional
-        What neighbours should have alike, by inner product; without them, and where genes share pixels,
-        nothing is exchanged.
-    n_more : int
-        Number of genes without a point. They take the outermost places.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_points + n_more,)
-        Flat pixel index of every point, then those of the genes without one. Pixels to spare lie at the rim;
-        where there are too few, all hold equally many genes, give or take one.
-
-    Examples
-    --------
-    >>> points = np.array([[0.0, 0.0], [12.0, 1.0], [1.0, 8.0], [10.0, 9.0]])
-    >>> snap(points, (2, 2)).tolist()
-    [0, 1, 2, 3]
-    >>> snap(points, (1, 4)).tolist()
-    [0, 3, 1, 2]
+    `points` are columns and rows in any unit, of shape (n_points, 2); which is which is turned about where
+    that suits an oblong image better, and of equal points those that stand first come first. Returned are
+    flat indices, of shape (n_points + n_more,), those of genes without a point last: they take the outermost
+    places. Pixels to spare lie at the rim; where there are too few, all hold equally many genes or one more.
     """
     n_pixels, n_points = shape[0] * shape[1], len(points)
     pixel = spread_along(_order_pixels(shape), np.arange(n_points + n_more))
@@ -82,29 +69,132 @@ def _rank(points: np.ndarray) -> np.ndarray:
 def _halve(points: np.ndarray, capacity: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yield pixels, each with the positions of its points: as many as `capacity` has for it."""
     ranks = _rank(points)
-    above = np.zeros(np.add(capacity.shape, 1), np.intp)
-    above[1:, 1:] = capacity.cumsum(axis=0).cumsum(axis=1)
     waiting = [(0, 0, *capacity.shape, np.arange(len(points)))]
     while waiting:
         top, left, height, width, chosen = waiting.pop()
-        if height * width == 1 and len(chosen):
+        if not len(chosen):
+            continue
+        if height * width == 1:
             yield top * capacity.shape[1] + left, chosen
-        if height * width == 1 or not len(chosen):
             continue
         if width >= height:
-            axis, first, second = (
-                0,
-                (height, width // 2),
-                (top, left + width // 2, height, width - width // 2),
-            )
+            axis, first = 0, (height, width // 2)
+            second = top, left + first[1], height, width - first[1]
         else:
-            axis, first, second = (
-                1,
-                (height // 2, width),
-                (top + height // 2, left, height - height // 2, width),
-            )
-        bottom, right = top + first[0], left + first[1]
-        n_first = above[bottom, right] - above[top, right] - above[bottom, left] + above[top, left]
+            axis, first = 1, (height // 2, width)
+            second = top + first[0], left, height - first[0], width
+        n_first = capacity[top : top + first[0], left : left + first[1]].sum()
         chosen = chosen[np.argsort(ranks[chosen, axis])]
         waiting.append((top, left, *first, chosen[:n_first]))
         waiting.append((*second, chosen[n_first:]))
+
+
+def exchange(pixel: np.ndarray, profiles: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Exchange genes with others near by wherever that makes genes and those around them more alike.
+
+    `pixel` has every gene's flat index, all distinct, and comes back in another order. Inner products of
+    `profiles`, of shape (n_genes, n_components), say how alike two genes are.
+    """
+    if not profiles.size:
+        return pixel
+    image = np.zeros((*shape, profiles.shape[1]), np.float32)
+    image.reshape(-1, profiles.shape[1])[pixel] = profiles
+    owner = np.full(shape[0] * shape[1], -1, np.intp)
+    owner[pixel] = np.arange(len(pixel))
+    for width, reach in _STEPS:
+        kernel = _make_kernel(width)
+        around = _sum_around(image, kernel)
+        for _ in range(_MOST_PASSES):
+            n_moved = _sweep(image, around, owner.reshape(shape), kernel, reach)
+            if n_moved <= _FEW * len(pixel):
+                break
+    moved = np.empty(len(pixel), np.intp)
+    taken = np.flatnonzero(owner >= 0)
+    moved[owner[taken]] = taken
+    return moved
+
+
+def _make_kernel(width: float) -> np.ndarray:
+    """Return weights of shape (side, side), side odd, with a sum of 1 and 0 in the middle."""
+    edge = int(np.ceil(2.5 * width)) if width else 1
+    step = np.arange(-edge, edge + 1)
+    distance = step[:, None] ** 2 + step**2
+    kernel = np.exp(-distance / (2 * width**2)) if width else (distance == 1).astype(float)
+    kernel[edge, edge] = 0
+    return (kernel / kernel.sum()).astype(np.float32)
+
+
+def _sum_around(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    height, width, _ = image.shape
+    edge = len(kernel) // 2
+    framed = np.pad(image, ((edge, edge), (edge, edge), (0, 0)))
+    around = np.zeros_like(image)
+    for row, column in np.argwhere(kernel):
+        around += kernel[row, column] * framed[row : row + height, column : column + width]
+    return around
+
+
+def _find_partner(
+    image: np.ndarray,
+    around: np.ndarray,
+    owner: np.ndarray,
+    kernel: np.ndarray,
+    place: tuple[int, int],
+    reach: int,
+) -> tuple[int, int]:
+    """Return the place whose gene had best be exchanged with that of `place`; itself where none gains."""
+    row, column = place
+    height, width, n_components = image.shape
+    edge = len(kernel) // 2
+    best, partner = np.float32(_LEAST_GAIN), place
+    for r in range(max(0, row - reach), min(height, row + reach + 1)):
+        for c in range(max(0, column - reach), min(width, column + reach + 1)):
+            if owner[r, c] < 0:
+                continue
+            gain = np.float32(0)
+            apart = np.float32(0)
+            for k in range(n_components):
+                change = image[r, c, k] - image[row, column, k]
+                gain += change * (around[row, column, k] - around[r, c, k])
+                apart += change * change
+            if abs(r - row) <= edge and abs(c - column) <= edge:
+                # Each stands in what lies around the other, and takes its own place there by the exchange.
+                gain -= kernel[r - row + edge, c - column + edge] * apart
+            if gain > best:
+                best, partner = gain, (r, c)
+    return partner
+
+
+def _add_around(around: np.ndarray, kernel: np.ndarray, row: int, column: int, change: np.ndarray) -> None:
+    height, width, n_components = around.shape
+    edge = len(kernel) // 2
+    for r in range(max(0, row - edge), min(height, row + edge + 1)):
+        for c in range(max(0, column - edge), min(width, column + edge + 1)):
+            for k in range(n_components):
+                around[r, c, k] += kernel[r - row + edge, c - column + edge] * change[k]
+
+
+def _sweep(image: np.ndarray, around: np.ndarray, owner: np.ndarray, kernel: np.ndarray, reach: int) -> int:
+    """Offer every gene its best exchange, row by row; change everything in place and count the exchanges."""
+    n_moved = 0
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            if owner[row, column] < 0:
+                continue
+            r, c = _find_partner(image, around, owner, kernel, (row, column), reach)
+            if r == row and c == column:
+                continue
+            change = image[r, c] - image[row, column]
+            _add_around(around, kernel, row, column, change)
+            _add_around(around, kernel, r, c, -change)
+            image[row, column] += change
+            image[r, c] -= change
+            owner[row, column], owner[r, c] = owner[r, c], owner[row, column]
+            n_moved += 1
+    return n_moved
+
+
+# Sums may be taken in any order: that is what lets them run on several numbers at a time.
+_find_partner = numba.njit(fastmath={"reassoc", "contract"})(_find_partner)
+_add_around = numba.njit(_add_around)
+_sweep = numba.njit(_sweep)

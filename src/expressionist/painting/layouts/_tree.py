@@ -1,11 +1,6 @@
 """Points in an order in which like stands beside like, read off a tree of them."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 _N_NEIGHBOURS = 10
 
@@ -15,36 +10,20 @@ def order_by_similarity(
 ) -> np.ndarray:
     """Order points so that like ones stand together: read off Ward's tree, its branches turned to fit.
 
-    Parameters
-    ----------
-    components : numpy.ndarray of shape (n_points, n_components)
-        Their inner products say how alike two points are.
-    before, behind : numpy.ndarray of shape (n_components,), optional
-        What stands before the first and behind the last of them.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_points,)
-        Positions of the points, first to last.
-
-    Examples
-    --------
-    >>> points = np.array([[0.0], [5.0], [1.0], [6.0]])
-    >>> order_by_similarity(points, behind=np.array([9.0])).tolist()
-    [0, 2, 1, 3]
+    Inner products of `components`, of shape (n_points, n_components), say how alike two points are; `before`
+    and `behind` are what stands at either end. Returned are positions, first to last.
     """
     if len(components) < 2 or not components.size:
         return np.arange(len(components))
     from sklearn.cluster import ward_tree
 
     nothing = np.zeros(components.shape[1])
+    before, behind = (nothing if beside is None else beside for beside in (before, behind))
     joins = ward_tree(components, connectivity=_link_neighbours(components))[0]
-    return _read_tree(
-        joins, components, nothing if before is None else before, nothing if behind is None else behind
-    )
+    return _read_tree(joins, components, before, behind)
 
 
-def _link_neighbours(components: np.ndarray) -> "csr_array":
+def _link_neighbours(components: np.ndarray) -> object:
     """Link every gene with its nearest genes, and all of them in a chain, so that none is out of reach."""
     from scipy.sparse import coo_array, csr_array
     from sklearn.neighbors import kneighbors_graph

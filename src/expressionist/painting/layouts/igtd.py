@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from expressionist.painting.layouts._components import lead
+from expressionist.painting.layouts._embedding import lead, part_genes, put_back
 from expressionist.painting.layouts._grid import snap
-from expressionist.painting.layouts._ranks import rank_genes, rank_pixels
-from expressionist.painting.layouts._swaps import swap
+from expressionist.painting.layouts._ranks import rank_genes, rank_pixels, swap
 
 # The start is where swaps begin, not where they end: it need not be exact.
 _N_AXES, _N_ROUNDS = 8, 12
@@ -20,41 +19,15 @@ def place(
     The error of IGTD (Zhu et al. 2021, doi:10.1038/s41598-021-90923-y), with squares, between the ranks of
     the genes' distances 1 - r and the Euclidean distances of their pixels. Unlike there, the start is not
     the order of the columns but the plane that fits the ranks best (classical scaling, Torgerson 1952,
-    doi:10.1007/BF02288916), and a pass looks at the swaps of all genes
-    (`expressionist.painting.layouts._swaps.swap`).
-
-    Parameters
-    ----------
-    expression : numpy.ndarray of shape (n_samples, n_genes)
-        float32, scaled; training samples only.
-    genes : pandas.DataFrame of length n_genes
-        Indexed by gene id. Ids decide between ties, so that the order of the columns does not matter.
-    shape : tuple of int
-        (height, width) in pixels.
-    rng : numpy.random.Generator
-        Starts the search for the plane.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_genes,)
-        Flat pixel index of every gene; genes that are constant in `expression` come last, at the rim.
-
-    Examples
-    --------
-    >>> expression = np.array([[0, 1, 0.1, 0.9], [1, 0, 1, 0], [0.5, 0.4, 0.6, 0.5]], "float32")
-    >>> pixel = place(expression, pd.DataFrame(index=list("abcd")), (1, 4), np.random.default_rng(1))
-    >>> abs(pixel[0] - pixel[2]), abs(pixel[1] - pixel[3])
-    (np.int64(1), np.int64(1))
+    doi:10.1007/BF02288916), and a pass looks at the swaps of all genes (`_ranks.swap`). Constant genes lie at
+    the rim.
     """
-    by_id = np.argsort(genes.index.to_numpy(dtype=str), kind="stable")
-    varying = (expression.min(axis=0) < expression.max(axis=0))[by_id]
-    ranks = rank_genes(expression, by_id[varying])
-    placed = snap(_scale_to_plane(ranks, rng), shape, n_more=int((~varying).sum()))
-    n_varying = len(ranks)
-    placed[:n_varying], _ = swap(placed[:n_varying], ranks, rank_pixels(placed[:n_varying], shape))
-    pixel = np.empty(len(genes), np.intp)
-    pixel[np.concatenate([by_id[varying], by_id[~varying]])] = placed
-    return pixel
+    varying, constant = part_genes(expression, genes)
+    ranks = rank_genes(expression, varying)
+    placed = snap(_scale_to_plane(ranks, rng), shape, n_more=len(constant))
+    start = placed[: len(varying)]
+    placed[: len(varying)], _ = swap(start, ranks, rank_pixels(start, shape))
+    return put_back(placed, varying, constant)
 
 
 def _scale_to_plane(ranks: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -44,38 +44,10 @@ def place(
     and Hinton 2008) by interpolation on a grid (FIt-SNE, Linderman et al. 2019,
     doi:10.1038/s41592-018-0308-4) as in openTSNE, started from the two leading components (Kobak and
     Berens 2019, doi:10.1038/s41467-019-13056-x). Genes are compared by the correlation of their 50 leading
-    components. Unlike there, every gene gets a pixel of its own (`_grid.snap`).
+    components. Unlike there, every gene gets a pixel of its own (`_grid.snap`), constant genes at the rim.
 
-    Parameters
-    ----------
-    expression : numpy.ndarray of shape (n_samples, n_genes)
-        float32, scaled; training samples only.
-    genes : pandas.DataFrame of length n_genes
-        Indexed by gene id. Ids decide between ties, so that the order of the columns does not matter.
-    shape : tuple of int
-        (height, width) in pixels.
-    rng : numpy.random.Generator
-        Starts the search for the components and draws equal genes apart.
-    perplexity : float
-        How many genes count as a gene's neighbours, about; at least 1, and never more than a third of them.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_genes,)
-        Flat pixel index of every gene; genes that are constant in `expression` come last, at the rim.
-
-    Raises
-    ------
-    ParamsError
-        If the perplexity is below 1.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(1)
-    >>> expression = rng.random((9, 20)).astype("float32")
-    >>> pixel = place(expression, pd.DataFrame(index=range(20)), (4, 5), rng, perplexity=5)
-    >>> len(set(pixel.tolist()))
-    20
+    The perplexity says how many genes count as a gene's neighbours, about; it is at least 1, or refused, and
+    never more than a third of the genes.
     """
     return embed(expression, genes, rng, perplexity=perplexity).snap(shape)
 

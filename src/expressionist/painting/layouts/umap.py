@@ -37,31 +37,9 @@ def place(
     The method of DeepInsight (Sharma et al. 2019, doi:10.1038/s41598-019-47765-6) with UMAP (McInnes, Healy
     and Melville 2018, arXiv:1802.03426), started from the two leading components; genes are compared by the
     correlation of their 50 leading components. Unlike there, every gene gets a pixel of its own
-    (`expressionist.painting.layouts._grid.snap`).
+    (`_grid.snap`), constant genes at the rim.
 
-    Parameters
-    ----------
-    expression : numpy.ndarray of shape (n_samples, n_genes)
-        float32, scaled; training samples only.
-    genes : pandas.DataFrame of length n_genes
-        Indexed by gene id. Ids decide between ties, so that the order of the columns does not matter.
-    shape : tuple of int
-        (height, width) in pixels.
-    rng : numpy.random.Generator
-        Starts the search for the components, draws equal genes apart and seeds the embedding.
-    n_neighbours : int
-        How many genes, itself among them, count as a gene's neighbourhood; at least 2, and never more than
-        there are.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_genes,)
-        Flat pixel index of every gene; genes that are constant in `expression` come last, at the rim.
-
-    Raises
-    ------
-    ParamsError
-        If there are fewer than 2 neighbours.
+    `n_neighbours` counts the gene itself; it is at least 2, or refused, and never more than there are.
     """
     return embed(expression, genes, rng, n_neighbours=n_neighbours).snap(shape)
 

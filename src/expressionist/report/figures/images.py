@@ -3,25 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from expressionist.report.figures.drawing import (
-    BLUE,
-    INK,
-    MUTED,
-    PADDING,
-    QUALITATIVE,
-    VERMILION,
-    Sheet,
-    add_key,
-    colour_map,
-    find_spread,
-    hide_padding,
-    new_figure,
-    tidy,
-)
+from expressionist.report.figures.drawing import add_key, new_axes
+from expressionist.report.figures.sheet import Sheet, colour_map, find_spread, hide_padding
+from expressionist.report.figures.style import BLUE, INK, MUTED, PADDING, QUALITATIVE, VERMILION
 
 _GENE, _OTHER = "#eceff2", "#97a3ad"
 
@@ -43,14 +31,9 @@ def draw_preview(means: np.ndarray, tumour_types: Sequence[str], crowding: np.nd
     matplotlib.figure.Figure
         The sheet.
     """
+    shown = hide_padding(means, crowding)
     sheet = Sheet(len(means), crowding.shape)
-    colours = colour_map("magma")
-    for cell, (tumour_type, mean) in enumerate(zip(tumour_types, hide_padding(means, crowding), strict=True)):
-        sheet.place(cell, mean, tumour_type, cmap=colours, vmin=0, vmax=1)
-    sheet.add_scale(colours, 0, 1, "mean scaled expression")
-    if (crowding == 0).any():
-        sheet.add_keys([PADDING], ["no gene"])
-    return sheet.figure
+    return _fill(sheet, shown, tumour_types, colour_map("magma"), (0, 1), "mean scaled expression")
 
 
 def draw_differences(
@@ -74,33 +57,32 @@ def draw_differences(
     """
     shown = hide_padding(differences, crowding)
     spread = find_spread(shown)
+    titles = [f"{first} \N{MINUS SIGN} {second}" for first, second in pairs]
     sheet = Sheet(len(pairs), crowding.shape, cell=300, n_columns=min(3, len(pairs)))
-    colours = colour_map("RdBu_r")
-    for cell, ((first, second), difference) in enumerate(zip(pairs, shown, strict=True)):
-        title = f"{first} \N{MINUS SIGN} {second}"
-        sheet.place(cell, difference, title, cmap=colours, vmin=-spread, vmax=spread)
-    sheet.add_scale(colours, -spread, spread, "difference of means")
-    if (crowding == 0).any():
-        sheet.add_keys([PADDING], ["no gene"])
+    return _fill(sheet, shown, titles, colour_map("RdBu_r"), (-spread, spread), "difference of means")
+
+
+def _fill(
+    sheet: Sheet,
+    images: np.ma.MaskedArray,
+    titles: Sequence[str],
+    colours: Colormap,
+    scale: tuple[float, float],
+    label: str,
+) -> Figure:
+    """Show images on one colour scale, and say what grey means where there is padding."""
+    for cell, (title, image) in enumerate(zip(titles, images, strict=True)):
+        sheet.place(cell, image, title, cmap=colours, vmin=scale[0], vmax=scale[1])
+    sheet.add_scale(colours, *scale, label)
+    if np.ma.getmaskarray(images).any():
+        sheet.add_keys({"no gene": PADDING})
     return sheet.figure
 
 
 def draw_chromosomes(pixel: np.ndarray, chromosomes: np.ndarray, shape: tuple[int, int]) -> Figure:
-    """Draw which chromosome the genes of every pixel come from.
+    """Draw which chromosome the gene of every pixel comes from, with keys in natural order.
 
-    Parameters
-    ----------
-    pixel : numpy.ndarray of shape (n_genes,)
-        Flat pixel index of every gene.
-    chromosomes : numpy.ndarray of shape (n_genes,)
-        Name of each gene's chromosome; empty or NaN where it is not known.
-    shape : tuple of int
-        (height, width) in pixels.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The map, with one key per chromosome in natural order.
+    Both arrays are of shape (n_genes,): flat pixel indices, and names, empty or NaN where not known.
     """
     names = np.array(["" if name != name or name is None else str(name) for name in chromosomes])
     order = sorted(set(names) - {""}, key=_natural)
@@ -109,21 +91,10 @@ def draw_chromosomes(pixel: np.ndarray, chromosomes: np.ndarray, shape: tuple[in
 
 
 def draw_clusters(pixel: np.ndarray, clusters: np.ndarray, shape: tuple[int, int]) -> Figure:
-    """Draw which cluster of co-expressed genes the genes of every pixel belong to.
+    """Draw which cluster of co-expressed genes the gene of every pixel belongs to.
 
-    Parameters
-    ----------
-    pixel : numpy.ndarray of shape (n_genes,)
-        Flat pixel index of every gene.
-    clusters : numpy.ndarray of shape (n_genes,)
-        Number of each gene's cluster, from 1; 0 for genes that are constant, and so in none.
-    shape : tuple of int
-        (height, width) in pixels.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The map, with one key per cluster.
+    Both arrays are of shape (n_genes,): flat pixel indices, and clusters numbered from 1; 0 for genes that
+    are constant, and so in none.
     """
     sizes = np.bincount(clusters)
     names = np.array(["", *(f"{number}  ({size:,} genes)" for number, size in enumerate(sizes[1:], start=1))])
@@ -143,25 +114,17 @@ def _draw_groups(
     canvas = np.full(shape[0] * shape[1], np.nan)
     positions = {name: number for number, name in enumerate(colour_of)}
     canvas[pixel] = [positions[name] for name in names]
+    shown = np.ma.masked_invalid(canvas.reshape(shape))
     colours = ListedColormap(list(colour_of.values()), name="groups").with_extremes(bad=PADDING)
-    figure = new_figure(7.6, 5.6)
-    axes = figure.add_subplot()
-    axes.imshow(
-        np.ma.masked_invalid(canvas.reshape(shape)),
-        cmap=colours,
-        vmin=-0.5,
-        vmax=len(colour_of) - 0.5,
-        interpolation="nearest",
-    )
-    tidy(axes, grid="", title=title, x="column (pixel)", y="row (pixel)")
-    keys = [(colour, name) for name, colour in colour_of.items() if name]
-    keys += [(colour_of[""], nameless)] * bool("" in names)
-    keys += [(PADDING, "no gene")] * bool(np.isnan(canvas).any())
-    handles = [Rectangle((0, 0), 1, 1, facecolor=colour) for colour, _ in keys]
+    figure, axes = new_axes(7.6, 5.6, grid="", title=title, x="column (pixel)", y="row (pixel)")
+    axes.imshow(shown, cmap=colours, vmin=-0.5, vmax=len(colour_of) - 0.5, interpolation="nearest")
+    keys = [(name, colour) for name, colour in colour_of.items() if name]
+    keys += [(nameless, colour_of[""])] * bool("" in names)
+    keys += [("no gene", PADDING)] * bool(np.isnan(canvas).any())
     add_key(
         axes,
-        handles=handles,
-        labels=[label for _, label in keys],
+        handles=[Rectangle((0, 0), 1, 1, facecolor=colour) for _, colour in keys],
+        labels=[label for label, _ in keys],
         loc="upper left",
         bbox_to_anchor=(1.01, 1),
         ncols=1 + (len(keys) > 14),
@@ -178,11 +141,9 @@ def _natural(name: str) -> tuple[int, int, str]:
 def _shade(n_colours: int) -> list[str]:
     # Neighbouring chromosomes take neighbouring hues of the palette; each further round through it is
     # paler, so that hue and lightness together name a chromosome.
-    rounds = -(-n_colours // len(QUALITATIVE))
-    return [
-        _mix(QUALITATIVE[number % len(QUALITATIVE)], 0.6 * (number // len(QUALITATIVE)) / max(rounds - 1, 1))
-        for number in range(n_colours)
-    ]
+    n_hues = len(QUALITATIVE)
+    last = max(-(-n_colours // n_hues) - 1, 1)
+    return [_mix(QUALITATIVE[n % n_hues], 0.6 * (n // n_hues) / last) for n in range(n_colours)]
 
 
 def _mix(colour: str, white: float) -> str:
@@ -191,64 +152,35 @@ def _mix(colour: str, white: float) -> str:
 
 
 def draw_markers(
-    pixel: np.ndarray, marker_of: np.ndarray, tumour_types: Sequence[str], shape: tuple[int, int]
+    pixel: np.ndarray, markers: Mapping[str, np.ndarray], tumour_types: Sequence[str], shape: tuple[int, int]
 ) -> Figure:
     """Draw where the marker genes of every tumour type lie, one small map per type.
 
-    Parameters
-    ----------
-    pixel : numpy.ndarray of shape (n_genes,)
-        Flat pixel index of every gene.
-    marker_of : numpy.ndarray of shape (n_genes,)
-        Tumour types that the gene is a marker of, comma separated; empty or NaN where it is none.
-    tumour_types : sequence of str
-        Types to show, in this order.
-    shape : tuple of int
-        (height, width) in pixels.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The sheet; a type's own markers are large dots, those of the other types small ones.
+    `pixel` holds the flat pixel index of every gene, `markers` the positions of each type's markers among
+    the genes. A type's own markers are large dots, those of the other types small ones.
     """
-    listed = [
-        set() if of != of or of is None else set(str(of).replace(" ", "").split(",")) for of in marker_of
-    ]
     crowding = np.bincount(pixel, minlength=shape[0] * shape[1]).reshape(shape)
     ground = hide_padding(np.zeros(shape), crowding)
     colours = ListedColormap([_GENE], name="ground").with_extremes(bad=PADDING)
-    marked = np.array([bool(of - {""}) for of in listed])
-    sheet = Sheet(len(tumour_types), shape, cell=170)
+    every = np.unique(np.concatenate([np.empty(0, int), *markers.values()]))
+    sheet = Sheet(len(tumour_types), shape)
     for cell, tumour_type in enumerate(tumour_types):
-        own = np.array([tumour_type in of for of in listed])
-        axes = sheet.place(cell, ground, f"{tumour_type}  {own.sum()}", cmap=colours).axes
-        for chosen, size, colour in ((marked & ~own, 4, _OTHER), (own, 46, VERMILION)):
-            axes.scatter(
-                pixel[chosen] % shape[1], pixel[chosen] // shape[1], s=size, color=colour, linewidths=0
-            )
-    sheet.add_keys([VERMILION, _OTHER], ["marker of the type", "marker of another type"])
+        own = markers.get(tumour_type, every[:0])
+        axes = sheet.place(cell, ground, f"{tumour_type}  {len(own)}", cmap=colours).axes
+        for chosen, size, colour in ((np.setdiff1d(every, own), 4, _OTHER), (own, 46, VERMILION)):
+            rows, columns = np.divmod(pixel[chosen], shape[1])
+            axes.scatter(columns, rows, s=size, color=colour, linewidths=0)
+    sheet.add_keys({"marker of the type": VERMILION, "marker of another type": _OTHER})
     return sheet.figure
 
 
 def draw_crowding(crowding: np.ndarray) -> Figure:
-    """Draw how many pixels hold how many genes.
-
-    Parameters
-    ----------
-    crowding : numpy.ndarray of shape (height, width)
-        Genes per pixel.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A bar per number of genes.
-    """
+    """Draw how many pixels hold how many genes, a bar per number of genes."""
     n_pixels = np.bincount(crowding.ravel())
-    figure = new_figure(6.4, 2.2)
-    axes = tidy(figure.add_subplot(), x="genes on the pixel", y="pixels")
-    colours = [PADDING] + [BLUE] * (len(n_pixels) - 1)
-    bars = axes.bar(np.arange(len(n_pixels)), n_pixels, color=colours, width=0.7)
+    places = np.arange(len(n_pixels))
+    figure, axes = new_axes(6.4, 2.2, x="genes on the pixel", y="pixels")
+    bars = axes.bar(places, n_pixels, color=[PADDING] + [BLUE] * (len(n_pixels) - 1), width=0.7)
     axes.bar_label(bars, labels=[f"{count:,}" for count in n_pixels], fontsize=8.5, color=INK, padding=2)
-    axes.set_xticks(np.arange(len(n_pixels)))
+    axes.set_xticks(places)
     axes.margins(y=0.15)
     return figure

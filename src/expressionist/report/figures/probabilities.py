@@ -7,17 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from expressionist.report.figures.drawing import (
-    AMBER,
-    BLUE,
-    INK,
-    QUIET,
-    SKY,
-    VERMILION,
-    add_key,
-    new_figure,
-    tidy,
-)
+from expressionist.report.figures.drawing import add_key, new_axes, new_figure, tidy
+from expressionist.report.figures.style import AMBER, BLUE, DASHES, INK, QUIET, SKY, VERMILION
 
 _STAGES = {"before": (AMBER, "s", "before scaling"), "after": (BLUE, "o", "after scaling")}
 
@@ -25,37 +16,21 @@ _STAGES = {"before": (AMBER, "s", "before scaling"), "after": (BLUE, "o", "after
 def draw_reliability(sides: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     """Draw how often the predicted type is right at each level of confidence, before and after scaling.
 
-    Parameters
-    ----------
-    sides : mapping of str to mapping of str to pandas.DataFrame
-        Side of the split → ``before`` and ``after`` → columns ``confidence``, ``share_right``, a row per bin
-        of equally many samples.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A panel per side. Points on the diagonal are calibrated; below it the network is too sure of itself.
+    Side of the split → ``before`` and ``after`` → a row per bin of equally many samples: ``confidence`` and
+    ``share_right``. Points on the diagonal are calibrated; below it the network is too sure of itself.
     """
-    tables = [table for stages in sides.values() for table in stages.values()]
-    lowest = min(float(table[["confidence", "share_right"]].to_numpy().min()) for table in tables)
+    bins = pd.concat([table for stages in sides.values() for table in stages.values()])
+    lowest = float(bins[["confidence", "share_right"]].to_numpy().min())
     low = max(0.0, np.floor(lowest * 10) / 10 - 0.05)
     figure = new_figure(0.6 + 3.7 * len(sides), 4.1)
     panels = figure.subplots(1, len(sides), sharey=True, squeeze=False)[0]
     for place, (axes, (side, stages)) in enumerate(zip(panels, sides.items(), strict=True)):
         tidy(axes, x="mean confidence of the bin", y="" if place else "share right", title=f"{side} samples")
-        axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+        axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=DASHES)
         for stage, (colour, marker, label) in _STAGES.items():
-            table = stages[stage]
-            axes.plot(
-                table["confidence"],
-                table["share_right"],
-                marker=marker,
-                color=colour,
-                linewidth=1.2,
-                markersize=5,
-                alpha=0.9,
-                label=label,
-            )
+            points = stages[stage]["confidence"], stages[stage]["share_right"]
+            (curve,) = axes.plot(*points, marker=marker, color=colour, label=label)
+            curve.set(linewidth=1.2, markersize=5, alpha=0.9)
         axes.set(xlim=(low, 1.01), ylim=(low, 1.01))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -64,28 +39,16 @@ def draw_reliability(sides: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
 
 
 def draw_coverage(curve: pd.DataFrame, answered: float, accuracy: float | None) -> Figure:
-    """Draw the accuracy among answered samples by the share that is answered.
+    """Draw the ``accuracy`` among answered samples by the share answered (``coverage``), surest first.
 
-    Parameters
-    ----------
-    curve : pandas.DataFrame
-        Columns ``coverage`` and ``accuracy``, the most confident samples first.
-    answered, accuracy : float
-        Where the threshold that was chosen on validation samples puts these; no accuracy where nothing is
-        answered.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The curve falls where confidence orders right before wrong.
+    `answered` and `accuracy` are where the threshold that was chosen on validation samples puts these; there
+    is no accuracy where nothing is answered. The curve falls where confidence orders right before wrong.
     """
-    figure = new_figure(5.4, 3.5)
-    axes = tidy(figure.add_subplot(), x="share of test samples answered", y="accuracy among them")
+    figure, axes = new_axes(5.4, 3.5, x="share of test samples answered", y="accuracy among them")
     axes.step(curve["coverage"], curve["accuracy"], color=BLUE, linewidth=1.8, where="post")
     if accuracy is not None:
-        axes.plot(
-            answered, accuracy, "D", color=VERMILION, markersize=8, label="chosen on validation samples"
-        )
+        told = "chosen on validation samples"
+        axes.plot(answered, accuracy, "D", color=VERMILION, markersize=8, label=told)
         add_key(axes, loc="lower left")
     low = float(curve["accuracy"].min())
     axes.set(xlim=(0, 1.02), ylim=(max(0.0, low - 0.25 * (1 - low) - 0.01), 1 + 0.1 * (1 - low) + 0.002))
@@ -95,37 +58,18 @@ def draw_coverage(curve: pd.DataFrame, answered: float, accuracy: float | None) 
 
 
 def draw_flagged(flagged: Mapping[str, tuple[int, int]], wanted: Mapping[str, bool]) -> Figure:
-    """Draw which share of each kind of samples is flagged as unlike the training cohort.
+    """Draw which share of each kind of samples is flagged as unlike the training cohort, the first on top.
 
-    Parameters
-    ----------
-    flagged : mapping of str to tuple of int
-        Kind of samples → how many are flagged, of how many.
-    wanted : mapping of str to bool
-        Kind of samples → whether they should be flagged.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A bar per kind, the first on top.
+    `flagged` says how many are, of how many; `wanted` says whether they should be.
     """
-    figure = new_figure(7.2, 0.8 + 0.42 * len(flagged))
-    axes = tidy(figure.add_subplot(), grid="x", x="share flagged")
+    figure, axes = new_axes(7.2, 0.8 + 0.42 * len(flagged), grid="x", x="share flagged")
     places = np.arange(len(flagged))[::-1]
-    shares = [n / total for n, total in flagged.values()]
-    colours = [BLUE if wanted[name] else SKY for name in flagged]
-    axes.barh(places, shares, height=0.66, color=colours)
-    for place, share, (n, total) in zip(places, shares, flagged.values(), strict=True):
-        inside = share > 0.6
-        axes.text(
-            share - 0.01 if inside else share + 0.01,
-            place,
-            f"{share:.1%}  ({n:,} of {total:,})",
-            ha="right" if inside else "left",
-            va="center",
-            fontsize=9,
-            color="white" if inside else INK,
-        )
+    for place, (kind, (n, total)) in zip(places, flagged.items(), strict=True):
+        share = n / total
+        axes.barh(place, share, height=0.66, color=BLUE if wanted[kind] else SKY)
+        at, side, colour = (share - 0.01, "right", "white") if share > 0.6 else (share + 0.01, "left", INK)
+        told = f"{share:.1%}  ({n:,} of {total:,})"
+        axes.text(at, place, told, ha=side, va="center", fontsize=9, color=colour)
     axes.set_yticks(places, list(flagged), parse_math=False)
     axes.set_xlim(0, 1.01)
     axes.xaxis.set_major_formatter(PercentFormatter(1))

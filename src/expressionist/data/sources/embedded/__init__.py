@@ -20,31 +20,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from expressionist.data.cohort import Cohort
+from expressionist.data.quality import count_types
 from expressionist.data.readers.raw_files import RawFile
 from expressionist.data.sources.embedded.counts import draw_counts
 from expressionist.data.sources.embedded.genes import draw_genes
 from expressionist.data.sources.embedded.patients import draw_samples
 from expressionist.params import key
 
-NAME = "SYNTHETIC-embedded"
-
 
 @dataclass(frozen=True)
 class Options:
     """Size and seed of the simulated cohort.
 
-    Parameters
-    ----------
-    n_samples : int
-        Number of samples, at least 8 for each of the 33 tumour types, so that every type can stand in
-        training, validation and test. Types keep their true proportions above that.
-    n_genes : int
-        Number of genes, at least the number of planted markers.
-    seed : int
-        The same seed gives the same cohort, byte for byte.
+    Types keep their true proportions above the least size, with which every type can stand in training,
+    validation and test. The same seed gives the same cohort, byte for byte.
     """
 
     n_samples: int = field(
@@ -60,35 +51,17 @@ def list_files(options: Options) -> tuple[RawFile, ...]:
 
 
 def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
-    """Simulate the cohort.
+    """Simulate the cohort's counts; no file is looked at.
 
-    Parameters
-    ----------
-    options : Options
-        Size and seed.
-    raw : pathlib.Path
-        Not looked at: this source needs no files.
-
-    Returns
-    -------
-    cohort : Cohort
-        Counts. Real genes are the markers, under their Entrez ids; all others are called SYN00001 and so on.
-        The sample table also holds what was drawn for each sample: ``platform``, ``batch``, ``purity``, and
-        in ``resembles`` and ``resemblance`` the related type it leans to and how far (0 to 1).
-    quality : dict
-        What was made, ready for JSON.
+    Real genes are the markers, under their Entrez ids; all others are called SYN00001 and so on. The sample
+    table also holds what was drawn for each sample: ``platform``, ``batch``, ``purity``, and in ``resembles``
+    and ``resemblance`` the related type it leans to and how far (0 to 1).
     """
     gene_rng, sample_rng, count_rng = np.random.default_rng(options.seed).spawn(3)
     genes = draw_genes(options.n_genes, gene_rng)
     samples = draw_samples(options.n_samples, len(genes.modules), sample_rng)
-    cohort = Cohort(
-        name=NAME,
-        expression=draw_counts(genes, samples, count_rng),
-        samples=samples.table,
-        genes=genes.table,
-        unit="counts",
-        synthetic=True,
-    )
+    counts = draw_counts(genes, samples, count_rng)
+    cohort = Cohort("SYNTHETIC-embedded", counts, samples.table, genes.table, "counts", synthetic=True)
     return cohort, _describe(cohort, options.seed)
 
 
@@ -104,15 +77,11 @@ def _describe(cohort: Cohort, seed: int) -> dict[str, Any]:
         "n_patients": int(samples["patient"].nunique()),
         "n_second_samples": int(samples["patient"].duplicated().sum()),
         "n_markers": int((cohort.genes["marker_of"] != "").sum()),
-        "n_samples_per_type": _count(samples["tumour_type"]),
-        "n_samples_per_platform": _count(samples["platform"]),
-        "n_samples_per_batch": _count(samples["batch"]),
+        "n_samples_per_type": count_types(samples["tumour_type"]),
+        "n_samples_per_platform": count_types(samples["platform"]),
+        "n_samples_per_batch": count_types(samples["batch"]),
         "n_samples_resembling_a_relative": int((samples["resemblance"] > 0).sum()),
         "library_size_quantiles": {str(share): float(np.quantile(library, share)) for share in shares},
         "zero_share": float(np.mean(expression == 0)),
         "n_genes_never_seen": int((~expression.any(axis=0)).sum()),
     }
-
-
-def _count(values: pd.Series) -> dict[str, int]:
-    return {str(value): int(n) for value, n in values.value_counts().sort_index().items()}

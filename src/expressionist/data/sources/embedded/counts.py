@@ -1,7 +1,5 @@
 """The simulated counts: negative binomial around what genes and samples bring together."""
 
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 
@@ -16,36 +14,17 @@ _RESIDUE = 0.1
 
 
 def draw_counts(genes: Genes, samples: Samples, rng: np.random.Generator) -> np.ndarray:
-    """Draw the cohort's counts.
-
-    Parameters
-    ----------
-    genes : Genes
-        Columns.
-    samples : Samples
-        Rows.
-    rng : numpy.random.Generator
-        Randomness.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_samples, n_genes)
-        float32 counts.
-    """
+    """Draw the cohort's counts, float32 of shape (n_samples, n_genes)."""
     table = samples.table
     shift = _draw_batch_shift(table["platform"], table["batch"], len(genes.base), rng)
     counts = np.empty((len(table), len(genes.base)), np.float32)
     # One tumour type at a time bounds the memory. Nothing goes through BLAS, whose sums may depend on
     # its number of threads, as the counts must not.
-    for rows in _runs(table["tumour_type"].to_numpy()):
+    for name in genes.types:
+        rows = np.flatnonzero(table["tumour_type"] == name)
         tumour = _mean_log2(genes, samples, rows, rng) + shift[rows]
         counts[rows] = _draw(_mix(genes, samples, rows, tumour), genes.dispersion, rng)
     return counts
-
-
-def _runs(values: np.ndarray) -> list[slice]:
-    edges = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1), len(values)]
-    return [slice(int(start), int(stop)) for start, stop in pairwise(edges)]
 
 
 def _draw_batch_shift(
@@ -58,7 +37,7 @@ def _draw_batch_shift(
     return shift
 
 
-def _mean_log2(genes: Genes, samples: Samples, rows: slice, rng: np.random.Generator) -> np.ndarray:
+def _mean_log2(genes: Genes, samples: Samples, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     table = samples.table.iloc[rows]
     own = genes.types.index(table["tumour_type"].iloc[0])
     other = np.array([genes.types.index(name or genes.types[own]) for name in table["resembles"]])
@@ -75,7 +54,7 @@ def _mean_log2(genes: Genes, samples: Samples, rows: slice, rng: np.random.Gener
     return mean
 
 
-def _mix(genes: Genes, samples: Samples, rows: slice, tumour: np.ndarray) -> np.ndarray:
+def _mix(genes: Genes, samples: Samples, rows: np.ndarray, tumour: np.ndarray) -> np.ndarray:
     purity = samples.table["purity"].to_numpy()[rows, None]
     immune = samples.immune[rows, None]
     admixture = (1 - immune) * np.exp2(genes.stroma) + immune * np.exp2(genes.immune)

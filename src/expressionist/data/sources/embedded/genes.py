@@ -1,28 +1,17 @@
 """The simulated genes: where they lie, how high they stand, and what moves them."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from expressionist.data.resources import read_resource
 
-
-class _Kind(NamedTuple):
-    """A kind of gene: its share of the genes that are no markers, its mean log2 count, the spread of that."""
-
-    share: float
-    level: float
-    spread: float
-
-
-_KINDS = {
-    "housekeeping": _Kind(0.15, 11.5, 1.0),
-    "silent": _Kind(0.25, 2.0, 1.5),
-    "expressed": _Kind(0.6, 8.0, 1.7),
-    "marker": _Kind(0.0, 5.0, 1.8),
-}
+# Kinds of genes: their share of the genes that are no markers, their mean log2 count, the spread of that.
+_KINDS = pd.DataFrame(
+    {"share": (0.15, 0.25, 0.6, 0.0), "level": (11.5, 2.0, 8.0, 5.0), "spread": (1.0, 1.5, 1.7, 1.8)},
+    index=["housekeeping", "silent", "expressed", "marker"],
+)
 # Shares of genes and strengths (log2) of the programmes, chosen together: see the package's docstring.
 _TISSUE_SHARE, _TISSUE_EFFECT = 0.04, 1.2
 _OWN_SHARE, _OWN_EFFECT = 0.04, 0.9
@@ -36,26 +25,12 @@ Modules = tuple[tuple[np.ndarray, np.ndarray], ...]
 class Genes:
     """Everything that a gene brings to a sample; all effects are log2 shifts of the mean count.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame of length n_genes
-        Indexed by gene id, with ``symbol``, ``chromosome``, ``start`` and ``marker_of``.
-    types : tuple of str
-        Tumour types, the rows of `profile` and `planted`.
-    base : numpy.ndarray of shape (n_genes,)
-        log2 mean count at typical depth.
-    profile : numpy.ndarray of shape (n_types, n_genes)
-        Tissue programmes and each type's own programme.
-    planted : numpy.ndarray of shape (n_types, n_genes)
-        Fold change of the markers, zero elsewhere.
-    detection : numpy.ndarray of shape (n_genes,)
-        Share of patients in whom a marker is switched on.
-    modules : tuple of (numpy.ndarray, numpy.ndarray)
-        Positions and loadings of the genes that rise and fall together within types.
-    stroma, immune : numpy.ndarray of shape (n_genes,)
-        log2 mean count in the cells that are not tumour.
-    dispersion : numpy.ndarray of shape (n_genes,)
-        Negative-binomial dispersion at high means.
+    `table` is indexed by gene id, with ``symbol``, ``chromosome``, ``start`` and ``marker_of``. `base` is the
+    log2 mean count at typical depth, `stroma` and `immune` that in cells that are not tumour, `detection` the
+    share of patients in whom a marker is switched on, `dispersion` the negative-binomial one at high means,
+    all (n_genes,). `profile`, the tissue programmes and each type's own, and `planted`, the fold change of
+    the markers and zero elsewhere, are (n_types, n_genes), with `types` as rows. `modules` hold positions and
+    loadings of genes that rise and fall together within types.
     """
 
     table: pd.DataFrame
@@ -71,20 +46,7 @@ class Genes:
 
 
 def draw_genes(n_genes: int, rng: np.random.Generator) -> Genes:
-    """Draw the genes.
-
-    Parameters
-    ----------
-    n_genes : int
-        At least the number of different markers.
-    rng : numpy.random.Generator
-        Randomness.
-
-    Returns
-    -------
-    Genes
-        The markers under their real ids and places, and invented genes, in genomic order.
-    """
+    """Draw the genes in genomic order: the markers under their real ids and places, and invented ones."""
     types = tuple(read_resource("tumour_types.tsv")["code"])
     table = _draw_table(n_genes, rng)
     marker = (table["marker_of"] != "").to_numpy()
@@ -134,10 +96,9 @@ def _draw_table(n_genes: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _draw_base(marker: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    kind = rng.choice(list(_KINDS), len(marker), p=[kind.share for kind in _KINDS.values()])
-    kind = np.where(marker, "marker", kind)
-    level, spread = (np.array([getattr(_KINDS[name], of) for name in kind]) for of in ("level", "spread"))
-    return rng.normal(level, spread), kind == "housekeeping"
+    kind = np.where(marker, "marker", rng.choice(_KINDS.index, len(marker), p=_KINDS["share"]))
+    drawn = _KINDS.loc[kind]
+    return rng.normal(drawn["level"], drawn["spread"]), kind == "housekeeping"
 
 
 def _draw_profile(

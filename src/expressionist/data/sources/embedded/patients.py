@@ -17,17 +17,9 @@ _OLD_BATCHES = 2
 class Samples:
     """Everything that a sample brings to its genes.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame of length n_samples
-        Indexed by sample id, with ``patient``, ``tumour_type``, ``platform``, ``batch``, ``purity``,
-        ``resembles`` and ``resemblance``; samples of a type stand together.
-    activity : numpy.ndarray of shape (n_samples, n_modules)
-        How active each co-expression module is.
-    immune : numpy.ndarray of shape (n_samples,)
-        Share of immune cells among those that are not tumour.
-    depth : numpy.ndarray of shape (n_samples,)
-        Library size relative to the typical one.
+    Samples of a type stand together in `table`. `activity`, (n_samples, n_modules), says how active each
+    co-expression module is; `immune` is the share of immune cells among those that are not tumour, and
+    `depth` the library size relative to the typical one, both (n_samples,).
     """
 
     table: pd.DataFrame
@@ -37,22 +29,7 @@ class Samples:
 
 
 def draw_samples(n_samples: int, n_modules: int, rng: np.random.Generator) -> Samples:
-    """Draw the patients and their samples.
-
-    Parameters
-    ----------
-    n_samples : int
-        At least `LEAST_PATIENTS` per tumour type.
-    n_modules : int
-        Number of co-expression modules.
-    rng : numpy.random.Generator
-        Randomness.
-
-    Returns
-    -------
-    Samples
-        Types in alphabetical order; about one patient in twenty has a second sample.
-    """
+    """Draw the patients, types in alphabetical order, and their samples: one in twenty has a second one."""
     patients = _draw_patients(n_samples, rng)
     owner = np.repeat(np.arange(len(patients)), patients["n_samples"])
     table = patients.drop(columns="n_samples").iloc[owner].reset_index(drop=True)
@@ -75,25 +52,7 @@ def draw_samples(n_samples: int, n_modules: int, rng: np.random.Generator) -> Sa
 
 
 def share_out(n_samples: int, sizes: np.ndarray) -> np.ndarray:
-    """Scale the types' true sizes to a cohort, by largest remainder and with no type below `LEAST_PATIENTS`.
-
-    Parameters
-    ----------
-    n_samples : int
-        Size of the cohort, at least `LEAST_PATIENTS` per type.
-    sizes : numpy.ndarray of shape (n_types,)
-        True sizes.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_types,)
-        Numbers of samples; they sum to `n_samples`.
-
-    Examples
-    --------
-    >>> share_out(40, np.array([1000, 500, 10])).tolist()
-    [21, 11, 8]
-    """
+    """Scale the types' true sizes to a cohort, by largest remainder, with `LEAST_PATIENTS` at the least."""
     small = np.zeros(len(sizes), bool)
     while True:
         quota = np.where(small, LEAST_PATIENTS, 0.0)

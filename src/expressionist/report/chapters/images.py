@@ -1,0 +1,95 @@
+"""Images: what a picture is made of, and what lies where on it."""
+
+from collections.abc import Iterator, Mapping
+
+from expressionist.explain import match_markers, matched_by
+from expressionist.report.content import Part, Picture
+from expressionist.report.figures.images import draw_chromosomes, draw_clusters, draw_crowding, draw_markers
+from expressionist.report.finished_run import FinishedRun
+from expressionist.report.words import count, format_value, spell
+
+MATCHED = {
+    "planted": "Markers are those that the simulator planted: it is known which genes ought to be found.",
+    "entrez": "Markers are established marker genes from the literature, found here by their Entrez ids.",
+    "symbol": "Markers are established marker genes from the literature, found here by their symbols.",
+    "nothing": "No established marker gene is among the genes of this cohort (as for miRNAs), so there is no "
+    "map of markers, and attributions cannot be scored against known markers.",
+}
+_TOLD = set("method shape unit cohort synthetic n_genes n_genes_of_cohort n_without_position score".split())
+_SCORES = {
+    "neighbour_correlation": "Mean correlation of genes side by side",
+    "neighbour_correlation_held_out": "The same on validation samples",
+    "trustworthiness": "Trustworthiness of the layout",
+    "pixels_used": "Share of pixels with a gene",
+    "genes_alone": "Share of genes alone on their pixel",
+}
+
+
+def describe(run: FinishedRun) -> Part:
+    """Say what the images are made of, and show them and what lies where."""
+    layout, about = run.layout, run.about
+    height, width = layout.shape
+    facts = {
+        "Image": f"{height} × {width} pixels",
+        "Layout method": layout.method,
+        "Genes painted": f"{about['n_genes']:,} of {about['n_genes_of_cohort']:,}, the most variable ones",
+        "Pixels without a gene": format_value(int((layout.crowding == 0).sum())),
+        "Genes without a known position": format_value(about["n_without_position"]),
+        **{spell(key): format_value(value, key) for key, value in about.items() if key not in _TOLD},
+        **_tell_score(about.get("score", {})),
+    }
+    pictures = [
+        Picture(
+            run.preview,
+            "Mean image of every tumour type",
+            "Mean image of the training samples of every tumour type, all on one colour scale.",
+        ),
+        Picture(
+            run.differences,
+            "Difference of the mean images of tumour types, pair by pair",
+            "What sets the most similar types apart: the pairs whose mean images, over training samples, "
+            "differ least. Red pixels hold genes that are higher in the type named first, blue ones in the "
+            "second. The colour scale ends at the 99.5th percentile.",
+        ),
+        *_draw_maps(run),
+    ]
+    return Part([MATCHED[matched_by(run.genes)]], facts, pictures)
+
+
+def _tell_score(score: Mapping[str, float | None]) -> dict[str, str]:
+    """Spell out what `score_layout` measured, without what could not be told."""
+    known = {key: value for key, value in score.items() if value is not None}
+    return {words: f"{known[key]:.3f}" for key, words in _SCORES.items() if key in known}
+
+
+def _draw_maps(run: FinishedRun) -> Iterator[Picture]:
+    """Draw what can be told: chromosomes, clusters and markers where they are known, and any crowding."""
+    layout, genes = run.layout, run.genes
+    if "chromosome" in genes and genes["chromosome"].notna().any():
+        yield run.marks.show(
+            draw_chromosomes(layout.pixel, genes["chromosome"].to_numpy(object), layout.shape),
+            "Map of the chromosome of every gene on the image",
+            "Which chromosome the gene of a pixel lies on.",
+        )
+    if "cluster" in genes:
+        yield run.marks.show(
+            draw_clusters(layout.pixel, genes["cluster"].to_numpy(int), layout.shape),
+            "Map of the cluster of co-expressed genes that every gene on the image belongs to",
+            "Genes that rise and fall together over the training samples (k-means on their "
+            "correlations), the largest cluster first. A layout that keeps them together shows patches.",
+        )
+    if layout.crowding.max() > 1:
+        n_shared = count(int((layout.crowding > 1).sum()), "pixel")
+        yield run.marks.show(
+            draw_crowding(layout.crowding),
+            "Number of pixels by number of genes on them",
+            f"Genes that share a pixel are averaged; {n_shared} hold several.",
+        )
+    if matched_by(genes) != "nothing":
+        types = sorted(run.split["tumour_type"].unique())
+        yield run.marks.show(
+            draw_markers(layout.pixel, match_markers(genes), types, layout.shape),
+            "Map of the marker genes of every tumour type on the image",
+            "Where the markers of every type lie; the number is how many of them are among the genes "
+            "painted.",
+        )

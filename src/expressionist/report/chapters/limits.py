@@ -1,0 +1,29 @@
+"""Limits of a run, beside those that always hold."""
+
+from expressionist.report.chapters.attributions import state_completeness
+from expressionist.report.finished_run import FinishedRun
+from expressionist.report.words import count, join
+
+
+def describe(run: FinishedRun) -> list[str]:
+    """Say what limits this run: few test samples, incomplete attributions, random weights, one split."""
+    limits = []
+    few = run.per_type.loc[run.per_type["n_samples"] < 10]
+    if len(few):
+        limits.append(
+            f"In this run {len(few)} of {count(len(run.per_type), 'tumour type')} have fewer than ten test "
+            f"samples (fewest: {few['n_samples'].min()}): their scores move by a tenth or more with a single "
+            "sample."
+        )
+    if not run.explanation["complete"]:
+        limits.append(state_completeness(run))
+    if run.marks.random_weights:
+        limits.append(
+            f"{join(run.marks.random_weights)} started from random weights, so this run says nothing on "
+            "transfer learning with them."
+        )
+    limits.append(
+        "Depth and network were chosen on the validation samples; one split and one seed were used, "
+        "so what another split would give is not known from this page."
+    )
+    return limits

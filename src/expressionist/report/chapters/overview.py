@@ -1,0 +1,66 @@
+"""What was run: cohort, split, layout, networks and their parameters."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from expressionist.report.content import Part, Table
+from expressionist.report.finished_run import FinishedRun
+from expressionist.report.words import count, name
+
+
+def describe(run: FinishedRun) -> Part:
+    """Say what was run."""
+    sides = run.split["split"].value_counts()
+    height, width = run.about["shape"]
+    search = next(iter(run.searches.values()))
+    facts = {
+        "Cohort": run.about["cohort"],
+        "Samples": f"{len(run.split):,} from {count(run.split['patient'].nunique(), 'patient')}",
+        "Tumour types": run.split["tumour_type"].nunique(),
+        "Unit of the expression": run.about["unit"],
+        "Split by patient": ", ".join(
+            f"{sides.get(side, 0):,} {side}" for side in ("train", "validation", "test")
+        ),
+        "Genes": f"{run.about['n_genes']:,} on {height} × {width} pixels, by {run.about['method']}",
+        "Networks": ", ".join(run.trainings),
+        "Opponents": ", ".join(map(name, run.opponents)),
+        "Chosen by": f"validation {name(search['objective'])}",
+        "Images in dvc.lock": search["digests"]["images"],
+    }
+    return Part(facts=facts, tables=[_tabulate_networks(run), _tabulate_params(run)])
+
+
+def _tabulate_networks(run: FinishedRun) -> Table:
+    """Say what each network is, and where its weights come from."""
+    rows = [
+        {
+            "backbone": backbone,
+            "weights": "RANDOM" if record["weights"]["random"] else record["weights"]["source"],
+            "file": record["weights"]["file"].rpartition("/")[2] or None,
+            "digest": record["weights"]["digest"][:12],
+            **{key: record[key] for key in ("depth", "n_unfrozen_parameters", "n_parameters", "study")},
+        }
+        for backbone, record in run.trainings.items()
+    ]
+    caption = "Parameters unfrozen are those of the backbone; the head always trains."
+    return Table(pd.DataFrame(rows), "Networks", caption)
+
+
+def _tabulate_params(run: FinishedRun) -> Table:
+    columns = {
+        backbone: dict(_flatten({**record["params"], "search": run.searches[backbone]["params"]["search"]}))
+        for backbone, record in run.trainings.items()
+    }
+    rows = pd.DataFrame(columns).rename_axis("parameter").reset_index()
+    return Table(rows, "Parameters of networks, training and search", folded=True)
+
+
+def _flatten(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            # Text: numbers of a parameter's column are no quantities to be compared with each other.
+            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,105 @@
+"""What probabilities are worth: how reliable they are, when to abstain, and which samples are strange."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from expressionist.report.content import Part, Picture, Table
+from expressionist.report.figures.probabilities import draw_coverage, draw_flagged, draw_reliability
+from expressionist.report.finished_run import FinishedRun
+from expressionist.report.words import count, name
+
+# Kinds of samples, as the stage `evaluate` counts them: what to call them, and whether to flag them.
+_KINDS = {
+    "validation": ("validation samples", False),
+    "test": ("test samples", False),
+    "normal": ("normal tissue of hidden patients", True),
+    "shuffled": ("test samples, genes shuffled", True),
+    "linear": ("test samples, linear taken for log2", True),
+}
+
+
+def describe(run: FinishedRun) -> Part:
+    """Say what a probability of the chosen network means."""
+    facts = run.probabilities
+    sentences = [_tell_calibration(run), _tell_answers(facts), _tell_flags(facts)]
+    rows = [(kind, n, total, n / total) for kind, (n, total) in facts["flagged_normals"].items()]
+    table = Table(
+        pd.DataFrame(rows, columns=["tissue", "flagged", "samples", "share"]),
+        "Normal tissue flagged, by tissue",
+        formats={"share": ".0%"},
+        folded=True,
+    )
+    return Part(sentences, pictures=_draw(run), tables=[table] if rows else [])
+
+
+def _tell_calibration(run: FinishedRun) -> str:
+    facts, test = run.probabilities, run.probabilities["test"]
+    others = run.scores.loc[run.scores["kind"] == "opponent", "ece"].sort_values()
+    beside = ", ".join(f"{name(str(model))} {ece:.3f}" for model, ece in others.items())
+    return (
+        f"The network's logits are divided by {facts['temperature']:.2f}, the temperature of least log-loss "
+        "on validation samples. It changes no predicted type. On test samples the expected calibration error "
+        f"is {test['ece_after']:.3f}; it was {test['ece_before']:.3f} before."
+        + (f" The opponents', scaled likewise, are: {beside}." if beside else "")
+    )
+
+
+def _tell_answers(facts: Mapping[str, Any]) -> str:
+    if facts["abstain_below"] == 0:
+        return (
+            "All validation samples may be answered at the wanted accuracy: no prediction is marked abstain."
+        )
+    if facts["test"]["answered_accuracy"] is None:
+        return "No threshold reaches the wanted accuracy on validation samples: every prediction abstains."
+    told = "; ".join(
+        f"of the {side} samples {facts[side]['answered']:.1%} are answered, "
+        f"{facts[side]['answered_accuracy']:.1%} of these rightly"
+        for side in ("validation", "test")
+    )
+    return f"Predictions with a probability below {facts['abstain_below']:.3g} are marked abstain: {told}."
+
+
+def _tell_flags(facts: Mapping[str, Any]) -> str:
+    n, total = facts["flagged"]["test"]
+    told = (
+        "A sample is flagged as unlike the training cohort where its novelty score is above 1, which at most "
+        f"{facts['false_alarms']:.1%} of the validation samples reach. Of {count(total, 'test sample')} "
+        f"{n:,} are flagged."
+    )
+    if facts["n_normals_shown"]:
+        return (
+            f"{told} The score was shown {count(facts['n_normals_shown'], 'normal sample')} of training "
+            "patients; those it is tested on are of other patients."
+        )
+    return f"{told} The cohort brought no normal tissue, so the score knows none: it would rarely flag any."
+
+
+def _draw(run: FinishedRun) -> list[Picture]:
+    facts, test = run.probabilities, run.probabilities["test"]
+    reliability = {
+        side: {stage: pd.DataFrame(facts[side][f"reliability_{stage}"]) for stage in ("before", "after")}
+        for side in ("validation", "test")
+    }
+    shown = {key: told for key, told in _KINDS.items() if facts["flagged"].get(key, (0, 0))[1]}
+    flagged = {label: tuple(facts["flagged"][key]) for key, (label, _) in shown.items()}
+    return [
+        run.show_winners(
+            draw_reliability(reliability),
+            "Share of predictions that are right, by confidence, before and after temperature scaling",
+            "Each point is a bin of equally many samples. Points below the diagonal: the network is surer of "
+            "itself than it is right.",
+        ),
+        run.show_winners(
+            draw_coverage(pd.DataFrame(facts["coverage"]), test["answered"], test["answered_accuracy"]),
+            "Accuracy among answered test samples, by the share answered",
+            "The most confident predictions are answered first.",
+        ),
+        run.marks.show(
+            draw_flagged(flagged, dict(shown.values())),
+            "Share of samples flagged as unlike the training cohort, by kind of sample",
+            "Light: samples like those of training, few of which should be flagged. Dark: samples unlike "
+            "them.",
+        ),
+    ]

@@ -1,0 +1,112 @@
+"""A finished run, as read from what its stages wrote."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from expressionist.painting import Layout
+from expressionist.params import AttributionParams, EvaluationParams
+from expressionist.report.content import Marks, Picture
+
+_Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What the report shows, in the order in which it was made.
+
+    Parameters
+    ----------
+    backbones : sequence of str
+        The networks compared.
+    attribution, evaluation : AttributionParams, EvaluationParams
+        Sections of params.yaml.
+    quality : mapping
+        quality.json of the cohort.
+    split : pandas.DataFrame of length n_samples
+        Columns ``patient``, ``tumour_type``, ``split``; indexed by sample.
+    layout, genes, about : Layout, pandas.DataFrame of length n_genes, mapping
+        Gene → pixel, the gene table in the same order, and layout.json.
+    preview, differences : bytes
+        PNGs of the sheets of mean images and of their differences.
+    searches, trainings : mapping of str to mapping
+        Backbone → its search JSON; backbone → its training.json.
+    opponents : mapping
+        baselines.json: opponent → what was chosen for it on validation samples, and seconds.
+    comparison, spread : mapping
+        comparison.json, and spread.json, which is empty where the patients were dealt only once.
+    scores : pandas.DataFrame of length n_models
+        comparison.tsv, indexed by model.
+    splits : pandas.DataFrame
+        splits.tsv: the scores of every model on every split.
+    confusion : pandas.DataFrame of shape (n_types, n_types)
+        The winning network's test samples, true types down and predicted types across.
+    per_type : pandas.DataFrame of length n_types
+        Its columns ``type``, ``n_samples``, ``precision``, ``recall``, ``f1``, on test samples.
+    probabilities : mapping
+        Its probabilities.json.
+    explanation : mapping
+        explanation.json.
+    gaps : pandas.DataFrame
+        Columns ``tumour_type``, ``baseline``, ``rise``, ``delta``, ``relative_gap``, ``steps``; a row per
+        sample and baseline, indexed by sample.
+    recovery : pandas.DataFrame
+        Columns ``tumour_type``, ``ranking``, ``n_top``, ``n_markers``, ``n_found``, ``expected``,
+        ``p_value``; no row where no marker is among the genes.
+    recovery_matrix : pandas.DataFrame
+        Columns ``type``, ``markers_of``, ``n_markers``, ``n_found``; likewise.
+    top_genes : pandas.DataFrame
+        Columns ``tumour_type``, ``symbol``, ``gene``, ``attribution`` and what else the table shows.
+    arrays : mapping of str to numpy.ndarray
+        ``integrated_gradients`` and ``expression`` of shape (n_types, n_genes), means over the samples
+        explained, and ``n_samples`` (n_types,); types as in `explanation`.
+    cross_check : pandas.DataFrame
+        Columns ``sample_position`` (row of `split`), ``correlation``, ``n_top``, ``n_shared``.
+    """
+
+    backbones: Sequence[str]
+    attribution: AttributionParams
+    evaluation: EvaluationParams
+    quality: _Facts
+    split: pd.DataFrame
+    layout: Layout
+    genes: pd.DataFrame
+    about: _Facts
+    preview: bytes
+    differences: bytes
+    searches: Mapping[str, _Facts]
+    trainings: Mapping[str, _Facts]
+    opponents: _Facts
+    comparison: _Facts
+    spread: _Facts
+    scores: pd.DataFrame
+    splits: pd.DataFrame
+    confusion: pd.DataFrame
+    per_type: pd.DataFrame
+    probabilities: _Facts
+    explanation: _Facts
+    gaps: pd.DataFrame
+    recovery: pd.DataFrame
+    recovery_matrix: pd.DataFrame
+    top_genes: pd.DataFrame
+    arrays: Mapping[str, np.ndarray]
+    cross_check: pd.DataFrame
+
+    @property
+    def winner(self) -> str:
+        """The network that was chosen on validation samples."""
+        return str(self.comparison["winner"])
+
+    @property
+    def marks(self) -> Marks:
+        """What figures must say; backbones of random weights in their order."""
+        random = [backbone for backbone in self.backbones if backbone in self.comparison["random_weights"]]
+        return Marks(self.comparison["synthetic"], random)
+
+    def show_winners(self, figure: Figure, alt: str, caption: str = "") -> Picture:
+        """Turn a figure of the winner's results into a picture of the page."""
+        return self.marks.show(figure, alt, caption, backbones=[self.winner])

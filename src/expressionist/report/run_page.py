@@ -1,0 +1,58 @@
+"""The page of a finished run: its chapters in their order."""
+
+from expressionist.network import explain_random
+from expressionist.report.chapters import (
+    attributions,
+    cohort,
+    comparison,
+    cross_check,
+    errors,
+    images,
+    limits,
+    overview,
+    probabilities,
+    search,
+    training,
+    tumour_types,
+)
+from expressionist.report.content import ReportContent
+from expressionist.report.finished_run import FinishedRun
+from expressionist.report.page import build_page
+
+
+def build_report(run: FinishedRun) -> str:
+    """Put a whole run on one page.
+
+    Parameters
+    ----------
+    run : FinishedRun
+        What its stages wrote. All text in it is escaped.
+
+    Returns
+    -------
+    str
+        An HTML page that refers to nothing outside itself. The same run gives the same page.
+    """
+    random = run.marks.random_weights
+    return build_page(
+        ReportContent(
+            title=f"{run.comparison['cohort']}: tumour types from expression images",
+            run=overview.describe(run),
+            synthetic=run.marks.synthetic,
+            random_weights=random,
+            # All backbones were asked the same.
+            random_because=explain_random(run.trainings[random[0]]["weights"]["asked"]) if random else "",
+            verdict=comparison.declare(run),
+            cohort=cohort.describe(run),
+            images=images.describe(run),
+            comparison=comparison.describe(run),
+            search=search.describe(run),
+            errors=errors.describe(run),
+            probabilities=probabilities.describe(run),
+            training=training.describe(run),
+            attributions=attributions.describe(run),
+            types=tumour_types.describe(run),
+            cross_check=cross_check.describe(run),
+            limits=limits.describe(run),
+        )
+    )

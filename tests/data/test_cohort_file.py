@@ -1,0 +1,40 @@
+"""A cohort on disk: the same out as in, read where it lies, and nothing taken for one that is none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from expressionist.data.cohort_file import read_cohort, write_cohort
+from expressionist.errors import CohortError
+from toy import make_cohort
+
+
+def test_a_cohort_comes_back_as_it_was(tmp_path: Path) -> None:
+    cohort = make_cohort()
+    write_cohort(tmp_path / "cohort.h5ad", cohort)
+    found = read_cohort(tmp_path / "cohort.h5ad")
+    assert not found.expression.flags.owndata, "it is to stay in the file"
+    assert (found.name, found.unit, found.synthetic) == (cohort.name, cohort.unit, True)
+    np.testing.assert_array_equal(found.expression, cohort.expression)
+    pd.testing.assert_frame_equal(found.samples, cohort.samples, check_names=False)
+    pd.testing.assert_frame_equal(found.genes, cohort.genes, check_names=False)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_cohort_opens_backed_however_it_lay_in_memory(tmp_path: Path, order: str) -> None:
+    cohort = make_cohort(n_per_type=100)
+    lying = replace(cohort, expression=np.asarray(cohort.expression, order=order))
+    write_cohort(tmp_path / "cohort.h5ad", lying)
+    data = anndata.read_h5ad(tmp_path / "cohort.h5ad", backed="r")
+    np.testing.assert_array_equal(data.X[[0, 255, 256, 299]], cohort.expression[[0, 255, 256, 299]])
+    assert list(data.obs_names) == list(cohort.samples.index)
+
+
+def test_an_h5ad_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    anndata.AnnData(np.ones((2, 3), np.float32)).write_h5ad(tmp_path / "cohort.h5ad")
+    with pytest.raises(CohortError, match="must hold a cohort with its unit"):
+        read_cohort(tmp_path / "cohort.h5ad")

@@ -1,0 +1,112 @@
+"""What stages would have written of a made-up run: some files are met by more than one test of the report."""
+
+from dataclasses import fields
+from typing import Any
+
+import pandas as pd
+
+from expressionist.params.sections import AttributionParams, EvaluationParams
+from expressionist.report.finished_run import FinishedRun
+
+TYPES = ["T0", "T1", "T2"]
+EVALUATION = EvaluationParams(n_resamples=20, level=0.9, answered_accuracy=0.9, false_alarms=0.05, seed=1)
+ATTRIBUTION = AttributionParams(
+    n_samples_per_type=5, steps=8, max_steps=16, median_delta=0.01, p95_delta=0.05, n_top=3, seed=1
+)
+HISTORY = [
+    {"epoch": epoch, "loss": 2.0 / epoch, "validation_log_loss": 1.5, "validation_f1_macro": 0.3 * epoch}
+    | {"validation_accuracy": 0.4}
+    for epoch in (1, 2)
+]
+TRIALS = [
+    {"number": 0, "state": "COMPLETE", "depth": 0, "params": {"depth": 0, "dropout": 0.3}, "value": 0.6}
+    | {"seconds": 2.0, "n_unfrozen_layers": 0, "n_unfrozen_parameters": 0, "history": HISTORY},
+    {"number": 1, "state": "PRUNED", "depth": 1, "params": {"depth": 1, "dropout": 0.5}, "value": 0.2}
+    | {"seconds": 1.0, "n_unfrozen_layers": 1, "n_unfrozen_parameters": 1234567, "history": HISTORY[:1]},
+    {"number": 2, "state": "FAIL", "depth": 2, "params": {"depth": 2, "dropout": 0.5}, "value": None}
+    | {"seconds": None, "history": []},
+]
+SEARCH: dict[str, Any] = {
+    "study": "toy-mobilenet-1",
+    "objective": "f1_macro",
+    "space": {"depths": [0, 1, 2]},
+    "digests": {"images": "abc.dir"},
+    "params": {"search": {"n_trials": 3}},
+    "trials": TRIALS,
+    "best": {"number": 0},
+}
+TRAINING: dict[str, Any] = {
+    "backbone": "mobilenet",
+    "depth": 0,
+    "unfrozen_layers": [],
+    "n_unfrozen_parameters": 0,
+    "n_parameters": 1000,
+    "weights": {"source": "random", "file": "", "digest": "random-1", "random": True, "asked": "random"},
+    "tumour_types": TYPES,
+    "history": HISTORY,
+    "seconds": 1.0,
+    "params": {"training": {"epochs": 2}},
+    "study": "toy-mobilenet-1",
+}
+
+
+def make_run(**known: object) -> FinishedRun:
+    """A run of the network mobilenet of which only this is known."""
+    unknown = dict.fromkeys(field.name for field in fields(FinishedRun))
+    comparison = {"winner": "mobilenet", "synthetic": False, "random_weights": []}
+    at_least = {"backbones": ("mobilenet",), "attribution": ATTRIBUTION, "comparison": comparison}
+    return FinishedRun(**{**unknown, **at_least, **known})
+
+
+def make_recovery(**found: int) -> pd.DataFrame:
+    """As many markers found by each ranking, of ten, in each of eight types."""
+    rows = [
+        {"tumour_type": f"T{number}", "ranking": ranking, "n_top": 20, "n_markers": 10, "n_found": n}
+        | {"expected": 0.2, "p_value": 0.001 if n > 2 else 0.5}
+        for number in range(8)
+        for ranking, n in found.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def make_probabilities(**changes: object) -> dict[str, Any]:
+    bins = {"confidence": [0.6], "share_right": [0.7], "n_samples": [9]}
+    side = {
+        "n_samples": 9,
+        "ece_before": 0.2,
+        "ece_after": 0.1,
+        "log_loss_before": 0.9,
+        "log_loss_after": 0.8,
+    }
+    side |= {"answered": 0.75, "answered_accuracy": 0.95}
+    side |= {"reliability_before": bins, "reliability_after": bins}
+    return {
+        "temperature": 1.25,
+        "abstain_below": 0.55,
+        "validation": side,
+        "test": side,
+        "coverage": {"threshold": [0.6], "coverage": [1.0], "accuracy": [0.7]},
+        "false_alarms": 0.05,
+        "n_normals_shown": 30,
+        "flagged": {"validation": [0, 9], "test": [1, 18], "shuffled": [18, 18], "linear": [18, 18]}
+        | {"normal": [4, 5]},
+        "flagged_normals": {"T0": [4, 5]},
+        **changes,
+    }
+
+
+def make_gaps() -> pd.DataFrame:
+    rows = [
+        {"sample": sample, "tumour_type": name, "baseline": baseline, "rise": 2.0, "delta": 0.1}
+        | {"relative_gap": 0.05, "steps": 16}
+        for sample, name in (("a", "T0"), ("b", "T2"))
+        for baseline in ("mean", "zero", "random")
+    ]
+    return pd.DataFrame(rows).set_index("sample")
+
+
+def make_explanation(**changes: object) -> dict[str, Any]:
+    gap = {"median": 0.05, "p95": 0.05, "n_steps": 16}
+    facts = {"backbone": "mobilenet", "n_samples": 2, "n_genes": 40, "markers_matched_by": "planted"}
+    facts |= {"gap": {"mean": gap, "zero": gap, "random": gap}, "complete": False, "tumour_types": TYPES}
+    return {**facts, **changes}

@@ -1,0 +1,32 @@
+"""Tables are laid out with intervals and deviations beside their value."""
+
+import numpy as np
+import pandas as pd
+
+from expressionist.report.content import Table
+from expressionist.report.tables import lay_out_table
+
+
+def test_standard_deviations_stand_with_their_value() -> None:
+    scores = pd.DataFrame({"accuracy_lead": [-0.25], "accuracy_lead_sd": [0.125]})
+    headings, rows = lay_out_table(Table(scores, formats={"accuracy_lead": "+.2f"}))
+    assert headings == [("Accuracy lead", True)]
+    assert [(cell.text, cell.aside) for cell in rows[0][1]] == [("\u22120.25", "± 0.12")]
+
+
+def test_intervals_stand_with_their_value_and_missing_values_as_a_dash() -> None:
+    scores = pd.DataFrame(
+        {
+            "model": ["a", "b"],
+            "f1_macro": [0.5, np.nan],
+            "f1_macro_low": [0.4, np.nan],
+            "f1_macro_high": [0.6, np.nan],
+            "too_low": [1, 2],
+        }
+    )
+    headings, rows = lay_out_table(Table(scores))
+    assert headings == [("Model", False), ("Macro-F1", True), ("Too low", True)]
+    assert [(cell.text, cell.aside, cell.key) for cell in (cells[1] for _, cells in rows)] == [
+        ("0.500", "0.400–0.600", "0.5"),
+        ("–", "", ""),
+    ]
