@@ -1,14 +1,15 @@
-"""Network and opponents in cross-validation on a real cohort: every sample is a test sample once.
+"""Network and baseline models in cross-validation on a real cohort: every sample is a test sample once.
 
 Run ``python benchmarks/cross_validation.py --cohort mrna`` or ``mirna`` (../shared/data/tcga-mrna-5 or
 tcga-mirna-32; mobilenet with the ImageNet weights of ../shared/weights; everything else as in params.yaml).
-Patients are dealt into folds, stratified by tumour type. Of the patients left to a fold, some stand for
-validation as in the pipeline: opponents choose their hyper-parameters on them, and the network its depth
-where ``--depths`` names several. Gene choice, scale, layout and every model are fitted on the other patients,
-the same for all models. The network that predicts is the whole one, from expression on, as it is registered.
-Prints every fold's accuracy and macro-F1, then a table in Markdown: mean and standard deviation (n - 1) over
-the folds; all test predictions taken together; how many samples only the network, and only this opponent, got
-right, with McNemar's p. Folds share training samples, so that spreads understate those of new cohorts.
+Patients are divided into folds, stratified by tumour type. Of the patients left to a fold, some stand for
+validation as in the pipeline: baseline models choose their hyper-parameters on them, and the network its
+depth where ``--depths`` names several. Gene choice, scale, layout and every model are fitted on the other
+patients, the same for all models. The network that predicts is the whole one, from expression on, as it is
+registered. Prints every fold's accuracy and macro-F1, then a table in Markdown: mean and standard deviation
+(n - 1) over the folds; all test predictions taken together; how many samples only the network, and only this
+baseline model, got right, with McNemar's p. Folds share training samples, so that spreads understate those of
+new cohorts.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from expressionist.commands.params_file import read_params
 from expressionist.data.cohort import Cohort
 from expressionist.data.expression import to_log2
-from expressionist.evaluation.baselines import Fold, fit_opponent
+from expressionist.evaluation.baselines import LabelledRows, fit_baseline
 from expressionist.evaluation.metrics import mcnemar, score
 from expressionist.params.sections import Params
 
@@ -33,7 +34,9 @@ COHORTS = {"mrna": ("tcga-mrna-5", "RSEM"), "mirna": ("tcga-mirna-32", "RPM")}
 NETWORK = "mobilenet"
 
 
-def deal(cohort: Cohort, n_folds: int, validation: float, seed: int) -> Iterator[dict[str, np.ndarray]]:
+def split_folds(
+    cohort: Cohort, n_folds: int, validation: float, seed: int
+) -> Iterator[dict[str, np.ndarray]]:
     """Yield the rows of every fold's three sides."""
     patient = cohort.samples["patient"].to_numpy(str)
     type_of = cohort.samples.groupby("patient")["tumour_type"].first()
@@ -69,11 +72,11 @@ def predict_all(
     """Yield every model's name, probabilities for the test samples, and what was chosen on validation."""
     probabilities, chosen, choice = predict_network(sides, test, params, depths)
     yield NETWORK, probabilities, choice
-    # As in the pipeline, opponents see the genes that are painted.
-    folds = [Fold(sides.log2[side][:, chosen], sides.types[side]) for side in ("train", "validation")]
-    for name in params.baselines.opponents:
-        opponent = fit_opponent(name, *folds, n_types=len(sides.tumour_types), seed=params.baselines.seed)
-        yield name, opponent.predict_proba(test[:, chosen]), f"{opponent.choice}"
+    # As in the pipeline, baseline models see the genes that are painted.
+    folds = [LabelledRows(sides.log2[side][:, chosen], sides.types[side]) for side in ("train", "validation")]
+    for name in params.baselines.models:
+        baseline = fit_baseline(name, *folds, n_types=len(sides.tumour_types), seed=params.baselines.seed)
+        yield name, baseline.predict_proba(test[:, chosen]), f"{baseline.choice}"
 
 
 def print_table(predicted: dict[str, list[np.ndarray]], truth: list[np.ndarray]) -> None:
@@ -100,14 +103,14 @@ def main() -> None:
     parser.add_argument("--cohort", choices=COHORTS, required=True)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--depths", type=int, nargs="+", default=[0])
-    parser.add_argument("--seed", type=int, default=1, help="deals the patients")
+    parser.add_argument("--seed", type=int, default=1, help="of the folds")
     arguments = parser.parse_args()
     params, cohort = read_params(SHIPPED), read_cohort(*COHORTS[arguments.cohort])
     log2 = to_log2(cohort.expression, cohort.unit)
     types = pd.Index(cohort.tumour_types).get_indexer(pd.Index(cohort.samples["tumour_type"]))
     predicted: dict[str, list[np.ndarray]] = {}
     truth = []
-    for rows in deal(cohort, arguments.folds, params.split.validation, arguments.seed):
+    for rows in split_folds(cohort, arguments.folds, params.split.validation, arguments.seed):
         print(", ".join(f"{len(each)} {side}" for side, each in rows.items()))
         known = {side: rows[side] for side in ("train", "validation")}
         sides = Sides(

@@ -1,7 +1,7 @@
 """What the novelty score flags at its rate of false alarms, on the real pan-cancer miRNA cohort.
 
 Run ``python benchmarks/probabilities.py [--evaluation data/evaluation/mobilenet] [--folds 5]``. The patients
-are dealt into folds; each fold is hidden in turn with all its samples, the next one stands for validation,
+are divided into folds; each fold is hidden in turn with all its samples, the next one stands for validation,
 and the rest is fitted: once with the normal tissue of its patients, once without any, and once with that of
 other tissues only. Then every tumour type is left out in turn. With an evaluation folder of the pipeline,
 its calibration errors are printed too.
@@ -35,8 +35,8 @@ OPTIONS = {
 FALSE_ALARMS = 0.01
 
 
-def deal(patients: np.ndarray, n_folds: int) -> dict[str, int]:
-    """Deal patients into folds: patient → fold."""
+def assign_folds(patients: np.ndarray, n_folds: int) -> dict[str, int]:
+    """Divide patients into folds: patient → fold."""
     names = np.unique(patients)
     folds = np.random.default_rng(21).permutation(len(names)) % n_folds
     return dict(zip(names, folds.tolist(), strict=True))
@@ -84,7 +84,7 @@ def cross_validate(
             kinds["normal"].append(found)
         alone = fit(tumours[train], types[0][train], None, tumours[validation])
         kinds["normal, none shown"].append(count(alone, strangers))
-        # Tissues, rather than patients, dealt into folds.
+        # Tissues, rather than patients, divided into folds.
         named = np.unique(types[1])
         unseen = np.isin(types[1], named[np.arange(len(named)) % n_folds == fold])
         foreign = fit(tumours[train], types[0][train], normals[shown & ~unseen], tumours[validation])
@@ -130,7 +130,7 @@ def main() -> None:
     tumours, normals = (to_log2(each.expression, each.unit) for each in (cohort, aside))
     types = tuple(each.samples["tumour_type"].to_numpy(str) for each in (cohort, aside))
     patients = [each.samples["patient"].to_numpy(str) for each in (cohort, aside)]
-    fold_of = deal(np.concatenate(patients), given.folds)
+    fold_of = assign_folds(np.concatenate(patients), given.folds)
     folds = [np.array([fold_of[patient] for patient in each]) for each in patients]
     print(
         f"{len(tumours)} tumour and {len(normals)} normal samples, {FALSE_ALARMS:.0%} false alarms asked for"

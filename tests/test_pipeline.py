@@ -78,12 +78,12 @@ def test_other_test_rows_change_no_gene_scale_or_pixel(fitters):
         np.testing.assert_array_equal(getattr(before.scale, part), getattr(after.scale, part))
 
 
-@pytest.mark.parametrize("kind", ["opponent", "network"])
+@pytest.mark.parametrize("kind", ["baseline", "network"])
 def test_other_test_rows_change_neither_choice_nor_fit(fitters, split, kind):
     told = []
     fitted = [
-        fitter.fit_opponent("logistic_regression")
-        if kind == "opponent"
+        fitter.fit_baseline("logistic_regression")
+        if kind == "baseline"
         else fitter.fit_network("mobilenet", told.append)
         for _, fitter in fitters
     ]

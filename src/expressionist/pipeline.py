@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from expressionist.data import Cohort, Scale, to_log2, write_split
-from expressionist.evaluation import Fold, fit_opponent, fit_temperature, score
+from expressionist.data import Cohort, to_log2, write_split
+from expressionist.evaluation import LabelledRows, fit_baseline, fit_temperature, score
 from expressionist.files import digest_code, write_whole
 from expressionist.network import predict_logits
-from expressionist.painting import Layout, fit_imaging, read_layout, read_options, write_images, write_layout
+from expressionist.painting import lay_out, read_layout, read_options, write_images, write_layout
 from expressionist.params import (
     BaselinesParams,
     ExpressionParams,
@@ -37,53 +37,6 @@ from expressionist.training import (
     plan_search,
     run_search,
 )
-
-
-def lay_out(
-    training: np.ndarray,
-    genes: pd.DataFrame,
-    expression: ExpressionParams,
-    layout: LayoutParams,
-    options: Mapping[str, Any],
-) -> tuple[Layout, Scale, np.ndarray]:
-    """Choose genes, their scale and their pixels on training samples.
-
-    Parameters
-    ----------
-    training : numpy.ndarray of shape (n_samples, n_genes)
-        On a log scale; training samples only.
-    genes : pandas.DataFrame of length n_genes
-        The cohort's gene table.
-    expression, layout : ExpressionParams, LayoutParams
-        Sections of params.yaml.
-    options : mapping
-        The layout method's own, as `read_options` gives them.
-
-    Returns
-    -------
-    Layout, Scale, numpy.ndarray of shape (n_chosen,)
-        As `fit_imaging` gives them.
-    """
-    return fit_imaging(
-        training,
-        genes,
-        method=layout.method,
-        options={**options, "crowding": layout.crowding},
-        n_genes=expression.n_genes,
-        shape=None,
-        rng=np.random.default_rng(layout.seed),
-    )
-
-
-def take_labelled(cohort: Cohort, split: pd.Series, subset: str, genes: np.ndarray) -> Fold:
-    """Take some genes (positions in the cohort) of one subset's samples on a log scale, with their types.
-
-    `split`, of length n_samples, says in which subset each sample of the cohort is. Types are positions among
-    all of the cohort.
-    """
-    rows = np.flatnonzero((split == subset).to_numpy())
-    types = pd.Index(cohort.tumour_types).get_indexer(pd.Index(cohort.samples["tumour_type"].iloc[rows]))
-    return Fold(to_log2(cohort.expression[np.ix_(rows, genes)], cohort.unit), types)
 
 
 def search_depth(
@@ -225,17 +178,18 @@ class SplitFitter:
         with write_whole(self.folder / "images") as partial:
             partial.mkdir()
             rows = self.known.samples.assign(split=self.split)
-            sides = ("train", "validation")
-            write_images(partial, self.known, rows, self.layout, self.scale, sides=sides)
+            subsets = ("train", "validation")
+            write_images(partial, self.known, rows, self.layout, self.scale, subsets=subsets)
 
-    def fit_opponent(self, name: str) -> Fitted:
-        """Fit an opponent on the genes that are painted."""
+    def fit_baseline(self, name: str) -> Fitted:
+        """Fit a baseline model on the genes that are painted."""
         genes, known, seed = self.genes, self.known, self.recipe.baselines.seed
-        sides = (take_labelled(known, self.split, side, genes) for side in ("train", "validation"))
-        opponent = fit_opponent(name, *sides, n_types=len(self.tumour_types), seed=seed)
+        painted = known.take(genes=genes)
+        subsets = (LabelledRows.take(painted, self.split, subset) for subset in ("train", "validation"))
+        baseline = fit_baseline(name, *subsets, n_types=len(self.tumour_types), seed=seed)
         return Fitted(
-            opponent.choice,
-            lambda expression: opponent.predict_proba(
+            baseline.choice,
+            lambda expression: baseline.predict_proba(
                 to_log2(np.ascontiguousarray(expression[:, genes]), known.unit)
             ),
         )
@@ -282,7 +236,7 @@ class SplitFitter:
 
 
 def digest_pipeline(layout_method: str, *, networks: bool) -> str:
-    """Digest the code of what networks, or opponents, and their scores depend on, as 32 hexadecimal digits.
+    """Digest the code that networks, or baseline models, depend on, as 32 hexadecimal digits.
 
     Of the layout methods, only the one that is named counts.
     """

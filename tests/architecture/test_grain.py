@@ -211,7 +211,7 @@ HARMFUL = {
         {"report"},
     ),
     "the page": ("report/report.html.j2", "<html", "<html odd", {"quality", "report"}),
-    "the table of opponents": (
+    "the table of baseline models": (
         "evaluation/baselines.py",
         "for C in (0.0003, ",
         "for C in (0.0004, ",
@@ -233,7 +233,12 @@ HARMFUL = {
         "_SECONDS_BETWEEN_LOOKS = 1 + ",
         {"tune", "repeats"},
     ),
-    "the search's name": ("training/depth_search.py", "return ", "return 1 and ", {"tune", "repeats"}),
+    "the search's name": (
+        "training/depth_search.py",
+        "study = name_",
+        "study = 1 and name_",
+        {"tune", "repeats"},
+    ),
     "temperatures": (
         "evaluation/calibration.py",
         "return ",

@@ -132,7 +132,7 @@ def test_a_refusal_is_one_line_and_exit_code_2(call) -> None:
 
 @pytest.mark.parametrize("stage", ["fetch", "split"])
 def test_what_a_later_stage_would_refuse_is_refused_by_every_command(call, tmp_path, stage) -> None:
-    """All of it at once: `fetch` reads neither backbones nor opponents, and runs for an hour."""
+    """All of it at once: `fetch` reads neither backbones nor baseline models, and runs for an hour."""
     shipped = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
     broken = shipped.replace("- resnet50", "- resnet51").replace("- linear_svm", "- xgboost")
     (tmp_path / "params.yaml").write_text(broken, encoding="utf-8")

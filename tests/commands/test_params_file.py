@@ -81,11 +81,14 @@ def test_what_is_not_in_use_may_be_left_out():
         ({"backbones": ["resnet51"]}, r"backbones: entry 1 must be one of xception, .*, but got 'resnet51'"),
         ({"backbones": []}, r"backbones must name at least one, but got \[\]"),
         ({"backbones": ["vgg19", "vgg19"]}, "backbones must name each of them once, but got"),
-        ({"baselines.opponents": ["xgboost"]}, "baselines: opponents: entry 1 must be one of logistic_regr"),
-        ({"baselines.opponents": []}, r"baselines: opponents must name at least one, but got \[\]"),
+        (
+            {"baselines.models": ["xgboost"]},
+            "baselines: models: entry 1 must be one of logistic_regr",
+        ),
+        ({"baselines.models": []}, r"baselines: models must name at least one, but got \[\]"),
         ({"layout.method": "tsnee"}, "layout: method must be one of chromosome, .*, but got 'tsnee'"),
-        ({"layout.crowding": "averege"}, "layout: crowding must be one of single, average"),
-        ({"layout.crowding": "average"}, "layout: crowding must be single for .* one of pca, tsne, umap"),
+        ({"layout.overlap": "averege"}, "layout: overlap must be one of single, average"),
+        ({"layout.overlap": "average"}, "layout: overlap must be single for .* one of pca, tsne, umap"),
         ({"layout.method": "pathway"}, "layout: pathway: gene_sets must name a GMT file .*, but got None"),
         (
             {"layout.method": "umap", "layout.umap.n_neighbours": 1},
@@ -156,7 +159,7 @@ def test_refused_at_the_start_in_one_line(changes, sentence):
         ),
         (
             {"layout.sead": 1},
-            ": layout has no key 'sead'. Its keys are method, seed, crowding, and chromosome,",
+            ": layout has no key 'sead'. Its keys are method, seed, overlap, and chromosome,",
         ),
         ({"registry": ...}, " must have the key 'registry'. Add it."),
         ({"slpit": {}}, " has no key 'slpit'. Its keys are cohort, split,"),
@@ -240,3 +243,25 @@ def test_file_that_holds_no_mapping(tmp_path, text):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ParamsError, match=r"params\.yaml must be a mapping of keys to values, but got"):
         read_params(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "said"),
+    [
+        ({"layout.crowding": "single"}, "layout: crowding is called overlap since version 0.2.0. Change it."),
+        (
+            {"baselines.opponents": []},
+            "baselines: opponents is called models since version 0.2.0. Change it.",
+        ),
+        ({"network.channels": "copies"}, "network: channels is gone, as"),
+        (
+            {"network.head": "places"},
+            "network: head: places is called flatten since version 0.2.0. Change it.",
+        ),
+        ({"network.head": "pooled"}, "network: head: pooled is called global_average since version 0.2.0."),
+    ],
+)
+def test_what_version_0_1_had_is_told_its_new_name_in_one_sentence(old, said):
+    with pytest.raises(ParamsError, match=re.escape(said)) as refused:
+        check_params(change(old), "params.yaml")
+    assert len(str(refused.value).splitlines()) == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expressionist.data.split import SIDES, read_split, split_by_patient, write_split
+from expressionist.data.split import SUBSETS, read_split, split_by_patient, write_split
 from expressionist.errors import CohortError, ParamsError
 from toy import make_cohort
 
@@ -25,7 +25,7 @@ def make_samples(n_patients, n_samples_each=1):
 
 def count(samples, sides):
     patients = samples.assign(side=sides).drop_duplicates("patient")
-    return patients.groupby("tumour_type")["side"].value_counts().unstack(fill_value=0)[list(SIDES)]
+    return patients.groupby("tumour_type")["side"].value_counts().unstack(fill_value=0)[list(SUBSETS)]
 
 
 def test_all_samples_of_a_patient_are_on_one_side():

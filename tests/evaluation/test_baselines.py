@@ -14,7 +14,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 import scikit_temperature
 from expressionist.errors import CohortError, ParamsError
 from expressionist.evaluation import baselines
-from expressionist.evaluation.baselines import OPPONENTS, Fold, fit_opponent
+from expressionist.evaluation.baselines import BASELINES, LabelledRows, fit_baseline
 from expressionist.evaluation.metrics import score
 
 N_TYPES = 4
@@ -26,7 +26,7 @@ def draw_fold(seed, n_samples=80, n_genes=30, *, distance=1.5):
     rng = np.random.default_rng(seed)
     types = np.r_[np.arange(N_TYPES), rng.choice(N_TYPES, n_samples - N_TYPES, p=[0.5, 0.25, 0.15, 0.1])]
     expression = 6 + centres[types] + rng.normal(size=(n_samples, n_genes)) * np.linspace(0.5, 3, n_genes)
-    return Fold(expression.astype(np.float32), types)
+    return LabelledRows(expression.astype(np.float32), types)
 
 
 def untempered(fitted):
@@ -38,12 +38,12 @@ def _small_forest(monkeypatch):
     monkeypatch.setattr(baselines, "_N_TREES", 25)
 
 
-@pytest.mark.parametrize("name", OPPONENTS)
+@pytest.mark.parametrize("name", BASELINES)
 @pytest.mark.parametrize("n_genes", [30, 400])
-def test_every_opponent_learns_without_a_warning(name, n_genes):
+def test_every_baseline_learns_without_a_warning(name, n_genes):
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
-        fitted = fit_opponent(
+        fitted = fit_baseline(
             name, draw_fold(1, n_genes=n_genes), draw_fold(2, n_genes=n_genes), n_types=N_TYPES, seed=0
         )
     test = draw_fold(3, n_genes=n_genes)
@@ -51,15 +51,15 @@ def test_every_opponent_learns_without_a_warning(name, n_genes):
     assert probabilities.dtype == np.float64
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     assert score(probabilities, test.types)["accuracy"] > 0.9
-    assert OPPONENTS[name].choices[0].keys() <= fitted.choice.keys()
+    assert BASELINES[name].choices[0].keys() <= fitted.choice.keys()
 
 
-@pytest.mark.parametrize("name", OPPONENTS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_types_without_training_samples_have_probability_zero(name):
     training, validation = draw_fold(1), draw_fold(2)
     seen = training.types != 2
-    fitted = fit_opponent(
-        name, Fold(training.expression[seen], training.types[seen]), validation, n_types=6, seed=0
+    fitted = fit_baseline(
+        name, LabelledRows(training.expression[seen], training.types[seen]), validation, n_types=6, seed=0
     )
     probabilities = fitted.predict_proba(validation.expression)
     assert probabilities.shape == (80, 6)
@@ -68,33 +68,33 @@ def test_types_without_training_samples_have_probability_zero(name):
     assert right[validation.types == 3].mean() > 0.7
 
 
-@pytest.mark.parametrize("name", OPPONENTS)
-def test_the_same_seed_gives_the_same_opponent(name):
+@pytest.mark.parametrize("name", BASELINES)
+def test_the_same_seed_gives_the_same_baseline(name):
     training, validation = draw_fold(1, n_genes=200), draw_fold(2, n_genes=200)
-    one, other = (fit_opponent(name, training, validation, n_types=N_TYPES, seed=5) for _ in range(2))
+    one, other = (fit_baseline(name, training, validation, n_types=N_TYPES, seed=5) for _ in range(2))
     assert one.choice == other.choice
     np.testing.assert_array_equal(
         one.predict_proba(validation.expression), other.predict_proba(validation.expression)
     )
 
 
-@pytest.mark.parametrize("name", OPPONENTS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_validation_samples_choose_but_do_not_teach(name, monkeypatch):
     training, validation = draw_fold(1), draw_fold(2)
-    fixed = OPPONENTS[name].choices[:1]
-    monkeypatch.setitem(OPPONENTS, name, replace(OPPONENTS[name], choices=fixed))
-    moved = Fold(validation.expression * 3 + 5, validation.types[::-1].copy())
-    one, other = (fit_opponent(name, training, fold, n_types=N_TYPES, seed=0) for fold in (validation, moved))
+    fixed = BASELINES[name].choices[:1]
+    monkeypatch.setitem(BASELINES, name, replace(BASELINES[name], choices=fixed))
+    moved = LabelledRows(validation.expression * 3 + 5, validation.types[::-1].copy())
+    one, other = (fit_baseline(name, training, fold, n_types=N_TYPES, seed=0) for fold in (validation, moved))
     assert one.choice["temperature"] != other.choice["temperature"]
     np.testing.assert_array_equal(
         *(untempered(fitted).predict_proba(validation.expression) for fitted in (one, other))
     )
 
 
-@pytest.mark.parametrize("name", OPPONENTS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_probabilities_are_those_of_scikit_learns_temperature(name):
     training, validation, test = (draw_fold(seed, distance=0.3) for seed in (1, 2, 3))
-    fitted = fit_opponent(name, training, validation, n_types=N_TYPES, seed=0)
+    fitted = fit_baseline(name, training, validation, n_types=N_TYPES, seed=0)
     plain = untempered(fitted)
     logits = [np.log(plain.predict_proba(fold.expression)) for fold in (validation, test)]
     theirs = scikit_temperature.calibrate(logits[0], validation.types)
@@ -103,11 +103,11 @@ def test_probabilities_are_those_of_scikit_learns_temperature(name):
     assert abs(expected - np.exp(logits[1])).max() > 0.01
 
 
-@pytest.mark.parametrize("name", OPPONENTS)
+@pytest.mark.parametrize("name", BASELINES)
 @pytest.mark.parametrize("distance", [0.2, 0.4, 1.5])
 def test_the_temperature_lowers_validation_log_loss_and_moves_no_prediction(name, distance):
     training, validation, test = (draw_fold(seed, distance=distance) for seed in (1, 2, 3))
-    fitted = fit_opponent(name, training, validation, n_types=N_TYPES, seed=0)
+    fitted = fit_baseline(name, training, validation, n_types=N_TYPES, seed=0)
     before, after = (
         [each.predict_proba(fold.expression) for fold in (validation, test)]
         for each in (untempered(fitted), fitted)
@@ -118,9 +118,9 @@ def test_the_temperature_lowers_validation_log_loss_and_moves_no_prediction(name
         np.testing.assert_array_equal(one.argmax(axis=1), other.argmax(axis=1))
 
 
-@pytest.mark.parametrize("name", OPPONENTS)
-def test_a_fitted_opponent_survives_pickling(name):
-    fitted = fit_opponent(name, draw_fold(1), draw_fold(2), n_types=N_TYPES, seed=0)
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_fitted_baseline_survives_pickling(name):
+    fitted = fit_baseline(name, draw_fold(1), draw_fold(2), n_types=N_TYPES, seed=0)
     expression = draw_fold(3).expression
     again = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(again.predict_proba(expression), fitted.predict_proba(expression))
@@ -128,15 +128,15 @@ def test_a_fitted_opponent_survives_pickling(name):
 
 def test_the_best_choice_on_validation_is_kept():
     training, validation = draw_fold(1, distance=0.4), draw_fold(2, distance=0.4)
-    fitted = fit_opponent("k_nearest_neighbours", training, validation, n_types=N_TYPES, seed=0)
+    fitted = fit_baseline("k_nearest_neighbours", training, validation, n_types=N_TYPES, seed=0)
     reached = []
-    for choice in OPPONENTS["k_nearest_neighbours"].choices:
-        model = OPPONENTS["k_nearest_neighbours"].build(0, **choice)
+    for choice in BASELINES["k_nearest_neighbours"].choices:
+        model = BASELINES["k_nearest_neighbours"].build(0, **choice)
         model.fit(fitted.prepare.transform(training.expression), training.types)
         probabilities = model.predict_proba(fitted.prepare.transform(validation.expression))
         reached.append(score(probabilities, validation.types)["f1_macro"])
     assert len(set(reached)) > 1
-    best = OPPONENTS["k_nearest_neighbours"].choices[int(np.argmax(reached))]
+    best = BASELINES["k_nearest_neighbours"].choices[int(np.argmax(reached))]
     assert fitted.choice == {**best, "temperature": fitted.choice["temperature"]}
 
 
@@ -147,8 +147,8 @@ def test_the_rotated_model_is_the_direct_one(monkeypatch):
     x, held_out = (scaler.transform(fold.expression.astype(np.float64)) for fold in (training, test))
     rotation = baselines._RowSpace().fit(x)
     assert rotation.transform(x).shape == (60, 60)
-    direct = OPPONENTS["logistic_regression"].build(0, C=0.01).fit(x, training.types)
-    rotated = OPPONENTS["logistic_regression"].build(0, C=0.01).fit(rotation.transform(x), training.types)
+    direct = BASELINES["logistic_regression"].build(0, C=0.01).fit(x, training.types)
+    rotated = BASELINES["logistic_regression"].build(0, C=0.01).fit(rotation.transform(x), training.types)
     expected = direct.decision_function(held_out)
     np.testing.assert_allclose(
         rotated.decision_function(rotation.transform(held_out)), expected, atol=1e-5 * np.abs(expected).max()
@@ -162,7 +162,7 @@ def test_few_genes_are_not_rotated():
 
 def test_logistic_regression_is_the_plain_scikit_learn_one():
     training, validation = draw_fold(1, n_genes=300), draw_fold(2, n_genes=300)
-    fitted = fit_opponent("logistic_regression", training, validation, n_types=N_TYPES, seed=0)
+    fitted = fit_baseline("logistic_regression", training, validation, n_types=N_TYPES, seed=0)
     scaler = StandardScaler().fit(training.expression)
     plain = LogisticRegression(C=fitted.choice["C"], class_weight="balanced", max_iter=5000, tol=1e-7)
     plain.fit(scaler.transform(training.expression).astype(np.float64), training.types)
@@ -180,7 +180,7 @@ def rank(expression):
 )
 def test_svms_are_scikit_learns_with_one_kernel_for_all_types(name, prepare, kernel, gamma):
     training, test = (draw_fold(seed, n_genes=300, distance=0.3) for seed in (1, 2))
-    fitted = fit_opponent(name, training, test, n_types=N_TYPES, seed=0)
+    fitted = fit_baseline(name, training, test, n_types=N_TYPES, seed=0)
     scaler = StandardScaler().fit(prepare(training.expression))
     x, held_out = (scaler.transform(prepare(fold.expression)) for fold in (training, test))
     C = fitted.choice["C"] / (300 if kernel == "linear" else 1)  # our linear kernel is the mean over genes
@@ -194,47 +194,51 @@ def test_svms_are_scikit_learns_with_one_kernel_for_all_types(name, prepare, ker
 def test_neighbours_by_hand():
     # Two of three neighbours have type 0; the extra one has type 0 to 3/5 and type 1 to 2/5.
     x = np.array([[0.0], [1.0], [2.0], [50.0], [60.0]])
-    model = OPPONENTS["k_nearest_neighbours"].build(0, n_neighbours=3).fit(x, np.array([0, 0, 1, 1, 0]))
+    model = BASELINES["k_nearest_neighbours"].build(0, n_neighbours=3).fit(x, np.array([0, 0, 1, 1, 0]))
     np.testing.assert_allclose(model.predict_proba(np.array([[0.5]])), [[(2 + 0.6) / 4, (1 + 0.4) / 4]])
 
 
 def test_two_types_are_enough():
     fold = draw_fold(1)
-    pair = Fold(fold.expression[fold.types < 2], fold.types[fold.types < 2])
-    for name in OPPONENTS:
-        probabilities = fit_opponent(name, pair, pair, n_types=2, seed=0).predict_proba(pair.expression)
+    pair = LabelledRows(fold.expression[fold.types < 2], fold.types[fold.types < 2])
+    for name in BASELINES:
+        probabilities = fit_baseline(name, pair, pair, n_types=2, seed=0).predict_proba(pair.expression)
         assert score(probabilities, pair.types)["accuracy"] > 0.9
 
 
-def test_one_more_opponent_is_one_more_row(monkeypatch):
-    row = baselines.Opponent(
-        prepare=OPPONENTS["logistic_regression"].prepare,
+def test_one_more_baseline_is_one_more_row(monkeypatch):
+    row = baselines.Baseline(
+        prepare=BASELINES["logistic_regression"].prepare,
         build=lambda seed, C: LinearSVC(C=C, random_state=seed, max_iter=10_000),
         choices=({"C": 0.001},),
     )
-    monkeypatch.setitem(OPPONENTS, "one_more", row)
+    monkeypatch.setitem(BASELINES, "one_more", row)
     fold = draw_fold(1)
-    pair = Fold(fold.expression[fold.types < 2], fold.types[fold.types < 2])
-    fitted = fit_opponent("one_more", pair, pair, n_types=2, seed=0)
+    pair = LabelledRows(fold.expression[fold.types < 2], fold.types[fold.types < 2])
+    fitted = fit_baseline("one_more", pair, pair, n_types=2, seed=0)
     assert fitted.choice.keys() == {"C", "temperature"}
     assert score(fitted.predict_proba(pair.expression), pair.types)["accuracy"] > 0.9
 
 
-def test_an_unknown_opponent_is_refused():
+def test_an_unknown_baseline_is_refused():
     with pytest.raises(ParamsError, match="one of logistic_regression, .*'xgboost'"):
-        fit_opponent("xgboost", draw_fold(1), draw_fold(2), n_types=N_TYPES, seed=0)
+        fit_baseline("xgboost", draw_fold(1), draw_fold(2), n_types=N_TYPES, seed=0)
 
 
 @pytest.mark.parametrize(
     ("training", "validation", "words"),
     [
-        (Fold(np.ones((3, 2), np.float32), np.zeros(2, int)), draw_fold(2), "a type per sample"),
-        (draw_fold(1), Fold(np.ones((0, 30), np.float32), np.zeros(0, int)), "a type per sample"),
+        (LabelledRows(np.ones((3, 2), np.float32), np.zeros(2, int)), draw_fold(2), "a type per sample"),
+        (draw_fold(1), LabelledRows(np.ones((0, 30), np.float32), np.zeros(0, int)), "a type per sample"),
         (draw_fold(1), draw_fold(2, n_genes=31), "30 in training and 31"),
-        (Fold(draw_fold(1).expression, draw_fold(1).types + 1), draw_fold(2), "from 0 to 3, but got 1 to 4"),
-        (Fold(draw_fold(1).expression, np.zeros(80, int)), draw_fold(2), "at least two tumour types"),
+        (
+            LabelledRows(draw_fold(1).expression, draw_fold(1).types + 1),
+            draw_fold(2),
+            "from 0 to 3, but got 1 to 4",
+        ),
+        (LabelledRows(draw_fold(1).expression, np.zeros(80, int)), draw_fold(2), "at least two tumour types"),
     ],
 )
 def test_folds_that_do_not_fit_are_refused(training, validation, words):
     with pytest.raises(CohortError, match=words):
-        fit_opponent("logistic_regression", training, validation, n_types=N_TYPES, seed=0)
+        fit_baseline("logistic_regression", training, validation, n_types=N_TYPES, seed=0)

@@ -8,7 +8,7 @@ from scipy import stats
 from expressionist.evaluation.comparison import choose_rivals, correct_p_value, summarise
 from expressionist.evaluation.metrics import METRICS
 
-# Which opponent is best on validation samples changes from split to split; on test samples it is the other.
+# The best baseline model on validation samples changes from split to split; on test samples it is the other.
 VALIDATION = {"net": [0.1, 0.1, 0.1], "a": [0.9, 0.5, 0.9], "b": [0.5, 0.9, 0.9]}
 ACCURACY = {"net": [0.8, 0.7, 0.9], "a": [0.7, 0.9, 0.8], "b": [0.9, 0.5, 1.0]}
 

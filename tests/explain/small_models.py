@@ -23,7 +23,7 @@ def make_curved(layout, *, seed=0):
     """Painted, then two layers of smooth and kinked curves: its gradient changes along the path."""
     paint = Paint(len(layout.genes), layout.shape)
     paint.pixel.assign(layout.pixel.astype(np.int32))
-    paint.share.assign((1.0 / np.maximum(layout.crowding, 1)).reshape(-1, 1))
+    paint.share.assign((1.0 / np.maximum(layout.overlap, 1)).reshape(-1, 1))
     scaled = keras.Input((len(layout.genes),))
     hidden = keras.layers.Dense(16, "tanh")(keras.layers.Flatten()(paint(scaled)))
     hidden = keras.layers.Dense(16, "relu")(hidden)

@@ -15,19 +15,19 @@ def test_shap_agrees_on_a_linear_model():
     """Expected gradients of a linear model are exact for the mean of the background."""
     model, matrix = toy.make_linear_model(make_crowded_layout(), N_TYPES)
     samples, targets = make_samples(4)
-    baseline = np.full((1, N_GENES), 0.25, np.float32)
-    found = shap_values(model, samples, baseline, targets, n_draws=5, seed=0)
-    np.testing.assert_allclose(found, matrix.T[targets] * (samples - baseline), rtol=1e-3, atol=1e-5)
-    ours = IntegratedGradients(model).explain(samples, baseline[0], targets, 4)
+    reference = np.full((1, N_GENES), 0.25, np.float32)
+    found = shap_values(model, samples, reference, targets, n_draws=5, seed=0)
+    np.testing.assert_allclose(found, matrix.T[targets] * (samples - reference), rtol=1e-3, atol=1e-5)
+    ours = IntegratedGradients(model).explain(samples, reference[0], targets, 4)
     np.testing.assert_allclose(found, ours.values, rtol=1e-3, atol=1e-5)
 
 
 def test_shap_comes_close_on_a_curved_model():
     curved = make_curved(make_crowded_layout())
     samples, targets = make_samples(4)
-    baseline = np.zeros((1, N_GENES), np.float32)
-    found = shap_values(curved, samples, baseline, targets, n_draws=300, seed=0)
-    ours = IntegratedGradients(curved).explain(samples, baseline[0], targets, 128)
+    reference = np.zeros((1, N_GENES), np.float32)
+    found = shap_values(curved, samples, reference, targets, n_draws=300, seed=0)
+    ours = IntegratedGradients(curved).explain(samples, reference[0], targets, 128)
     for one, other in zip(found, ours.values, strict=True):
         assert np.corrcoef(one, other)[0, 1] > 0.97
 

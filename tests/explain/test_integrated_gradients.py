@@ -34,14 +34,14 @@ def curved(layout):
 
 
 def test_on_a_linear_model_they_are_exact_with_any_number_of_steps(layout):
-    """Crowded genes have equal shares in a pixel's weight, each by its own distance from the baseline."""
+    """Crowded genes have equal shares in a pixel's weight, each by its own distance from the reference."""
     model, matrix = toy.make_linear_model(layout, N_TYPES)
-    assert layout.crowding.max() > 2
+    assert layout.overlap.max() > 2
     samples, targets = make_samples()
-    baseline = make_samples(1, seed=7)[0][0]
-    expected = matrix.T[targets] * (samples - baseline)
+    reference = make_samples(1, seed=7)[0][0]
+    expected = matrix.T[targets] * (samples - reference)
     for n_steps in (1, 2, 7):
-        found = IntegratedGradients(model).explain(samples, baseline, targets, n_steps)
+        found = IntegratedGradients(model).explain(samples, reference, targets, n_steps)
         np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(found.rise, expected.sum(axis=1), rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(found.delta, 0, atol=1e-5)
@@ -62,17 +62,17 @@ def test_of_a_product_each_factor_gets_half():
 def test_they_follow_the_midpoint_rule(curved):
     """Against its definition, one gradient at a time, by finite differences."""
     samples, targets = make_samples(2)
-    baseline, n_steps = np.full(N_GENES, 0.3, np.float32), 3
+    reference, n_steps = np.full(N_GENES, 0.3, np.float32), 3
     expected = np.zeros(samples.shape)
     for row, (sample, target) in enumerate(zip(samples, targets, strict=True)):
         for step in range(n_steps):
-            point = baseline + (step + 0.5) / n_steps * (sample - baseline)
+            point = reference + (step + 0.5) / n_steps * (sample - reference)
             nudged = np.stack([point + sign * 2e-3 * np.eye(N_GENES) for sign in (1, -1)]).reshape(
                 -1, N_GENES
             )
             up, down = curved(nudged.astype(np.float32)).numpy()[:, target].astype(np.float64).reshape(2, -1)
-            expected[row] += (up - down) / 4e-3 / n_steps * (sample - baseline)
-    found = IntegratedGradients(curved).explain(samples, baseline, targets, n_steps)
+            expected[row] += (up - down) / 4e-3 / n_steps * (sample - reference)
+    found = IntegratedGradients(curved).explain(samples, reference, targets, n_steps)
     np.testing.assert_allclose(found.values, expected, atol=0.02 * np.abs(expected).max())
 
 
@@ -99,9 +99,9 @@ def test_a_sample_at_its_baseline_has_none(curved):
 
 def test_a_gene_at_its_baseline_has_none(curved):
     samples, targets = make_samples()
-    baseline = np.zeros(N_GENES, np.float32)
+    reference = np.zeros(N_GENES, np.float32)
     samples[:, 4] = 0
-    found = IntegratedGradients(curved).explain(samples, baseline, targets, 4)
+    found = IntegratedGradients(curved).explain(samples, reference, targets, 4)
     np.testing.assert_array_equal(found.values[:, 4], 0)
     assert np.abs(found.values[:, :4]).max() > 0.01
 
@@ -109,21 +109,21 @@ def test_a_gene_at_its_baseline_has_none(curved):
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 500])
 def test_the_batch_size_changes_nothing(curved, batch_size):
     samples, targets = make_samples(5)
-    baseline = np.full(N_GENES, 0.5)
-    expected = IntegratedGradients(curved, batch_size=32).explain(samples, baseline, targets, 9)
-    found = IntegratedGradients(curved, batch_size=batch_size).explain(samples, baseline, targets, 9)
+    reference = np.full(N_GENES, 0.5)
+    expected = IntegratedGradients(curved, batch_size=32).explain(samples, reference, targets, 9)
+    found = IntegratedGradients(curved, batch_size=batch_size).explain(samples, reference, targets, 9)
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.rise, expected.rise, rtol=1e-4, atol=1e-5)
 
 
 def test_samples_do_not_touch_each_other(curved):
-    """Any order, any company: a sample's row is its own, with its own target and baseline."""
+    """Any order, any company: a sample's row is its own, with its own target and reference."""
     samples, targets = make_samples(6)
-    baselines = make_samples(6, seed=3)[0]
+    references = make_samples(6, seed=3)[0]
     explainer = IntegratedGradients(curved, batch_size=4)
-    together = explainer.explain(samples, baselines, targets, 5)
+    together = explainer.explain(samples, references, targets, 5)
     order = np.array([3, 0, 5, 5, 1])
-    shuffled = explainer.explain(samples[order], baselines[order], targets[order], 5)
+    shuffled = explainer.explain(samples[order], references[order], targets[order], 5)
     np.testing.assert_allclose(shuffled.values, together.values[order], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(shuffled.rise, together.rise[order], rtol=1e-4, atol=1e-5)
     assert np.abs(together.values[5] - together.values[3]).max() > 1e-2
@@ -132,7 +132,9 @@ def test_samples_do_not_touch_each_other(curved):
 def test_progress_counts_every_pair_once(curved):
     samples, targets = make_samples(5)
     told = []
-    IntegratedGradients(curved, batch_size=8).explain(samples, samples * 0, targets, 7, advance=told.append)
+    IntegratedGradients(curved, batch_size=8).explain(
+        samples, samples * 0, targets, 7, on_progress=told.append
+    )
     assert sum(told) == 35
     assert max(told) == 8
 
@@ -168,7 +170,7 @@ def test_trebling_goes_on_only_for_samples_that_need_it(layout):
         max_steps=64,
         median_gap=0.001,
         p95_gap=0.001,
-        advance=counted.append,
+        on_progress=counted.append,
     )
     # The midpoint rule on x³ misses 1 / (4 n²) of the rise: 0.001 takes 16 steps. None is taken twice.
     assert found.n_steps.tolist() == [2] * 4 + [18] * 4
@@ -196,14 +198,14 @@ def test_trebling_goes_on_only_for_the_worst_once_the_median_is_complete():
 def test_trebling_ends_with_what_explain_gives_at_those_steps(curved):
     samples, targets = make_samples(12)
     explainer = IntegratedGradients(curved)
-    baseline = np.zeros(N_GENES, np.float32)
+    reference = np.zeros(N_GENES, np.float32)
     found = explainer.converge(
-        samples, baseline, targets, n_steps=2, max_steps=32, median_gap=0.01, p95_gap=0.05
+        samples, reference, targets, n_steps=2, max_steps=32, median_gap=0.01, p95_gap=0.05
     )
     assert len(set(found.n_steps)) > 1
     for n_steps in set(found.n_steps):
         rows = found.n_steps == n_steps
-        alone = explainer.explain(samples[rows], baseline, targets[rows], n_steps)
+        alone = explainer.explain(samples[rows], reference, targets[rows], n_steps)
         np.testing.assert_allclose(found.values[rows], alone.values, rtol=1e-4, atol=1e-5)
 
 
@@ -261,10 +263,10 @@ def trained(request):
 
 @pytest.fixture(scope="module")
 def explained(trained):
-    network, samples, types, baseline = trained
+    network, samples, types, reference = trained
     explainer = IntegratedGradients(logits_of_scaled(network))
     return explainer.converge(
-        samples, baseline, types, n_steps=8, max_steps=256, median_gap=0.01, p95_gap=0.05
+        samples, reference, types, n_steps=8, max_steps=256, median_gap=0.01, p95_gap=0.05
     )
 
 
@@ -285,12 +287,12 @@ def test_planted_markers_are_found(trained, explained):
 
 
 def test_attributions_of_a_randomised_network_are_others(trained, explained, tmp_path):
-    network, samples, types, baseline = trained
+    network, samples, types, reference = trained
     network.save(tmp_path / "model.keras")
     control = keras.saving.load_model(tmp_path / "model.keras", compile=False)
     randomise(control, 5)
-    found = IntegratedGradients(logits_of_scaled(control)).explain(samples, baseline, types, 32)
-    # Deviations from the baseline are common to both; gene by gene over samples, weights are what differs.
+    found = IntegratedGradients(logits_of_scaled(control)).explain(samples, reference, types, 32)
+    # Deviations from the reference are common to both; gene by gene over samples, weights are what differs.
     related = [
         abs(np.corrcoef(one, other)[0, 1]) for one, other in zip(explained.values, found.values, strict=True)
     ]
@@ -299,7 +301,7 @@ def test_attributions_of_a_randomised_network_are_others(trained, explained, tmp
         one, other = (each.values[types == tumour_type].mean(axis=0) for each in (explained, found))
         assert abs(np.corrcoef(one, other)[0, 1]) < 0.7
     # A copy was randomised: the network itself still explains as before.
-    again = IntegratedGradients(logits_of_scaled(network)).explain(samples[:2], baseline, types[:2], 256)
+    again = IntegratedGradients(logits_of_scaled(network)).explain(samples[:2], reference, types[:2], 256)
     np.testing.assert_allclose(again.values.sum(axis=1), explained.rise[:2], rtol=0.05)
 
 
@@ -314,7 +316,7 @@ def test_gene_order_is_irrelevant(layout):
     np.testing.assert_allclose(found.values, expected.values[:, order], rtol=1e-4, atol=1e-5)
 
 
-# Integrated Gradients as algebra, on linear models with any crowding, shape and number of samples.
+# Integrated Gradients as algebra, on linear models with any overlap, shape and number of samples.
 
 
 # Every example traces a graph of its own.
@@ -328,26 +330,26 @@ def cases(draw):
     layout = toy.make_layout(n_genes, shape, seed=draw(st.integers(0, 99)))
     n_samples, n_steps = draw(st.integers(1, 6)), draw(st.integers(1, 6))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    samples, baselines = rng.normal(size=(2, n_samples, n_genes)).astype(np.float32)
-    return layout, n_types, samples, baselines, rng.integers(0, n_types, n_samples), n_steps
+    samples, references = rng.normal(size=(2, n_samples, n_genes)).astype(np.float32)
+    return layout, n_types, samples, references, rng.integers(0, n_types, n_samples), n_steps
 
 
 @few
 @given(cases(), st.integers(1, 40))
 def test_on_a_linear_model_they_are_exact_and_complete(case, batch_size):
-    layout, n_types, samples, baselines, targets, n_steps = case
+    layout, n_types, samples, references, targets, n_steps = case
     model, matrix = toy.make_linear_model(layout, n_types)
-    found = IntegratedGradients(model, batch_size=batch_size).explain(samples, baselines, targets, n_steps)
-    np.testing.assert_allclose(found.values, matrix.T[targets] * (samples - baselines), rtol=1e-3, atol=1e-4)
+    found = IntegratedGradients(model, batch_size=batch_size).explain(samples, references, targets, n_steps)
+    np.testing.assert_allclose(found.values, matrix.T[targets] * (samples - references), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(found.delta, 0, atol=1e-4)
 
 
 @few
 @given(cases())
 def test_swapping_sample_and_baseline_turns_every_sign(case):
-    layout, n_types, samples, baselines, targets, n_steps = case
+    layout, n_types, samples, references, targets, n_steps = case
     explainer = IntegratedGradients(toy.make_linear_model(layout, n_types)[0])
-    there = explainer.explain(samples, baselines, targets, n_steps)
-    back = explainer.explain(baselines, samples, targets, n_steps)
+    there = explainer.explain(samples, references, targets, n_steps)
+    back = explainer.explain(references, samples, targets, n_steps)
     np.testing.assert_allclose(back.values, -there.values, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(back.rise, -there.rise, rtol=1e-3, atol=1e-4)

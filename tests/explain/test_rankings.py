@@ -49,7 +49,7 @@ def test_tables_name_the_first_and_last_genes_of_the_types_explained_and_their_m
     values, types = np.array([[4, 3, -1, -2], [2, -1, -1, 0], [0, 0, 1, 5]], np.float32), np.array([2, 2, 0])
     means = mean_by_type(values, types, 3)
     np.testing.assert_array_equal(means, [[0, 0, 1, 5], [np.nan] * 4, [3, 1, -1, -1]])
-    names = ("integrated_gradients", "zero_baseline", "random_weights", "fold_change")
+    names = ("integrated_gradients", "zero_reference", "random_weights", "fold_change")
     genes = pd.DataFrame({"symbol": list("ABCD"), "marker_of": ["UVM", "", "", ""]})
     layout = Layout(np.array(list("abcd")), np.arange(4), (2, 2), "random")
     types_of_all = ["ACC", "BLCA", "UVM"]

@@ -139,14 +139,14 @@ def test_what_counts_is_in_the_digest(package, old, new) -> None:
     assert Code(package).find("start:run")["start"][0] != before
 
 
-def test_networks_hang_on_no_opponent_and_opponents_on_no_network() -> None:
+def test_networks_hang_on_no_baseline_and_baselines_on_no_network() -> None:
     code = Code(Path(code_digest.__file__).parents[1], {"painting.layouts": "pca"})
     networks = code.find("pipeline", without=("evaluation.baselines",))
-    opponents = code.find("pipeline", without=("training", "network"))
+    baselines = code.find("pipeline", without=("training", "network"))
     assert "training.loop" in networks
     assert "evaluation.baselines" not in networks
-    assert "evaluation.baselines" in opponents
-    assert not [name for name in opponents if name.startswith("training.")]
+    assert "evaluation.baselines" in baselines
+    assert not [name for name in baselines if name.startswith("training.")]
     assert {"painting.layouts.pca", "painting.fitting", "evaluation.metrics"} <= set(networks) & set(
-        opponents
+        baselines
     )

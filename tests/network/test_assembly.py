@@ -520,7 +520,7 @@ def test_genes_are_standardised_one_by_one_but_for_those_that_hardly_vary():
 def rank_slowly(ranks, image, layout):
     """Rank gene by gene: shares of curves at the knots, and straight lines between."""
     low, span = ranks.low.numpy().ravel(), ranks.span.numpy().ravel()
-    painted = np.flatnonzero(layout.crowding.ravel() > 0)
+    painted = np.flatnonzero(layout.overlap.ravel() > 0)
     values = (image.ravel() * span + low)[painted].astype(np.float64)
     least, most = low.min(), (low + span).max()
     knots = np.linspace(least, most, 24)
@@ -536,13 +536,13 @@ def test_ranks_are_those_of_their_slow_definition(layout, scale):
     found = ranks(images).numpy()
     for image, ours in zip(images, found, strict=True):
         np.testing.assert_allclose(ours, rank_slowly(ranks, image, layout), atol=2e-6)
-    assert (layout.crowding == 0).any(), "a pixel without a gene belongs to the test"
-    assert (found[:, layout.crowding == 0] == 0).all()
+    assert (layout.overlap == 0).any(), "a pixel without a gene belongs to the test"
+    assert (found[:, layout.overlap == 0] == 0).all()
 
 
 def test_ranks_say_the_order_of_expression_not_of_scaled_values(layout, scale):
     images = layout.paint(draw_scaled(4, seed=6))
-    ranks, painted = fit_ranks(layout, scale), layout.crowding.ravel() > 0
+    ranks, painted = fit_ranks(layout, scale), layout.overlap.ravel() > 0
     log2 = np.asarray(images * ranks.span + ranks.low).reshape(4, -1)[:, painted]
     found = ranks(images).numpy().reshape(4, -1)[:, painted]
     for one, other in zip(log2, found, strict=True):
@@ -759,7 +759,7 @@ def test_painting_to_disk_equals_painting_in_the_network(tmp_path_factory, layou
     images = read_array(path)
     np.testing.assert_allclose(images, make_paint(layout)(rescale(expression)), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(images, paint_slowly(layout, scale.apply(expression)), rtol=1e-5, atol=1e-5)
-    assert not images[:, layout.crowding == 0].any()
+    assert not images[:, layout.overlap == 0].any()
 
 
 @few
@@ -773,5 +773,5 @@ def test_the_gradient_of_painting_is_its_adjoint(layout, seed):
         product = tf.reduce_sum(make_paint(layout)(points) * images)
     gradient = tape.gradient(product, points).numpy()
     np.testing.assert_allclose((gradient * scaled).sum(), product, rtol=1e-3, atol=1e-3)
-    flat, crowding = images.reshape(2, -1), layout.crowding.ravel()
-    np.testing.assert_allclose(gradient, flat[:, layout.pixel] / crowding[layout.pixel], rtol=1e-5, atol=1e-6)
+    flat, overlap = images.reshape(2, -1), layout.overlap.ravel()
+    np.testing.assert_allclose(gradient, flat[:, layout.pixel] / overlap[layout.pixel], rtol=1e-5, atol=1e-6)

@@ -102,7 +102,7 @@ def test_images_against_their_definition(shape):
             expected = scaled[genes].mean(axis=1) if genes else np.zeros(9)
             np.testing.assert_allclose(images[:, row, column, 0], expected, rtol=1e-5, atol=1e-6)
             assert imager.padding_[row, column] == (not genes)
-            assert imager.crowding_[row, column] == len(genes)
+            assert imager.overlap_[row, column] == len(genes)
 
 
 def test_other_rows_are_not_clipped():
@@ -570,12 +570,11 @@ if heavy or images.shape != (6, 5, 5, 1):
 def test_genes_share_pixels_if_asked():
     table = make_table(n_samples=20, n_genes=60)
     alone, sharing = (
-        ExpressionImager("pca", layout_options={"crowding": word}).fit(table)
-        for word in ("single", "average")
+        ExpressionImager("pca", layout_options={"overlap": word}).fit(table) for word in ("single", "average")
     )
-    assert alone.crowding_.max() == 1
-    assert sharing.crowding_.max() > 1
-    assert sharing.crowding_.sum() == 60
+    assert alone.overlap_.max() == 1
+    assert sharing.overlap_.max() > 1
+    assert sharing.overlap_.sum() == 60
 
 
 def test_gene_sets_go_with_the_imager():
@@ -607,8 +606,8 @@ def test_any_shape(n_samples, n_genes, height, width, coarse, seed):
     assert images.min() >= 0
     assert images.max() <= 1
     assert not images[:, imager.padding_].any()
-    assert imager.crowding_.sum() == n_genes
-    assert imager.crowding_.max() <= -(-n_genes // (height * width))
+    assert imager.overlap_.sum() == n_genes
+    assert imager.overlap_.max() <= -(-n_genes // (height * width))
 
     shuffled = table[list(rng.permutation(table.columns))]
     other = ExpressionImager(layout, shape=(height, width), random_state=seed).fit(shuffled)

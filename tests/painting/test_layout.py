@@ -28,8 +28,8 @@ def test_rows_and_columns_of_an_oblong_image():
     assert layout.n_pixels == 15
 
 
-def test_crowding_counts_genes_per_pixel():
-    np.testing.assert_array_equal(make_layout([1, 1, 3], (2, 3)).crowding, [[0, 2, 0], [1, 0, 0]])
+def test_overlap_counts_genes_per_pixel():
+    np.testing.assert_array_equal(make_layout([1, 1, 3], (2, 3)).overlap, [[0, 2, 0], [1, 0, 0]])
 
 
 def test_crowded_pixels_show_the_mean_and_empty_ones_nothing_whatever_was_there():
@@ -138,9 +138,9 @@ def test_painting_is_linear(layout, weight, seed):
 
 @few
 @given(layouts(), st.integers(0, 99))
-def test_crowding_times_image_keeps_the_sum(layout, seed):
+def test_overlap_times_image_keeps_the_sum(layout, seed):
     scaled = make_scaled(layout, 3, seed)
-    weighed = layout.paint(scaled)[..., 0] * layout.crowding
+    weighed = layout.paint(scaled)[..., 0] * layout.overlap
     np.testing.assert_allclose(weighed.sum(axis=(1, 2)), scaled.sum(axis=1), rtol=1e-4)
 
 

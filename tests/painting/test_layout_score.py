@@ -48,7 +48,7 @@ def test_neighbours_are_those_one_step_apart(shape):
     )
 
 
-def test_crowding_is_counted():
+def test_overlap_is_counted():
     score = score_layout(make_scaled(5, 4), np.array([0, 0, 1, 2]), (2, 4))
     assert score["pixels_used"] == 3 / 8
     assert score["genes_alone"] == 2 / 4
@@ -89,7 +89,7 @@ def test_pixels_must_belong_to_the_genes():
         score_layout(make_scaled(5, 3), np.arange(2), (2, 2))
 
 
-def run_stage(monkeypatch, tmp_path, changed=None, crowding="single"):
+def run_stage(monkeypatch, tmp_path, changed=None, overlap="single"):
     """Run the stage on 60 samples; `changed` names the side whose expression is drawn anew."""
     expression = np.exp2(np.abs(make_scaled(60, 40)))
     side = np.repeat(["train", "validation", "test"], 20)
@@ -107,7 +107,7 @@ def run_stage(monkeypatch, tmp_path, changed=None, crowding="single"):
     out = tmp_path / f"layout-{changed}"
     stage.run(
         ExpressionParams(30),
-        LayoutParams("pca", 1, {}, crowding),
+        LayoutParams("pca", 1, {}, overlap),
         cohort=tmp_path,
         split=tmp_path / "split.tsv",
         incoming=tmp_path,
@@ -132,5 +132,5 @@ def test_stage_scores_training_and_validation_rows_and_never_test_rows(monkeypat
 
 
 def test_stage_lets_genes_share_pixels(monkeypatch, tmp_path):
-    assert run_stage(monkeypatch, tmp_path)[0]["greatest_crowding"] == 1
-    assert run_stage(monkeypatch, tmp_path, crowding="average")[0]["greatest_crowding"] > 1
+    assert run_stage(monkeypatch, tmp_path)[0]["greatest_overlap"] == 1
+    assert run_stage(monkeypatch, tmp_path, overlap="average")[0]["greatest_overlap"] > 1

@@ -43,13 +43,13 @@ def test_a_gene_is_where_it_is_said_to_be(imager, gene):
     image = layout.paint(one)[0, :, :, 0]
     assert np.argwhere(image).tolist() == [place]
     assert np.argwhere(sum_by_pixel(one[0], layout.pixel, layout.shape)).tolist() == [place]
-    drawn = draw_attribution(np.zeros_like(image), image, layout.crowding, "ACC")
+    drawn = draw_attribution(np.zeros_like(image), image, layout.overlap, "ACC")
     assert find_shown(drawn, 1) == ([place], layout.shape)
-    assert find_shown(draw_preview(image[None], ["ACC"], layout.crowding), 0) == (
+    assert find_shown(draw_preview(image[None], ["ACC"], layout.overlap), 0) == (
         [place],
         layout.shape,
     )
-    difference = draw_differences(image[None], [("ACC", "UVM")], layout.crowding)
+    difference = draw_differences(image[None], [("ACC", "UVM")], layout.overlap)
     assert find_shown(difference, 0) == ([place], layout.shape)
     clusters = draw_clusters(layout.pixel, one[0].astype(int), layout.shape)
     (map_of_clusters,) = clusters.axes[0].get_images()
@@ -75,8 +75,8 @@ def test_padding_is_drawn_as_no_gene(imager):
     layout = imager.layout_
     zero = np.zeros((1, *layout.shape))
     for figure in (
-        draw_preview(zero, ["ACC"], layout.crowding),
-        draw_differences(zero, [("ACC", "UVM")], layout.crowding),
+        draw_preview(zero, ["ACC"], layout.overlap),
+        draw_differences(zero, [("ACC", "UVM")], layout.overlap),
         draw_clusters(layout.pixel, np.ones(N_GENES, int), layout.shape),
     ):
         (shown,) = figure.axes[0].get_images()

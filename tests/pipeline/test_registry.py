@@ -239,7 +239,7 @@ def test_promote_sets_the_alias_and_says_who_when_and_from_what(own, trained, ta
 def test_every_stage_has_its_runs(published):
     n_trials = len(read_json(published / f"data/search/{BACKBONE}.json")["trials"])
     assert count(published) == {
-        "opponent FINISHED": 5,
+        "baseline model FINISHED": 5,
         "search FINISHED": 1,
         "training FINISHED": 1,
         "trial FINISHED": n_trials,
@@ -264,10 +264,10 @@ def test_final_runs_have_the_params_that_they_hang_on(published):
         "split.test": "0.1",
         "expression.n_genes": "10404",
         "layout.method": "coexpression",
-        "layout.crowding": "single",
+        "layout.overlap": "single",
     }
-    opponents = read_params(published / "params.yaml").baselines.opponents
-    assert set(finals) == {BACKBONE, *opponents}
+    baselines = read_params(published / "params.yaml").baselines.models
+    assert set(finals) == {BACKBONE, *baselines}
     for run in finals.values():
         assert shared.items() <= run.data.params.items()
         assert not any(name.startswith(("cohort.tcga", "cohort.options")) for name in run.data.params)

@@ -1,4 +1,4 @@
-"""The patients dealt anew: what a repeat does is what the stages do, it survives a kill, and `compare` shows
+"""The patients split anew: what a repeat does is what the stages do, it survives a kill, and `compare` shows
 it."""
 
 from functools import partial
@@ -6,11 +6,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
-from expressionist.evaluation.metrics import METRICS
 
 from expressionist.commands.params_file import read_params
 from expressionist.data.cohort_file import read_cohort
 from expressionist.data.split import read_split
+from expressionist.evaluation.metrics import METRICS
 from expressionist.files.store import read_json, read_table
 from expressionist.params.sections import SplitParams
 from expressionist.pipeline import Recipe, SplitFitter
@@ -25,14 +25,14 @@ from pipeline.checkout import (
     write_params,
 )
 
-OPPONENTS = ["k_nearest_neighbours", "linear_svm"]
-FEW = {"split.repeats": 2, "baselines.opponents": OPPONENTS, "search.depths": [0]}
+BASELINES = ["k_nearest_neighbours", "linear_svm"]
+FEW = {"split.repeats": 2, "baselines.models": BASELINES, "search.depths": [0]}
 TABLE = "data/repeats.tsv"
 
 
 @pytest.fixture(scope="module")
 def repeated(tiny, tmp_path_factory):
-    """The tiny cohort dealt twice, undisturbed; not to be changed but for `compare`."""
+    """The tiny cohort split twice, undisturbed; not to be changed but for `compare`."""
     folder = tmp_path_factory.mktemp("repeated")
     copy_data(tiny, folder, "cohort", "layout", "models", "evaluation", "baselines")
     write_params(folder, **FEW)
@@ -55,7 +55,7 @@ def test_the_first_split_scores_as_the_stages_do(tiny, tmp_path):
     fitter = SplitFitter(cohort, split, recipe, **about)
     test = cohort.take((split == "test").to_numpy())
     expected = read_table(tiny / "data/comparison/comparison.tsv", index="model")
-    models = {name: fitter.fit_opponent for name in params.baselines.opponents}
+    models = {name: fitter.fit_baseline for name in params.baselines.models}
     models[BACKBONE] = partial(fitter.fit_network, on_trial=lambda trial: None)
     assert sorted(models) == sorted(expected.index)
     for name, fit in models.items():
@@ -77,14 +77,14 @@ def test_no_patient_stands_on_two_sides_of_any_repeat(tiny):
     # A patient with several samples is what could go wrong.
     assert samples["patient"].duplicated().any()
     split = SplitParams(validation=0.1, test=0.1, seed=1, repeats=9)
-    dealt = [split_again(samples, split, repeat) for repeat in range(2, 10)]
-    for sides in dealt:
-        assert (sides.groupby(samples["patient"]).nunique() == 1).all()
-        assert sides.groupby(samples["tumour_type"]).nunique().eq(3).all()
+    splits = [split_again(samples, split, repeat) for repeat in range(2, 10)]
+    for each in splits:
+        assert (each.groupby(samples["patient"]).nunique() == 1).all()
+        assert each.groupby(samples["tumour_type"]).nunique().eq(3).all()
     first = read_split(tiny / "data/split.tsv").loc[samples.index, "split"]
-    different = {tuple(sides) for sides in [first, *dealt]}
-    assert len(different) == 9, "every repeat is a deal of its own"
-    assert dealt[0].equals(split_again(samples, split, 2))
+    different = {tuple(each) for each in [first, *splits]}
+    assert len(different) == 9, "every repeat is a split of its own"
+    assert splits[0].equals(split_again(samples, split, 2))
 
 
 def test_one_split_needs_no_cohort_and_writes_a_table_without_rows(tmp_path):
@@ -99,9 +99,9 @@ def test_one_split_needs_no_cohort_and_writes_a_table_without_rows(tmp_path):
 def test_every_model_has_a_row_per_repeat(repeated):
     table = read_table(repeated / TABLE)
     assert list(zip(table["repeat"], table["model"], strict=True)) == [
-        (2, name) for name in [*OPPONENTS, BACKBONE]
+        (2, name) for name in [*BASELINES, BACKBONE]
     ]
-    assert table["kind"].tolist() == ["opponent", "opponent", "network"]
+    assert table["kind"].tolist() == ["baseline", "baseline", "network"]
     assert table["depth"].isna().tolist() == [True, True, False]
     assert not table.drop(columns="depth").isna().any(axis=None)
     # Nothing is left of it but the results: activations and images are large.
@@ -122,7 +122,7 @@ def test_a_second_run_computes_only_what_is_missing(repeated, monkeypatch):
 
         return noted
 
-    for kind in ("fit_opponent", "fit_network"):
+    for kind in ("fit_baseline", "fit_network"):
         monkeypatch.setattr(SplitFitter, kind, note(kind))
     run_stages(repeated, "repeats")
     assert fitted == []
@@ -142,14 +142,14 @@ def test_what_a_result_hangs_on_is_in_its_name(repeated, tmp_path, monkeypatch):
         asked.append(name)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(SplitFitter, "fit_opponent", refuse)
+    monkeypatch.setattr(SplitFitter, "fit_baseline", refuse)
     monkeypatch.setattr(SplitFitter, "fit_network", refuse)
     for changed, first in [
-        ({"split.seed": 2}, OPPONENTS[0]),
-        ({"split.test": 0.2}, OPPONENTS[0]),
-        ({"expression.n_genes": 100}, OPPONENTS[0]),
-        ({"layout.seed": 2}, OPPONENTS[0]),
-        ({"baselines.seed": 2}, OPPONENTS[0]),
+        ({"split.seed": 2}, BASELINES[0]),
+        ({"split.test": 0.2}, BASELINES[0]),
+        ({"expression.n_genes": 100}, BASELINES[0]),
+        ({"layout.seed": 2}, BASELINES[0]),
+        ({"baselines.seed": 2}, BASELINES[0]),
         ({"training.epochs": 3}, BACKBONE),
         ({"search.depths": [1]}, BACKBONE),
         ({"weights.seed": 2}, BACKBONE),
@@ -170,10 +170,10 @@ def test_a_kill_costs_at_most_the_model_in_work(repeated, tmp_path):
     kill_when(tmp_path, stage_command("repeats"), lambda: any(tmp_path.glob(states)))
     assert not (tmp_path / TABLE).exists()
     done = {path: path.stat().st_mtime_ns for path in list_results(tmp_path)}
-    assert len(done) == len(OPPONENTS)
+    assert len(done) == len(BASELINES)
     ended = run_command(tmp_path, *stage_command("repeats"))
     assert ended.returncode == 0, ended.stderr[-3000:]
-    assert ended.stdout.count("(kept)") == len(OPPONENTS)
+    assert ended.stdout.count("(kept)") == len(BASELINES)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     found, expected = (read_table(folder / TABLE) for folder in (tmp_path, repeated))
     pd.testing.assert_frame_equal(found, expected, rtol=1e-3)
@@ -183,10 +183,10 @@ def test_a_kill_costs_at_most_the_model_in_work(repeated, tmp_path):
 def test_compare_shows_the_spread(repeated, tiny):
     folder = repeated
     about = read_json(tiny / "data/baselines/baselines.json")
-    others = [name for name in about if name not in OPPONENTS]
+    others = [name for name in about if name not in BASELINES]
     # As the stage `baselines` would have written it with these params.
     (folder / "data/baselines/baselines.json").write_text(
-        pd.Series({name: about[name] for name in OPPONENTS}).to_json(), encoding="utf-8"
+        pd.Series({name: about[name] for name in BASELINES}).to_json(), encoding="utf-8"
     )
     run_stages(folder, "compare")
     table = read_table(folder / "data/comparison/comparison.tsv", index="model")

@@ -54,19 +54,19 @@ addEventListener("load", () => {
 def make_content() -> ReportContent:
     rng = np.random.default_rng(0)
     types = [f"T{number:02}" for number in range(12)]
-    crowding = np.ones((20, 20), int)
-    crowding[-1, 5:] = 0
+    overlap = np.ones((20, 20), int)
+    overlap[-1, 5:] = 0
     means = rng.random((len(types), 20, 20))
     scores = pd.DataFrame(
         {
             "model": ["vgg19", "linear_svm", "resnet50"],
-            "kind": ["network", "opponent", "network"],
+            "kind": ["network", "baseline", "network"],
             "f1_macro": [0.9, 0.7, 0.8],
         }
     )
     scores = scores.assign(f1_macro_low=scores["f1_macro"] - 0.05, f1_macro_high=scores["f1_macro"] + 0.05)
-    preview = Picture(draw_preview(means, types, crowding), "Mean image of every tumour type", "Caption")
-    image = Picture(draw_attribution(means[0], means[1] - 0.5, crowding, "T00"), "Attribution image")
+    preview = Picture(draw_preview(means, types, overlap), "Mean image of every tumour type", "Caption")
+    image = Picture(draw_attribution(means[0], means[1] - 0.5, overlap, "T00"), "Attribution image")
     genes = pd.DataFrame(
         {"symbol": ["TYR", "<script>alert(1)</script>"], "attribution": [0.5, -0.1], "gene": [7299, 1]}
     )

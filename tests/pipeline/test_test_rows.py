@@ -9,7 +9,7 @@ from expressionist.data.split import read_split
 from expressionist.files.store import read_arrays, read_json, read_table
 from pipeline.checkout import BACKBONE, read_tree, read_weights, without_times
 
-OPPONENTS = ("logistic_regression", "linear_svm", "kernel_svm", "random_forest", "k_nearest_neighbours")
+BASELINES = ("logistic_regression", "linear_svm", "kernel_svm", "random_forest", "k_nearest_neighbours")
 
 
 def test_only_the_test_rows_differ(tiny, scrambled):
@@ -39,17 +39,17 @@ def test_test_images_differ(tiny, scrambled):
     assert (before != after).any(axis=(1, 2, 3)).all()
 
 
-@pytest.mark.parametrize("opponent", OPPONENTS)
-def test_opponents_stay(tiny, scrambled, opponent):
-    before, after = (read_table(folder / f"data/baselines/{opponent}.tsv") for folder in (tiny, scrambled))
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_baselines_stay(tiny, scrambled, baseline):
+    before, after = (read_table(folder / f"data/baselines/{baseline}.tsv") for folder in (tiny, scrambled))
     validation = before["split"] == "validation"
     assert after[validation].equals(before[validation])
     assert not after[~validation].equals(before[~validation])
 
 
-def test_choices_of_the_opponents_stay(tiny, scrambled):
+def test_choices_of_the_baselines_stay(tiny, scrambled):
     before, after = (read_json(folder / "data/baselines/baselines.json") for folder in (tiny, scrambled))
-    assert tuple(before) == OPPONENTS
+    assert tuple(before) == BASELINES
     assert without_times(after) == without_times(before)
 
 

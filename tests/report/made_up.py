@@ -97,10 +97,10 @@ def make_probabilities(**changes: object) -> dict[str, Any]:
 
 def make_gaps() -> pd.DataFrame:
     rows = [
-        {"sample": sample, "tumour_type": name, "baseline": baseline, "rise": 2.0, "delta": 0.1}
+        {"sample": sample, "tumour_type": name, "reference": reference, "rise": 2.0, "delta": 0.1}
         | {"relative_gap": 0.05, "steps": 16}
         for sample, name in (("a", "T0"), ("b", "T2"))
-        for baseline in ("mean", "zero", "random")
+        for reference in ("mean", "zero", "random")
     ]
     return pd.DataFrame(rows).set_index("sample")
 

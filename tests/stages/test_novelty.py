@@ -1,6 +1,7 @@
 """The stage `novelty` finds normal tissue beside the cohort, and does without."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import toy
@@ -22,7 +23,7 @@ def test_normal_tissue_is_read_where_it_lies(tmp_path, with_normals):
     if with_normals:
         write_cohort(tmp_path / "normals.h5ad", cohort)
     sides = np.resize(["train", "train", "validation", "test"], len(cohort.samples))
-    write_split(tmp_path / "split.tsv", cohort, cohort.samples["patient"].mask(True, sides))
+    write_split(tmp_path / "split.tsv", cohort, pd.Series(sides, cohort.samples.index))
     genes = cohort.genes.iloc[:30]
     layout = Layout(genes.index.to_numpy(str), np.arange(30), (5, 6), "random")
     write_layout(tmp_path / "layout", layout, toy.make_scale(30), genes, {})

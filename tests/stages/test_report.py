@@ -35,8 +35,8 @@ EVIL = "<script>alert(1)</script>"
 
 
 def make_repeats(n_repeats: int) -> pd.DataFrame:
-    """The network gets better by a hundredth from split to split, the opponent stays as it is."""
-    kinds = {"mobilenet": "network", "k_nearest_neighbours": "opponent"}
+    """The network gets better by a hundredth from split to split, the baseline model stays as it is."""
+    kinds = {"mobilenet": "network", "k_nearest_neighbours": "baseline"}
     rows = [
         {"repeat": repeat, "model": model, "kind": kind, "depth": np.nan, "n_train": 30, "n_test": 18}
         | dict.fromkeys(("validation_f1_macro", *METRICS), 0.9 + (kind == "network") * repeat / 100)
@@ -61,8 +61,8 @@ def write_inputs(folder: Path, n_repeats: int = 1) -> dict[str, Path]:
     method = LayoutParams("random", 1, {})
     layout.run(ExpressionParams(n_genes=40), method, **at, incoming=folder, out=paths["layout"])
     images.run(**at, layout=paths["layout"], scheduler=None, out=paths["images"])
-    opponents = BaselinesParams(("k_nearest_neighbours",), 1)
-    baselines.run(opponents, **at, layout=paths["layout"], out=paths["baselines"])
+    models = BaselinesParams(("k_nearest_neighbours",), 1)
+    baselines.run(models, **at, layout=paths["layout"], out=paths["baselines"])
     write_json(paths["search"] / "mobilenet.json", SEARCH)
     write_json(paths["models"] / "mobilenet" / "training.json", TRAINING)
     _write_evaluation(paths["evaluations"] / "mobilenet", read_split(paths["split"]))
@@ -97,7 +97,7 @@ def _write_attributions(folder: Path, rows: Path, laid: Path) -> None:
     n_samples = np.array([2, 0, 2])
     write_arrays(folder / "attributions.npz", **rankings, expression=expression, n_samples=n_samples)
     top = genes.head(4).rename_axis("gene").reset_index()[["gene", "symbol", "row", "column"]]
-    top = top.assign(attribution=[3, 2, 1, -1], share_positive=1.0, log2_fold_change=2.0, zero_baseline=0.1)
+    top = top.assign(attribution=[3, 2, 1, -1], share_positive=1.0, log2_fold_change=2.0, zero_reference=0.1)
     parts = [top.assign(tumour_type=name, marker=[True, False, False, False]) for name in ("T0", "T2")]
     write_table(folder / "top_genes.tsv", pd.concat(parts), index=False)
     write_table(folder / "samples.tsv", make_gaps())

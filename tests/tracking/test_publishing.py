@@ -16,14 +16,14 @@ import pytest
 from expressionist.errors import RegistryError
 from expressionist.evaluation.novelty import Novelty
 from expressionist.params.sections import GateParams
-from expressionist.tracking.gate import Contender, Waivers, judge
+from expressionist.tracking.gate import Candidate, Waivers, judge
 from expressionist.tracking.publishing import (
     Dataset,
     Experiment,
     Store,
     open_experiment,
     open_store,
-    publish_opponent,
+    publish_baseline,
     publish_search,
     publish_training,
     publish_trial,
@@ -228,7 +228,7 @@ def test_a_run_that_was_cut_off_is_completed(experiment: Experiment) -> None:
     assert len(experiment.client.get_metric_history(run, "epoch/loss")) == 3
 
 
-def test_trainings_and_opponents_stand_side_by_side(experiment: Experiment, tmp_path: Path) -> None:
+def test_trainings_and_baselines_stand_side_by_side(experiment: Experiment, tmp_path: Path) -> None:
     (tmp_path / "confusion.png").write_bytes(b"png")
     (tmp_path / "curves").mkdir()
     (tmp_path / "curves" / "loss.tsv").write_text("1")
@@ -236,7 +236,7 @@ def test_trainings_and_opponents_stand_side_by_side(experiment: Experiment, tmp_
     run = publish_training(experiment, TRAINING, METRICS, key="m", files=files, **FACTS)
     scores = {"accuracy": 0.95, "f1_macro": 0.9}
     facts: dict[str, Any] = {**FACTS, "choice": {"C": 1.0}, "synthetic": True}
-    other = publish_opponent(experiment, "linear_svm", scores, key="b", **facts)
+    other = publish_baseline(experiment, "linear_svm", scores, key="b", **facts)
     # The filter and the order that the note on the experiment recommends.
     rows = experiment.client.search_runs(
         [experiment.id], "metrics.accuracy >= 0", order_by=["metrics.f1_macro DESC"]
@@ -302,9 +302,9 @@ def test_provenance_names_commit_and_changes(tmp_path: Path) -> None:
     assert read_provenance(tmp_path, {})["git_dirty"] == "true"
 
 
-def contender(version: str, **changes: Any) -> Contender:
+def contender(version: str, **changes: Any) -> Candidate:
     facts = {"accuracy": 0.9, "f1_macro": 0.8, "dataset": "d", "split": "s"}
-    return Contender(**{"version": version, **facts, "synthetic": "no", "weights": "imagenet", **changes})
+    return Candidate(**{"version": version, **facts, "synthetic": "no", "weights": "imagenet", **changes})
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,14 @@ from expressionist.params import (
     list_sources,
 )
 
+# What version 0.1 had, and what became of it.
+_RENAMED = {
+    "layout.crowding": "called overlap",
+    "baselines.opponents": "called models",
+    "network.channels": "gone, as three views of a pixel were no better than three copies of it,",
+}
+_HEADS = {"places": "flatten", "pooled": "global_average"}
+
 
 class _Loader(yaml.SafeLoader):
     """Reads `1e-3` as the number that it is to YAML 1.2, and so to DVC; YAML 1.1 asks for a point in it."""
@@ -72,6 +80,8 @@ def check_params(content: object, where: str) -> Params:
         raise ParamsError(
             f"{where} must be a mapping of keys to values, but got {content!r}. Write `key: value` lines."
         )
+    if old := list(_find_old(content, where)):
+        raise ParamsError("\n".join(old))
     sections = get_type_hints(Params, include_extras=True)
     given: dict[str, Any] = {}
     faults = _find_unknown(content, sections, where, ", ".join(sections))
@@ -88,6 +98,19 @@ def check_params(content: object, where: str) -> Params:
     if faults:
         raise ParamsError("\n".join(faults))
     return Params(**given)
+
+
+def _find_old(content: Mapping[Any, Any], where: str) -> Iterator[str]:
+    """Say what keys and words of version 0.1 are called now."""
+    for dotted, now in _RENAMED.items():
+        section, key = dotted.split(".")
+        given = content.get(section)
+        if isinstance(given, Mapping) and key in given:
+            yield f"{where}: {section}: {key} is {now} since version 0.2.0. Change it."
+    network = content.get("network")
+    head = network.get("head") if isinstance(network, Mapping) else None
+    if called := _HEADS.get(str(head)):
+        yield f"{where}: network: head: {head} is called {called} since version 0.2.0. Change it."
 
 
 def _find_unknown(content: Mapping[Any, Any], known: Collection[str], where: str, told: str) -> list[str]:
@@ -122,10 +145,10 @@ class _NoOptions:
 def _find_clashes(given: Mapping[str, Any]) -> Iterator[str]:
     """Say which sections, each right in itself, do not fit together."""
     layout = given.get("layout")
-    if layout and layout.crowding == "average" and not layout_defines(layout.method, "embed"):
+    if layout and layout.overlap == "average" and not layout_defines(layout.method, "embed"):
         able = [name for name in list_layouts() if layout_defines(name, "embed")]
         yield (
-            f"layout: crowding must be single for a method without points, but got average with "
+            f"layout: overlap must be single for a method without points, but got average with "
             f"{layout.method}. Choose single, or one of {', '.join(able)}."
         )
     for name in given.get("backbones", ()) if "search" in given else ():

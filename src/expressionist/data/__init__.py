@@ -16,6 +16,6 @@ if TYPE_CHECKING:
     from expressionist.data.readers.user_table import read_user_table
     from expressionist.data.resources import read_resource
     from expressionist.data.sources import find_source
-    from expressionist.data.split import SIDES, read_split, split_by_patient, write_split
+    from expressionist.data.split import SUBSETS, read_split, split_by_patient, write_split
 else:
     __getattr__ = lend(__name__, __file__)

@@ -9,7 +9,7 @@ from expressionist.data.cohort import Cohort
 from expressionist.errors import CohortError, ParamsError, name_some
 from expressionist.files import read_table, write_table
 
-SIDES = ("train", "validation", "test")
+SUBSETS = ("train", "validation", "test")
 
 
 def split_by_patient(
@@ -33,7 +33,7 @@ def split_by_patient(
     Returns
     -------
     pandas.Series of length n_samples
-        One of `SIDES` for each sample.
+        One of `SUBSETS` for each sample.
 
     Raises
     ------
@@ -45,8 +45,8 @@ def split_by_patient(
     Examples
     --------
     >>> samples = pd.DataFrame({"patient": list("aabbccddee"), "tumour_type": "UVM"})
-    >>> sides = split_by_patient(samples, validation=0.2, test=0.2, rng=np.random.default_rng(1))
-    >>> sides.value_counts().to_dict()
+    >>> subsets = split_by_patient(samples, validation=0.2, test=0.2, rng=np.random.default_rng(1))
+    >>> subsets.value_counts().to_dict()
     {'train': 6, 'validation': 2, 'test': 2}
     """
     if not (validation > 0 and test > 0 and validation + test < 1):
@@ -57,25 +57,25 @@ def split_by_patient(
     # Words, not categories: an unused category would be a tumour type without patients.
     type_of = samples.astype({"patient": str, "tumour_type": str}).groupby("patient")["tumour_type"].first()
     n_patients = type_of.value_counts().sort_index()
-    small = n_patients.index[n_patients < len(SIDES)]
+    small = n_patients.index[n_patients < len(SUBSETS)]
     if len(small):
         raise CohortError(
-            f"A tumour type must have at least {len(SIDES)} patients, one for each side of the split, but "
-            f"{len(small)} have fewer: {name_some(small)}. Leave these types out."
+            f"A tumour type must have at least {len(SUBSETS)} patients, one for each subset of the split, "
+            f"but {len(small)} have fewer: {name_some(small)}. Leave these types out."
         )
     n_test = _allot(n_patients * test, most=n_patients - 2)
     # A type that came off short in the test share comes first in the validation share.
     n_validation = _allot(
         n_patients * validation, most=n_patients - 1 - n_test, owed=n_patients * test - n_test
     )
-    side_of = {}
+    subset_of = {}
     for tumour_type in n_patients.index:
         # groupby has sorted the patients: the order of the table is forgotten.
         shuffled = rng.permutation(type_of.index[type_of == tumour_type])
         ends = np.cumsum([n_test[tumour_type], n_validation[tumour_type]])
-        for side, chosen in zip(("test", "validation", "train"), np.split(shuffled, ends), strict=True):
-            side_of.update(dict.fromkeys(chosen, side))
-    return samples["patient"].astype(str).map(side_of).astype(object).rename("side")
+        for subset, chosen in zip(("test", "validation", "train"), np.split(shuffled, ends), strict=True):
+            subset_of.update(dict.fromkeys(chosen, subset))
+    return samples["patient"].astype(str).map(subset_of).astype(object).rename("split")
 
 
 def _allot(quota: pd.Series, most: pd.Series, owed: pd.Series | float = 0.0) -> pd.Series:
@@ -90,7 +90,7 @@ def _allot(quota: pd.Series, most: pd.Series, owed: pd.Series | float = 0.0) -> 
 
 
 def write_split(path: Path, cohort: Cohort, split: pd.Series) -> None:
-    """Write which side every sample stands on: columns sample, patient, tumour_type, split."""
+    """Write which subset every sample stands on: columns sample, patient, tumour_type, split."""
     write_table(path, cohort.samples[["patient", "tumour_type"]].assign(split=split).rename_axis("sample"))
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from expressionist.surface import lend
 
 if TYPE_CHECKING:
-    from expressionist.evaluation.baselines import Fold, fit_opponent
+    from expressionist.evaluation.baselines import LabelledRows, fit_baseline
     from expressionist.evaluation.calibration import fit_temperature, flatten_facts, judge_probabilities
     from expressionist.evaluation.comparison import SPREAD, compare_models
-    from expressionist.evaluation.metrics import METRICS, confusion, per_type, score, score_sides
+    from expressionist.evaluation.metrics import METRICS, confusion, per_type, score, score_subsets
     from expressionist.evaluation.novelty import Novelty, judge_novelty
     from expressionist.evaluation.predictions import read_predictions, tabulate_predictions, write_predictions
 else:

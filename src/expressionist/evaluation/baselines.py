@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.linalg import qr
 from scipy.special import softmax
 from scipy.stats import rankdata
@@ -20,6 +21,7 @@ from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
+from expressionist.data import Cohort, to_log2
 from expressionist.errors import CohortError, ParamsError
 from expressionist.evaluation.calibration import fit_temperature
 from expressionist.evaluation.metrics import SMALLEST_PROBABILITY, score
@@ -33,17 +35,25 @@ _WIDTH = 0.3
 
 
 @dataclass(frozen=True)
-class Fold:
-    """The samples of one side of the split: expression (n_samples, n_genes), and types numbered from 0."""
+class LabelledRows:
+    """The samples of a subset of the split: expression (n_samples, n_genes), and types numbered from 0."""
 
     # float32, in log2(x+1); scaled to [0, 1] serves too, but gives the nearest neighbours other distances.
     expression: np.ndarray
     types: np.ndarray
 
+    @classmethod
+    def take(cls, cohort: Cohort, split: pd.Series, subset: str) -> "LabelledRows":
+        """Take the samples of a subset; `split` says of every sample of the cohort where it is."""
+        rows = np.flatnonzero((split == subset).to_numpy())
+        types = pd.Index(cohort.samples["tumour_type"].iloc[rows])
+        positions = pd.Index(cohort.tumour_types).get_indexer(types)
+        return cls(to_log2(cohort.expression[rows], cohort.unit), positions)
+
 
 @dataclass(frozen=True)
-class Opponent:
-    """One kind of opponent: a row of `OPPONENTS`."""
+class Baseline:
+    """One kind of baseline model: a row of `BASELINES`."""
 
     # (training expression, seed) → fitted scikit-learn transformer of expression.
     prepare: Callable[[np.ndarray, int], TransformerMixin]
@@ -54,8 +64,8 @@ class Opponent:
 
 
 @dataclass(frozen=True)
-class FittedOpponent:
-    """An opponent fitted on training samples: what was chosen for it, and its two parts."""
+class FittedBaseline:
+    """A baseline model fitted on training samples: what was chosen for it, and its two parts."""
 
     choice: dict[str, Any]
     n_types: int
@@ -68,8 +78,10 @@ class FittedOpponent:
         return softmax(logits / self.choice["temperature"], axis=1)
 
 
-def fit_opponent(name: str, training: Fold, validation: Fold, *, n_types: int, seed: int) -> FittedOpponent:
-    """Fit an opponent on training samples and choose its hyper-parameters on validation samples.
+def fit_baseline(
+    name: str, training: LabelledRows, validation: LabelledRows, *, n_types: int, seed: int
+) -> FittedBaseline:
+    """Fit a baseline model on training samples and choose its hyper-parameters on validation samples.
 
     Everything that is fitted (standardisation, rotation, components, classifier) sees training samples only,
     and the chosen model is not fitted again with the validation samples: it learns from what the network
@@ -82,32 +94,34 @@ def fit_opponent(name: str, training: Fold, validation: Fold, *, n_types: int, s
     --------
     >>> rng = np.random.default_rng(0)
     >>> types = np.arange(60) % 3
-    >>> fold = Fold((rng.normal(size=(60, 5)) + 4 * np.eye(3, 5)[types]).astype(np.float32), types)
-    >>> fitted = fit_opponent("logistic_regression", fold, fold, n_types=4, seed=0)
+    >>> fold = LabelledRows((rng.normal(size=(60, 5)) + 4 * np.eye(3, 5)[types]).astype(np.float32), types)
+    >>> fitted = fit_baseline("logistic_regression", fold, fold, n_types=4, seed=0)
     >>> fitted.predict_proba(fold.expression[:3]).argmax(axis=1).tolist()
     [0, 1, 2]
     """
-    if name not in OPPONENTS:
-        raise ParamsError(f"An opponent must be one of {', '.join(OPPONENTS)}, but got {name!r}. Choose one.")
+    if name not in BASELINES:
+        raise ParamsError(
+            f"A baseline model must be one of {', '.join(BASELINES)}, but got {name!r}. Choose one."
+        )
     _check(training, validation, n_types)
-    opponent = OPPONENTS[name]
+    baseline = BASELINES[name]
     # One BLAS thread: the sums then do not depend on the number of cores, and on busy cores the many small
     # products of L-BFGS took up to 15 times as long with two threads as with one.
     with threadpool_limits(1, user_api="blas"):
-        prepare = opponent.prepare(training.expression, seed)
+        prepare = baseline.prepare(training.expression, seed)
         x, held_out = (prepare.transform(fold.expression) for fold in (training, validation))
-        models = [opponent.build(seed, **choice).fit(x, training.types) for choice in opponent.choices]
+        models = [baseline.build(seed, **choice).fit(x, training.types) for choice in baseline.choices]
         logits = [_compute_logits(model, held_out, n_types) for model in models]
     reached = [score(softmax(each, axis=1), validation.types)["f1_macro"] for each in logits]
     best = int(np.argmax(reached))
     # No temperature makes a type likely that the model has never seen.
     known = np.isin(validation.types, training.types)
     temperature = fit_temperature(logits[best][known], validation.types[known])
-    choice = {**opponent.choices[best], "temperature": temperature}
-    return FittedOpponent(choice, n_types, prepare, models[best])
+    choice = {**baseline.choices[best], "temperature": temperature}
+    return FittedBaseline(choice, n_types, prepare, models[best])
 
 
-def _check(training: Fold, validation: Fold, n_types: int) -> None:
+def _check(training: LabelledRows, validation: LabelledRows, n_types: int) -> None:
     for fold in (training, validation):
         if fold.expression.ndim != 2 or len(fold.expression) != len(fold.types) or not len(fold.types):
             raise CohortError(
@@ -236,32 +250,32 @@ def _gaussian(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return rbf_kernel(x, y, gamma=_WIDTH / x.shape[1])
 
 
-OPPONENTS: dict[str, Opponent] = {
-    "logistic_regression": Opponent(
+BASELINES: dict[str, Baseline] = {
+    "logistic_regression": Baseline(
         prepare=lambda x, _: make_pipeline(StandardScaler(), _RowSpace()).fit(x),
         build=lambda _, C: LogisticRegression(
             C=C, class_weight="balanced", max_iter=_N_ITERATIONS, tol=_TOLERANCE
         ),
         choices=tuple({"C": C} for C in (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)),
     ),
-    "linear_svm": Opponent(
+    "linear_svm": Baseline(
         prepare=lambda x, _: make_pipeline(StandardScaler(), _Kernel(_linear)).fit(x),
         build=lambda _, C: _SVM(C),
         choices=tuple({"C": C} for C in (1, 3, 10, 30)),
     ),
-    "kernel_svm": Opponent(
+    "kernel_svm": Baseline(
         prepare=lambda x, _: make_pipeline(
             FunctionTransformer(_rank), StandardScaler(), _Kernel(_gaussian)
         ).fit(x),
         build=lambda _, C: _SVM(C),
         choices=tuple({"C": C} for C in (1, 3, 10)),
     ),
-    "random_forest": Opponent(
+    "random_forest": Baseline(
         prepare=lambda x, _: FunctionTransformer().fit(x),  # trees see the order of values only
         build=lambda seed: _Forest(_N_TREES, class_weight="balanced", n_jobs=-1, random_state=seed),
         choices=({},),  # half the trees and two sizes of leaves to choose from took as long, and lost a point
     ),
-    "k_nearest_neighbours": Opponent(
+    "k_nearest_neighbours": Baseline(
         # Not standardised: distances should be ruled by the genes that vary. On tcga-mirna-32 the validation
         # macro-F1 was 0.91 so, and 0.88 at best standardised (30, 50 or 100 components).
         prepare=lambda x, seed: PCA(min(_N_COMPONENTS, *x.shape), random_state=seed).fit(x),

@@ -48,11 +48,11 @@ def judge_probabilities(
     before, after = softmax(logits, axis=1), softmax(logits / temperature, axis=1)
     threshold = choose_threshold(after[validation], truth[validation], accuracy)
     facts: dict[str, Any] = {"temperature": temperature, "abstain_below": threshold}
-    for side, chosen in (("validation", validation), ("test", ~validation)):
+    for subset, chosen in (("validation", validation), ("test", ~validation)):
         raw, scaled, true = before[chosen], after[chosen], truth[chosen]
         raw_scores, scores = score(raw, true), score(scaled, true)
         answered, right = scaled.max(axis=1) >= threshold, scaled.argmax(axis=1) == true
-        facts[side] = {
+        facts[subset] = {
             "n_samples": int(chosen.sum()),
             "ece_before": raw_scores["ece"],
             "ece_after": scores["ece"],

@@ -1,4 +1,4 @@
-"""Networks beside opponents: who was chosen, who won, and how much that moves from split to split."""
+"""Networks beside baseline models: who was chosen, who won, and how much that moves from split to split."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from expressionist.evaluation.metrics import METRICS, mcnemar, score_sides
+from expressionist.evaluation.metrics import METRICS, mcnemar, score_subsets
 from expressionist.params import EvaluationParams
 
 # Those whose spread is told.
@@ -21,14 +21,14 @@ def compare_models(
     repeats: pd.DataFrame,
     evaluation: EvaluationParams,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], dict[str, Any]]:
-    """Score models, test them against the best opponent, and say who won.
+    """Score models, test them against the best baseline model, and say who won.
 
-    The winning network and the best opponent are chosen on validation samples; test samples only judge them.
+    The winning network and best baseline model are chosen on validation samples; test samples only judge.
 
     Parameters
     ----------
     described, predictions : mapping of str
-        By model: its ``kind``, network or opponent, and what else is to stand in the table; its predictions
+        By model: its ``kind`` (network or baseline) and what else is to stand in the table; its predictions
         for validation and test samples, as `read_predictions` gives them.
     repeats : pandas.DataFrame
         The table of the stage `repeats`: the scores of all splits but this first one; may be empty.
@@ -41,7 +41,7 @@ def compare_models(
     """
     rows, right = [], {}
     for name, (samples, probabilities, truth, _) in predictions.items():
-        scores = score_sides(samples, probabilities, truth, evaluation)
+        scores = score_subsets(samples, probabilities, truth, evaluation)
         row = {"model": name, **described[name]}
         for metric in METRICS:
             row[metric] = scores["test"][metric]
@@ -49,37 +49,37 @@ def compare_models(
         rows.append({**row, "validation_f1_macro": scores["validation"]["f1_macro"]})
         right[name] = (probabilities.argmax(axis=1) == truth)[samples["split"] == "test"]
     table = pd.DataFrame(rows).set_index("model", drop=False)
-    opponents = table.index[table["kind"] == "opponent"].tolist()
+    baselines = table.index[table["kind"] == "baseline"].tolist()
     best = table.groupby("kind")["validation_f1_macro"].idxmax()
-    winner, best_opponent = str(best["network"]), str(best["opponent"])
-    tests = [mcnemar(right[name], right[best_opponent]) for name in table.index]
+    winner, best_baseline = str(best["network"]), str(best["baseline"])
+    tests = [mcnemar(right[name], right[best_baseline]) for name in table.index]
     table["only_right"] = [test.only_a for test in tests]
-    table["only_opponent_right"] = [test.only_b for test in tests]
+    table["only_baseline_right"] = [test.only_b for test in tests]
     table["p_value"] = [test.p_value for test in tests]
-    table.loc[best_opponent, "p_value"] = np.nan
+    table.loc[best_baseline, "p_value"] = np.nan
     first = table[["model", "kind", "depth", "validation_f1_macro", *METRICS]].assign(repeat=1)
     splits = pd.concat([first, repeats], ignore_index=True) if len(repeats) else first
     spread: dict[str, Any] = {}
     if splits["repeat"].nunique() > 1:
-        table = table.join(summarise(splits, opponents))
-        spread = _describe_spread(table.T[winner], winner, choose_rivals(splits, opponents))
+        table = table.join(summarise(splits, baselines))
+        spread = _describe_spread(table.T[winner], winner, choose_rivals(splits, baselines))
     table = table.sort_values("f1_macro", ascending=False)
     facts = {
         "winner": winner,
-        "best_opponent": best_opponent,
+        "best_baseline": best_baseline,
         "best_on_test": str(table.index[0]),
-        "verdict": _state_verdict(table, winner, best_opponent),
+        "verdict": _state_verdict(table, winner, best_baseline),
         "p_value": float(table["p_value"].loc[winner]),
         "n_test": len(right[winner]),
     }
     return table, splits, facts, spread
 
 
-def _state_verdict(table: pd.DataFrame, winner: str, opponent: str) -> str:
-    """Say in one plain sentence how the chosen network fares against the best opponent."""
-    ours, theirs = table["accuracy"].loc[winner], table["accuracy"].loc[opponent]
+def _state_verdict(table: pd.DataFrame, winner: str, baseline: str) -> str:
+    """Say in one plain sentence how the chosen network fares against the best baseline model."""
+    ours, theirs = table["accuracy"].loc[winner], table["accuracy"].loc[baseline]
     p_value = table["p_value"].loc[winner]
-    word = opponent.replace("_", " ")
+    word = baseline.replace("_", " ")
     if p_value >= 0.05:
         outcome = f"and {word} ({theirs:.1%}) cannot be told apart on these test samples"
     elif ours > theirs:
@@ -90,13 +90,13 @@ def _state_verdict(table: pd.DataFrame, winner: str, opponent: str) -> str:
 
 
 def _describe_spread(ours: pd.Series, winner: str, rivals: pd.DataFrame) -> dict[str, Any]:
-    """Put the winner over all splits beside the opponents that were best on validation samples in each."""
+    """Put the winner over all splits next to the baseline models best on validation samples in each."""
     facts: dict[str, Any] = {"n_splits": int(ours["n_splits"])}
     for metric in SPREAD:
         p_value = float(ours[f"{metric}_lead_p_value"])
         facts[metric] = {
             "winner": [ours[f"{metric}_mean"], ours[f"{metric}_sd"]],
-            "opponent": [rivals[metric].mean(), rivals[metric].std(ddof=1)],
+            "baseline": [rivals[metric].mean(), rivals[metric].std(ddof=1)],
             "lead": [ours[f"{metric}_lead_mean"], ours[f"{metric}_lead_sd"]],
             "p_value": None if np.isnan(p_value) else p_value,
         }
@@ -106,33 +106,33 @@ def _describe_spread(ours: pd.Series, winner: str, rivals: pd.DataFrame) -> dict
 def _state_spread(winner: str, spread: Mapping[str, Any]) -> str:
     """Say in one plain sentence how the chosen network fares on all splits."""
     (ours, sd), (theirs, their_sd), (lead, lead_sd) = (
-        spread["accuracy"][key] for key in ("winner", "opponent", "lead")
+        spread["accuracy"][key] for key in ("winner", "baseline", "lead")
     )
     p_value, points = spread["accuracy"]["p_value"], f"{100 * lead:+.1f}".replace("-", "\u2212")
     return (
         f"Over {spread['n_splits']} splits {winner} has {ours:.1%} ± {100 * sd:.1f} accuracy, and the best "
-        f"opponent of each split {theirs:.1%} ± {100 * their_sd:.1f}: a lead of {points} ± "
+        f"baseline model of each split {theirs:.1%} ± {100 * their_sd:.1f}: a lead of {points} ± "
         f"{100 * lead_sd:.1f} points"
         + ("." if p_value is None else f" (corrected resampled t-test p = {p_value:.2g}).")
     )
 
 
-def choose_rivals(scores: pd.DataFrame, opponents: Sequence[str]) -> pd.DataFrame:
-    """Take the row, by split, of the opponent with the best validation macro-F1, the first of equals."""
-    among = scores.set_index("model").loc[list(opponents)].reset_index()
+def choose_rivals(scores: pd.DataFrame, baselines: Sequence[str]) -> pd.DataFrame:
+    """Take, by split, the row of the baseline model with the best validation macro-F1, first of equals."""
+    among = scores.set_index("model").loc[list(baselines)].reset_index()
     best = among.groupby("repeat")["validation_f1_macro"].idxmax()
     return among.loc[best].set_index("repeat")
 
 
-def summarise(scores: pd.DataFrame, opponents: Sequence[str]) -> pd.DataFrame:
-    """Give every model the mean and spread of its scores, and of its lead over the best opponent of a split.
+def summarise(scores: pd.DataFrame, baselines: Sequence[str]) -> pd.DataFrame:
+    """Give every model mean and spread of its scores, and of its lead over a split's best baseline model.
 
     Splits of one cohort share most of their training samples, so that their scores are no independent draws.
     The p-value is that of the corrected resampled t-test, which makes up for it with a variance that does not
     fall below n_test / n_train of that between splits, however many there are (Nadeau, Bengio: Inference for
     the Generalization Error, Machine Learning 52:239, 2003). Every model stands in the same splits.
     """
-    rivals = choose_rivals(scores, opponents)
+    rivals = choose_rivals(scores, baselines)
     ratio = float((scores["n_test"] / scores["n_train"]).mean())
     rows = {}
     for model, own in scores.groupby("model", sort=False):

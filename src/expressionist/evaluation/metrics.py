@@ -59,11 +59,11 @@ def score(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return {name: float(value[0]) for name, value in values.items()}
 
 
-def score_sides(
+def score_subsets(
     rows: pd.DataFrame, probabilities: np.ndarray, truth: np.ndarray, evaluation: EvaluationParams
 ) -> dict[str, Any]:
     """Score validation and test samples, the latter with intervals; `rows` are of the split table."""
-    validation, test = ((rows["split"] == side).to_numpy() for side in ("validation", "test"))
+    validation, test = ((rows["split"] == subset).to_numpy() for subset in ("validation", "test"))
     return {
         "validation": score(probabilities[validation], truth[validation]),
         "test": score(probabilities[test], truth[test]),

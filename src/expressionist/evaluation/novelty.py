@@ -1,8 +1,8 @@
-"""Samples unlike the training cohort: three measures of strangeness, and one score that flags them.
+"""Samples unlike the training cohort: three measures, and one out-of-distribution score that flags them.
 
 1. *outside*: what of a sample lies outside the principal components of the training samples. Broken input
    (another unit, shuffled genes) is larger there by orders of magnitude.
-2. *unfamiliar*: how little a sample belongs to any tumour type, by kernel ridge regression on the components.
+2. *foreign*: how little a sample belongs to any tumour type, by kernel ridge regression on the components.
    A Gaussian kernel, other than a linear classifier, gives little to what is far from all it was fitted on.
 3. *normal*: how much a sample resembles normal tissue rather than tumours, by the same regression, if there
    is some to learn from: no distance to tumours alone tells it (docs/probabilities.md has the figures).
@@ -29,8 +29,8 @@ _PENALTY = 0.1
 _WIDTH = 0.5
 # Genes that hardly vary must not rule the distances: a spread, in log2, that is added to every gene's own.
 _LEAST_SPREAD = 0.1
-# Share of the false alarms that each measure may cause. What lies outside is strange by orders of magnitude
-# or not at all, so little is lost there.
+# Share of the false alarms that each measure may cause. What lies outside is out of distribution by orders of
+# magnitude or not at all, so little is lost there.
 _SHARES = (0.1, 0.2, 0.7)
 _ROUNDING = 1e-4
 # A handful of normal samples says more about their patients than about normal tissue.
@@ -65,7 +65,7 @@ class Novelty:
     # Weights of the regressions on types and on being normal tissue, (n_features, n_types) and (..., 0 or 1).
     by_type: np.ndarray
     by_normal: np.ndarray
-    # Median of every measure over validation samples, and its distance to what counts as strange.
+    # Median of every measure over validation samples, and its distance to what is out of distribution.
     middle: np.ndarray
     reach: np.ndarray
 
@@ -78,21 +78,21 @@ class Novelty:
         spread = log2.std(axis=0, dtype=np.float64).astype(np.float32) + np.float32(_LEAST_SPREAD)
         components = _decompose((log2 - centre) / spread, _N_COMPONENTS, rng)
         known = ((log2 - centre) / spread) @ components.T
-        strange = known[:0] if normals is None else ((normals - centre) / spread) @ components.T
-        every = np.concatenate([known, strange])
+        far = known[:0] if normals is None else ((normals - centre) / spread) @ components.T
+        every = np.concatenate([known, far])
         scale = np.sqrt(4 * _WIDTH / np.square(every).sum(axis=1).mean())
         frequencies = (scale * rng.standard_normal((every.shape[1], _N_FEATURES))).astype(np.float32)
         phases = rng.uniform(0, 2 * np.pi, _N_FEATURES).astype(np.float32)
         features = _wave(every, frequencies, phases)
         members = np.eye(int(types.max()) + 1)[types]
         by_type = _regress(features[: len(known)], members, types, power=0.5)
-        is_normal = np.repeat([0, 1], [len(known), len(strange)])
+        is_normal = np.repeat([0, 1], [len(known), len(far)])
         by_normal = _regress(features, is_normal[:, None] - 0.5, is_normal, power=1.0)
-        parts = centre, spread, components, frequencies, phases, by_type, by_normal[:, : min(len(strange), 1)]
+        parts = centre, spread, components, frequencies, phases, by_type, by_normal[:, : min(len(far), 1)]
         return cls(*parts, middle=np.zeros(0), reach=np.zeros(0))
 
     def measure(self, log2: np.ndarray) -> np.ndarray:
-        """Measure how strange samples are, in columns: outside, unfamiliar and, if it was fitted, normal."""
+        """Measure samples, in columns: outside, foreign and, if it was fitted, normal."""
         scaled = (log2 - self.centre) / self.spread
         places = scaled @ self.components.T
         outside = np.square(scaled).sum(axis=1) - np.square(places).sum(axis=1)
@@ -102,7 +102,7 @@ class Novelty:
         return np.column_stack(measures).astype(np.float64)
 
     def calibrate(self, log2: np.ndarray, *, false_alarms: float) -> "Novelty":
-        """Set what counts as strange, so that at most a given share of validation samples is flagged."""
+        """Set what is out of distribution, so that at most a given share of validation samples is flagged."""
         measures = self.measure(log2)
         shares = np.asarray(_SHARES[: measures.shape[1]])
         middle = np.median(measures, axis=0)
@@ -118,7 +118,7 @@ class Novelty:
         return replace(self, middle=middle, reach=reach * max(float(limit), 1e-9) * (1 + _ROUNDING))
 
     def score(self, log2: np.ndarray) -> np.ndarray:
-        """Score samples: 0 is as strange as the median validation sample, above 1 is flagged."""
+        """Score samples: 0 is as far out as the median validation sample, above 1 is flagged."""
         return np.asarray(((self.measure(log2) - self.middle) / self.reach).max(axis=1))
 
     def to_arrays(self) -> Mapping[str, np.ndarray]:
@@ -169,14 +169,14 @@ def judge_novelty(
     its limit is set on validation samples. Of `normals`, normal tissue, it learns from those of patients on
     the training side; those of others are only judged.
     """
-    sides = rows["split"].to_numpy()
+    subsets = rows["split"].to_numpy()
     log2 = to_log2(cohort.expression, cohort.unit)
-    train, validation, test = (log2[sides == side] for side in ("train", "validation", "test"))
+    train, validation, test = (log2[subsets == subset] for subset in ("train", "validation", "test"))
     truth = np.unique(rows["tumour_type"], return_inverse=True)[1]
     tissue, types, hidden = _align_normals(normals, cohort, rows, train.mean(axis=0))
     shown = tissue[~hidden] if (~hidden).sum() >= _FEWEST_NORMALS else tissue[:0]
     rng = np.random.default_rng(evaluation.seed)
-    novelty = Novelty.fit(train, truth[sides == "train"], shown if len(shown) else None, rng=rng)
+    novelty = Novelty.fit(train, truth[subsets == "train"], shown if len(shown) else None, rng=rng)
     novelty = novelty.calibrate(validation, false_alarms=evaluation.false_alarms)
     shuffled = np.random.default_rng(evaluation.seed).permuted(test, axis=1)
     unlike = {"validation": validation, "test": test, "shuffled": shuffled}
@@ -205,7 +205,7 @@ def _align_normals(
     # As the registered model does it: a gene that is not there has the mean of the training samples.
     log2 = np.tile(means.astype(np.float32), (len(normals.samples), 1))
     log2[:, places >= 0] = to_log2(normals.expression[:, places[places >= 0]], normals.unit)
-    # A patient without a tumour sample stands on no side yet.
+    # A patient without a tumour sample stands on no subset yet.
     known = rows.loc[rows["split"] != "train", "patient"]
     return (
         log2,

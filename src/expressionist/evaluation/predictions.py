@@ -23,7 +23,7 @@ def tabulate_predictions(
 
 
 def read_predictions(path: Path, *splits: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, list[str]]:
-    """Read the predictions of some sides of the split.
+    """Read the predictions of some subsets of the split.
 
     Returned are patient, split, tumour_type and predicted, indexed by sample; probabilities of shape
     (n_samples, n_types); the true types, as positions in their columns; and what these are called.

@@ -40,37 +40,37 @@ def attribute(
     logits: keras.Model,
     samples: np.ndarray,
     targets: np.ndarray,
-    baselines: Mapping[str, np.ndarray],
+    references: Mapping[str, np.ndarray],
     params: AttributionParams,
-    watch: Callable[[str, int | None], Callable[[int], object]],
+    start_progress: Callable[[str, int | None], Callable[[int], object]],
 ) -> dict[str, Attribution]:
     """Explain samples from the mean until complete, then from zero and through random weights.
 
     What is explained are the `logits_of_scaled` of the whole network, which is as before in the end; the
-    baselines are ``mean`` and ``zero``. `watch` is told what begins and how many points it takes, if that is
-    known, and returns what is told of those done.
+    references are ``mean`` and ``zero``. `start_progress` is told what begins and how many points it takes,
+    if that is known, and returns what is told of those done.
     """
     # Traced once for all three: random weights are assigned to the same variables.
     method, trained = IntegratedGradients(logits), network.get_weights()
     found = method.converge(
         samples,
-        baselines["mean"],
+        references["mean"],
         targets,
         n_steps=params.steps,
         max_steps=params.max_steps,
         median_gap=params.median_delta,
         p95_gap=params.p95_delta,
-        advance=watch("mean baseline", None),
+        on_progress=start_progress("mean reference", None),
     )
     # The controls rank genes only: on a resnet50 16 to 17 of the first 20 are those of six times as many
     # steps, and r = 0.97 (random weights) and 0.99 (zero) over all.
     n_steps = max(1, params.steps // 2)
 
-    def control(baseline: str, description: str) -> Attribution:
-        advance = watch(description, len(samples) * n_steps)
-        return method.explain(samples, baselines[baseline], targets, n_steps, advance=advance)
+    def control(reference: str, description: str) -> Attribution:
+        on_progress = start_progress(description, len(samples) * n_steps)
+        return method.explain(samples, references[reference], targets, n_steps, on_progress=on_progress)
 
-    zero = control("zero", "zero baseline")
+    zero = control("zero", "zero reference")
     randomise(network, params.seed)
     random = control("mean", "random weights")
     network.set_weights(trained)
@@ -82,7 +82,7 @@ def tabulate_gaps(results: Mapping[str, Attribution], samples: pd.DataFrame) -> 
     parts = []
     for name, each in results.items():
         facts = {"rise": each.rise, "delta": each.delta, "relative_gap": each.gap, "steps": each.n_steps}
-        parts.append(samples[["tumour_type"]].assign(baseline=name, **facts))
+        parts.append(samples[["tumour_type"]].assign(reference=name, **facts))
     return pd.concat(parts)
 
 

@@ -12,11 +12,11 @@ from expressionist.network import quick_convolutions, sign, trace_prediction
 
 @dataclass(frozen=True)
 class Attribution:
-    """How much every gene contributes to a logit, against a baseline."""
+    """How much every gene contributes to a logit, against a reference."""
 
-    # Shares of the logit's rise above the baseline's, (n_samples, n_genes); positive ones speak for the type.
+    # Shares of the logit's rise over the reference's, (n_samples, n_genes); positive ones speak for the type.
     values: np.ndarray
-    # Logit of the sample minus logit of its baseline, (n_samples,): what the shares must add up to.
+    # Logit of the sample minus logit of its reference, (n_samples,): what the shares must add up to.
     rise: np.ndarray
     # Points of the path at which gradients were taken, (n_samples,).
     n_steps: np.ndarray
@@ -56,34 +56,34 @@ class IntegratedGradients:
     def explain(
         self,
         samples: np.ndarray,
-        baselines: np.ndarray,
+        references: np.ndarray,
         targets: np.ndarray,
         n_steps: int,
         *,
-        advance: Callable[[int], object] = lambda _: None,
+        on_progress: Callable[[int], object] = lambda _: None,
     ) -> Attribution:
         """Attribute the target logit of every sample, scaled expression (n_samples, n_genes), to its genes.
 
-        `baselines`, one or one each, stand for "no signal"; `n_steps` points are taken on the straight path
-        from there. `advance` is told how many pairs are done, batch by batch.
+        `references`, one or one each, stand for "no signal"; `n_steps` points are taken on the straight path
+        from there. `on_progress` is told how many pairs are done, batch by batch.
         """
         samples = np.asarray(samples, np.float32)
-        baselines = np.broadcast_to(np.asarray(baselines, np.float32), samples.shape)
-        summed = self._sum_gradients(samples, baselines, targets, _midpoints(n_steps), advance)
-        rise = self._logits(samples, targets) - self._logits(baselines, targets)
-        return Attribution(summed / n_steps * (samples - baselines), rise, np.full(len(samples), n_steps))
+        references = np.broadcast_to(np.asarray(references, np.float32), samples.shape)
+        summed = self._sum_gradients(samples, references, targets, _midpoints(n_steps), on_progress)
+        rise = self._logits(samples, targets) - self._logits(references, targets)
+        return Attribution(summed / n_steps * (samples - references), rise, np.full(len(samples), n_steps))
 
     def converge(
         self,
         samples: np.ndarray,
-        baselines: np.ndarray,
+        references: np.ndarray,
         targets: np.ndarray,
         *,
         n_steps: int,
         max_steps: int,
         median_gap: float,
         p95_gap: float,
-        advance: Callable[[int], object] = lambda _: None,
+        on_progress: Callable[[int], object] = lambda _: None,
     ) -> Attribution:
         """Treble the steps of the samples that are not complete enough, until the whole is.
 
@@ -91,16 +91,18 @@ class IntegratedGradients:
         95th percentile of the gap end the trebling, and so does `max_steps`, which is never exceeded.
         """
         samples = np.asarray(samples, np.float32)
-        baselines = np.broadcast_to(np.asarray(baselines, np.float32), samples.shape)
-        found = self.explain(samples, baselines, targets, n_steps, advance=advance)
+        references = np.broadcast_to(np.asarray(references, np.float32), samples.shape)
+        found = self.explain(samples, references, targets, n_steps, on_progress=on_progress)
         while 3 * n_steps <= max_steps:
             gap = found.gap
             if np.median(gap) <= median_gap and np.percentile(gap, 95) <= p95_gap:
                 break
             n_steps *= 3
             rows = np.flatnonzero(gap > (median_gap if np.median(gap) > median_gap else p95_gap))
-            given = samples[rows], baselines[rows], targets[rows]
-            summed = self._sum_gradients(*given, _midpoints(n_steps)[np.arange(n_steps) % 3 != 1], advance)
+            given = samples[rows], references[rows], targets[rows]
+            summed = self._sum_gradients(
+                *given, _midpoints(n_steps)[np.arange(n_steps) % 3 != 1], on_progress
+            )
             found.values[rows] = found.values[rows] / 3 + summed / n_steps * (given[0] - given[1])
             found.n_steps[rows] = n_steps
         return found
@@ -108,10 +110,10 @@ class IntegratedGradients:
     def _sum_gradients(
         self,
         samples: np.ndarray,
-        baselines: np.ndarray,
+        references: np.ndarray,
         targets: np.ndarray,
         shares: np.ndarray,
-        advance: Callable[[int], object],
+        on_progress: Callable[[int], object],
     ) -> np.ndarray:
         """Add up the gradients at some shares of every sample's path, of shape (n_samples, n_genes)."""
         summed = np.zeros(samples.shape, np.float32)
@@ -120,10 +122,10 @@ class IntegratedGradients:
             batch = pairs[start : start + self.batch_size]
             rows, places = np.divmod(batch, len(shares))
             share = shares[places].astype(np.float32)[:, None]
-            points = baselines[rows] + share * (samples[rows] - baselines[rows])
+            points = references[rows] + share * (samples[rows] - references[rows])
             gradients = self._gradients(tf.constant(points), tf.constant(targets[rows])).numpy()
             np.add.at(summed, rows, gradients)
-            advance(len(batch))
+            on_progress(len(batch))
         return summed
 
     def _logits(self, samples: np.ndarray, targets: np.ndarray) -> np.ndarray:

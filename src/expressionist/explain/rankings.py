@@ -42,7 +42,7 @@ def rank_genes(
     """
     return {
         "integrated_gradients": mean_by_type(values["mean"], targets, n_types),
-        "zero_baseline": mean_by_type(values["zero"], targets, n_types),
+        "zero_reference": mean_by_type(values["zero"], targets, n_types),
         "random_weights": mean_by_type(values["random"], targets, n_types),
         "fold_change": fold_change(log2, types, n_types=n_types),
     }
@@ -98,7 +98,7 @@ def _list_top_genes(
             "n_samples": len(values),
             "share_positive": (values[:, chosen] > 0).mean(axis=0),
             "log2_fold_change": rankings["fold_change"][place, chosen],
-            "zero_baseline": rankings["zero_baseline"][place, chosen],
+            "zero_reference": rankings["zero_reference"][place, chosen],
             "marker": np.isin(chosen, markers),
             "row": layout.row[chosen],
             "column": layout.column[chosen],

@@ -1,6 +1,6 @@
 """The network: expression → picture → backbone → tumour type as one Keras graph."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def fit_ranks(layout: Layout, scale: Scale) -> Ranks:
     """Make the layer that ranks the genes of images painted by this layout and scale."""
     ranks = Ranks(name="ranks")
     low, span = layout.paint(np.stack([scale.low, scale.span]))
-    ranks.fit(low, span, layout.crowding > 0)
+    ranks.fit(low, span, layout.overlap > 0)
     return ranks
 
 
@@ -138,7 +138,7 @@ def predict_logits(
     expression: np.ndarray,
     samples: np.ndarray,
     *,
-    watch: Callable[[range], Iterable[int]] = iter,
+    on_progress: Callable[[int], object] = lambda _: None,
 ) -> np.ndarray:
     """Give an assembled network expression, and return its logits at the temperature that it holds.
 
@@ -150,8 +150,8 @@ def predict_logits(
         In the unit and with the genes of the network; may be memory-mapped.
     samples : numpy.ndarray of shape (n_samples,)
         Positions of the rows to predict.
-    watch : callable
-        Passes on the first positions of the blocks; where progress is shown.
+    on_progress : callable
+        Told how many samples are done, block by block.
 
     Returns
     -------
@@ -160,8 +160,10 @@ def predict_logits(
     """
     tempered = keras.Model(network.input, network.get_layer("temperature").output)
     predict = trace_prediction(tempered)
-    blocks = watch(range(0, len(samples), _N_ROWS))
-    logits = [predict(expression[samples[start : start + _N_ROWS]]).numpy() for start in blocks]
+    logits = []
+    for start in range(0, len(samples), _N_ROWS):
+        logits.append(predict(expression[samples[start : start + _N_ROWS]]).numpy())
+        on_progress(len(logits[-1]))
     return np.concatenate(logits).astype(np.float64)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from expressionist.surface import lend
 
 if TYPE_CHECKING:
-    from expressionist.painting.fitting import fit_imaging, read_options
+    from expressionist.painting.fitting import lay_out, read_options
     from expressionist.painting.gene_clusters import cluster_genes
     from expressionist.painting.images import (
         N_ROWS,

@@ -12,7 +12,7 @@ from expressionist.data import Scale, choose_genes, read_gene_sets
 from expressionist.errors import ParamsError
 from expressionist.painting.layout import Layout, square_shape
 from expressionist.painting.layouts import place_genes
-from expressionist.params import LayoutParams
+from expressionist.params import ExpressionParams, LayoutParams
 
 
 def fit_imaging(
@@ -32,7 +32,7 @@ def fit_imaging(
     expression, genes : numpy.ndarray of shape (n_samples, n_genes_given), pandas.DataFrame
         float32, finite, on a log scale, training rows only; the gene table, in the order of the columns.
     method, options, rng
-        As for `layouts.place_genes`: the method's own options, and ``crowding``.
+        As for `layouts.place_genes`: the method's own options, and ``overlap``.
     n_genes : int or None
         As for `choose_genes`; None takes all genes, constant ones too.
     shape : tuple of int or None
@@ -66,6 +66,28 @@ def fit_imaging(
     scale = Scale.fit(expression)
     pixel = place_genes(method, scale.apply(expression), genes, sides, rng, **options)
     return Layout(genes.index.to_numpy(dtype=str), pixel, sides, method), scale, chosen
+
+
+def lay_out(
+    training: np.ndarray,
+    genes: pd.DataFrame,
+    expression: ExpressionParams,
+    layout: LayoutParams,
+    options: Mapping[str, Any],
+) -> tuple[Layout, Scale, np.ndarray]:
+    """Fit to training samples, log2 of shape (n_samples, n_genes), as the sections of params.yaml say.
+
+    The layout method's own `options` come from `read_options`; what is returned is that of `fit_imaging`.
+    """
+    return fit_imaging(
+        training,
+        genes,
+        method=layout.method,
+        options={**options, "overlap": layout.overlap},
+        n_genes=expression.n_genes,
+        shape=None,
+        rng=np.random.default_rng(layout.seed),
+    )
 
 
 def read_options(layout: LayoutParams, incoming: Path) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class ExpressionImager(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         (height, width) in pixels; by default the smallest square that holds every gene on a pixel of its
         own. Where there are fewer pixels than genes, a pixel shows the mean of its genes.
     layout_options : dict, optional
-        The layout method's own options, and ``crowding`` as in `expressionist.painting.layouts.place_genes`.
+        The layout method's own options, and ``overlap`` as in `expressionist.painting.layouts.place_genes`.
     random_state : int, numpy.random.RandomState or None
         Seed of the layout; with the same one, the same rows give the same images byte for byte.
 
@@ -71,7 +71,7 @@ class ExpressionImager(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
         (height, width) in pixels.
     columns_ : numpy.ndarray of shape (n_painted,)
         Column of the fitted table that holds each painted gene, in the order of `layout_`.
-    crowding_, padding_ : numpy.ndarray of shape (height, width)
+    overlap_, padding_ : numpy.ndarray of shape (height, width)
         Number of genes on every pixel; True where there is none, so that the pixel is always 0.
     n_features_in_, feature_names_in_ : int, numpy.ndarray of shape (n_features_in_,)
         Number and names of the columns of the fitted table; the latter only where they have any.
@@ -161,7 +161,7 @@ class ExpressionImager(TransformerMixin, BaseEstimator, auto_wrap_output_keys=No
 
     def _keep(self, layout: Layout, scale: Scale, columns: np.ndarray) -> None:
         self.layout_, self.scale_, self.columns_ = layout, scale, columns
-        self.shape_, self.crowding_, self.padding_ = layout.shape, layout.crowding, layout.crowding == 0
+        self.shape_, self.overlap_, self.padding_ = layout.shape, layout.overlap, layout.overlap == 0
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: ANN401
         """Paint samples, on the scale of the fitted rows.

@@ -1,10 +1,9 @@
-"""Painted samples with their tumour types: written side by side, and as a network trains on them."""
+"""Painted samples with their tumour types: written subset by subset, and as a network trains on them."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ N_ROWS = 256
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Painted samples of one side of the split.
+    """Painted samples of one subset of the split.
 
     Images are of shape (n_samples, height, width, 1), usually memory-mapped; types are positions, of shape
     (n_samples,); the digest, of the images, names them in the cache.
@@ -42,9 +41,9 @@ def take_painted(cohort: Cohort, rows: pd.DataFrame, layout: Layout) -> Cohort:
     return cohort.take(cohort.samples.index.get_indexer(rows.index), genes)
 
 
-def find_samples(cohort: Cohort, rows: pd.DataFrame, side: str) -> np.ndarray:
-    """Return the positions of a side's samples in a cohort, in the order of the split table."""
-    return cohort.samples.index.get_indexer(rows.index[rows["split"] == side])
+def find_samples(cohort: Cohort, rows: pd.DataFrame, subset: str) -> np.ndarray:
+    """Return the positions of a subset's samples in a cohort, in the order of the split table."""
+    return cohort.samples.index.get_indexer(rows.index[rows["split"] == subset])
 
 
 def make_painter(cohort: Cohort, samples: np.ndarray, layout: Layout, scale: Scale) -> Painter:
@@ -70,11 +69,11 @@ def write_images(
     layout: Layout,
     scale: Scale,
     *,
-    sides: Sequence[str],
-    watch: Callable[[Iterable[Any], str, int], Iterable[Any]] = lambda blocks, *_: blocks,
-    share: Callable[[Path, tuple[int, ...], str], object] | None = None,
+    subsets: Sequence[str],
+    on_progress: Callable[[int], object] = lambda _: None,
+    paint_elsewhere: Callable[[Path, tuple[int, ...], str], Iterable[int]] | None = None,
 ) -> None:
-    """Paint the samples of some sides of a split table, as `<side>.npy`, and describe them in `images.json`.
+    """Paint some subsets of a split table, as `<subset>.npy`, and describe them in `images.json`.
 
     Parameters
     ----------
@@ -82,29 +81,35 @@ def write_images(
         Is there; arrays in it are of shape (n_samples, height, width, 1).
     cohort, rows, layout, scale
         As for `make_painter`; the split table, indexed by sample.
-    sides : sequence of str
-        The sides to paint.
-    watch : callable
-        Given blocks, the side and the number of blocks, passes them on; where progress is shown.
-    share : callable, optional
-        Given a file, its shape and the side, has others paint it.
+    subsets : sequence of str
+        The subsets to paint.
+    on_progress : callable
+        Told how many samples are painted, block by block.
+    paint_elsewhere : callable, optional
+        Given a file, its shape and the subset, has others paint it; yields how many samples are done.
     """
     about = {}
-    for side in sides:
-        samples = find_samples(cohort, rows, side)
-        path, shape = folder / f"{side}.npy", (len(samples), *layout.shape, 1)
-        if share is not None:
-            share(path, shape, side)
-        else:
+    for subset in subsets:
+        samples = find_samples(cohort, rows, subset)
+        path, shape = folder / f"{subset}.npy", (len(samples), *layout.shape, 1)
+        if paint_elsewhere is None:
             painted = make_painter(cohort, samples, layout, scale)(0, len(samples))
-            blocks = watch(painted, side, -(-len(samples) // N_ROWS))
-            write_array(path, (images for _, (images,) in blocks), shape)
-        about[side] = {"n_samples": len(samples), "md5": md5(path)}
+            write_array(path, _count_rows((images for _, (images,) in painted), on_progress), shape)
+        else:
+            for n_samples in paint_elsewhere(path, shape, subset):
+                on_progress(n_samples)
+        about[subset] = {"n_samples": len(samples), "md5": md5(path)}
     write_json(folder / "images.json", {"shape": [*layout.shape, 1], **about})
 
 
+def _count_rows(blocks: Iterable[np.ndarray], on_progress: Callable[[int], object]) -> Iterator[np.ndarray]:
+    for block in blocks:
+        yield block
+        on_progress(len(block))
+
+
 def read_image_sets(images: Path, split: Path) -> tuple[dict[str, ImageSet], list[str]]:
-    """Open the training and the validation images, by side; those of the test samples are not.
+    """Open the training and the validation images, by subset; those of the test samples are not.
 
     Of the outputs of the stages `images` and `split`. Types are positions in what is returned second: all
     tumour types of the cohort, in alphabetical order.
@@ -112,7 +117,9 @@ def read_image_sets(images: Path, split: Path) -> tuple[dict[str, ImageSet], lis
     rows, about = read_split(split), read_json(images / "images.json")
     tumour_types, types = np.unique(rows["tumour_type"], return_inverse=True)
     sets = {
-        side: ImageSet(read_array(images / f"{side}.npy"), types[rows["split"] == side], about[side]["md5"])
-        for side in ("train", "validation")
+        subset: ImageSet(
+            read_array(images / f"{subset}.npy"), types[rows["split"] == subset], about[subset]["md5"]
+        )
+        for subset in ("train", "validation")
     }
     return sets, tumour_types.tolist()

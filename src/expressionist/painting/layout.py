@@ -69,19 +69,19 @@ class Layout:
         return self.pixel % self.shape[1]
 
     @cached_property
-    def crowding(self) -> np.ndarray:
+    def overlap(self) -> np.ndarray:
         """Number of genes on every pixel, of shape (height, width); 0 where nothing is painted."""
         return np.bincount(self.pixel, minlength=self.n_pixels).reshape(self.shape)
 
     @cached_property
     def share(self) -> np.ndarray:
         """What a gene counts for on every pixel, of shape (height · width,): 1 over the genes there."""
-        return (1.0 / np.maximum(self.crowding, 1)).ravel().astype(np.float32)
+        return (1.0 / np.maximum(self.overlap, 1)).ravel().astype(np.float32)
 
     def paint(self, scaled: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Draw samples: a pixel shows the mean of the genes on it, and 0 where there is none.
 
-        `crowding` says which pixels these are, whatever they show: 0 is also the lowest expression.
+        `overlap` says which pixels these are, whatever they show: 0 is also the lowest expression.
 
         Parameters
         ----------

@@ -47,14 +47,14 @@ def score_layout(
     (0.33, 0.8, 1.0)
     """
     layout = Layout(np.arange(scaled.shape[1]), pixel, shape, "")
-    crowding = layout.crowding
+    overlap = layout.overlap
     unseen = None if held_out is None else _correlate_neighbours(held_out, layout)
     return {
         "neighbour_correlation": _correlate_neighbours(scaled, layout),
         "neighbour_correlation_held_out": unseen,
         "trustworthiness": _trust(scaled, layout, seed),
-        "pixels_used": float((crowding > 0).mean()),
-        "genes_alone": float((crowding == 1).sum() / len(pixel)),
+        "pixels_used": float((overlap > 0).mean()),
+        "genes_alone": float((overlap == 1).sum() / len(pixel)),
     }
 
 
@@ -79,7 +79,7 @@ def _blocks(scaled: np.ndarray) -> list[np.ndarray]:
 
 def _add_up(values: np.ndarray, layout: Layout) -> np.ndarray:
     """Return, per row and pixel, the sum over the pixel's genes: shape (n_rows, height, width)."""
-    return layout.paint(values)[..., 0] * layout.crowding
+    return layout.paint(values)[..., 0] * layout.overlap
 
 
 def _sum_products(images: np.ndarray) -> float:

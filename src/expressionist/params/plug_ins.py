@@ -29,9 +29,9 @@ def list_backbones() -> list[str]:
     return _list_rows("network/backbones.py", "BACKBONES")
 
 
-def list_opponents() -> list[str]:
-    """Return the words for the opponents: the rows of their table."""
-    return _list_rows("evaluation/baselines.py", "OPPONENTS")
+def list_baselines() -> list[str]:
+    """Return the words for the baseline models: the rows of their table."""
+    return _list_rows("evaluation/baselines.py", "BASELINES")
 
 
 def layout_defines(name: str, definition: str) -> bool:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from expressionist.errors import ParamsError
 from expressionist.params.parsing import Must, OneOf, Within, key
-from expressionist.params.plug_ins import list_backbones, list_layouts, list_opponents, list_sources
+from expressionist.params.plug_ins import list_backbones, list_baselines, list_layouts, list_sources
 
 # What NumPy, scikit-learn and Keras all take.
 _SEED = {"ge": 0, "le": 2**32 - 1}
@@ -78,9 +78,9 @@ class SplitParams:
         default=1,
         metadata=key(
             "Splits of the patients. From 2 on, the stage `repeats` fits everything anew on each (genes, "
-            "scale, layout, opponents, networks, depths and hyper-parameters), and the comparison has means "
-            "and standard deviations. The first split stays what everything else is about. n splits cost n "
-            "− 1 times what `layout`, `baselines`, `tune` and `train` cost; what is done is kept in "
+            "scale, layout, baseline models, networks, depths and hyper-parameters), and the comparison has "
+            "means and standard deviations. The first split stays what everything else is about. n splits "
+            "cost n − 1 times what `layout`, `baselines`, `tune` and `train` cost; what is done is kept in "
             "`data/cache/repeats/`, so a kill costs at most the model in work.",
             ge=1,
         ),
@@ -120,7 +120,7 @@ class LayoutParams:
     )
     seed: int = field(metadata=key("For methods that draw.", **_SEED))
     options: Mapping[str, Any]
-    crowding: Annotated[str, _one_of("single", "average")] = field(
+    overlap: Annotated[str, _one_of("single", "average")] = field(
         default="single",
         metadata=key(
             "`single`: a pixel for every gene while there are enough. `average`, for `pca`, `tsne` and "
@@ -274,9 +274,9 @@ class SearchParams:
 
 @dataclass(frozen=True)
 class BaselinesParams:
-    """The opponents to fit."""
+    """The baseline models to fit."""
 
-    opponents: Annotated[tuple[Annotated[str, OneOf(list_opponents)], ...], _SOME, _ONCE] = field(
+    models: Annotated[tuple[Annotated[str, OneOf(list_baselines)], ...], _SOME, _ONCE] = field(
         metadata=key("Models without pictures, on the same genes and split.")
     )
     seed: int = field(metadata=key("Of what is random in them.", **_SEED))

@@ -35,10 +35,10 @@ class FinishedRun:
         PNGs of the sheets of mean images and of their differences.
     searches, trainings : mapping of str to mapping
         Backbone → its search JSON; backbone → its training.json.
-    opponents : mapping
-        baselines.json: opponent → what was chosen for it on validation samples, and seconds.
+    baselines : mapping
+        baselines.json: baseline model → what was chosen for it on validation samples, and seconds.
     comparison, spread : mapping
-        comparison.json, and spread.json, which is empty where the patients were dealt only once.
+        comparison.json, and spread.json, which is empty where the patients were split only once.
     scores : pandas.DataFrame of length n_models
         comparison.tsv, indexed by model.
     splits : pandas.DataFrame
@@ -52,8 +52,8 @@ class FinishedRun:
     explanation : mapping
         explanation.json.
     gaps : pandas.DataFrame
-        Columns ``tumour_type``, ``baseline``, ``rise``, ``delta``, ``relative_gap``, ``steps``; a row per
-        sample and baseline, indexed by sample.
+        Columns ``tumour_type``, ``reference``, ``rise``, ``delta``, ``relative_gap``, ``steps``; a row per
+        sample and reference, indexed by sample.
     recovery : pandas.DataFrame
         Columns ``tumour_type``, ``ranking``, ``n_top``, ``n_markers``, ``n_found``, ``expected``,
         ``p_value``; no row where no marker is among the genes.
@@ -80,7 +80,7 @@ class FinishedRun:
     differences: bytes
     searches: Mapping[str, _Facts]
     trainings: Mapping[str, _Facts]
-    opponents: _Facts
+    baselines: _Facts
     comparison: _Facts
     spread: _Facts
     scores: pd.DataFrame

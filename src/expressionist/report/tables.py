@@ -19,14 +19,14 @@ _HEADINGS = {
     "log_loss": "Log-loss",
     "n_unfrozen_layers": "Layers unfrozen",
     "n_unfrozen_parameters": "Parameters unfrozen",
-    "only_opponent_right": "Only best opponent right",
+    "only_baseline_right": "Only best baseline model right",
     "only_right": "Only this model right",
     "p_value": "McNemar p",
     "precision_macro": "Macro-precision",
     "number": "Trial",
     "share_positive": "Samples positive",
     "type": "Tumour type",
-    "zero_baseline": "From zero expression",
+    "zero_reference": "From zero expression",
     "validation_f1_macro": "Macro-F1 (validation)",
 }
 

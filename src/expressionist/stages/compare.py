@@ -1,4 +1,4 @@
-"""Put networks and opponents side by side, and say plainly who won."""
+"""Put networks and baseline models side by side, and say plainly who won."""
 
 from pathlib import Path
 
@@ -21,9 +21,9 @@ def run(
     repeats: Path,
     out: Path,
 ) -> None:
-    """Write the comparison: scores with intervals, McNemar tests against the best opponent, and the verdict.
+    """Write scores with intervals, McNemar tests against the best baseline model, and the verdict.
 
-    Where the patients were dealt more than once, the spread over all splits stands beside the scores; the
+    Where the patients were split more than once, the spread over all splits stands beside the scores; the
     winner is that of the first split all the same.
     """
     about = read_json(layout / "layout.json")
@@ -34,7 +34,7 @@ def run(
         described[name] = {"kind": "network", "depth": training["depth"], "weights": weights}
         files[name] = evaluations / name / "predictions.tsv"
     for name in read_json(baselines / "baselines.json"):
-        described[name] = {"kind": "opponent"}
+        described[name] = {"kind": "baseline"}
         files[name] = baselines / f"{name}.tsv"
     predictions = {name: read_predictions(path, "validation", "test") for name, path in files.items()}
     table, splits, facts, spread = compare_models(described, predictions, read_table(repeats), evaluation)

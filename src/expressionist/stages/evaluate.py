@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.progress import track
+from rich.progress import Progress
 from scipy.special import softmax
 
 from expressionist.data import read_cohort, read_split
@@ -14,7 +14,7 @@ from expressionist.evaluation import (
     flatten_facts,
     judge_probabilities,
     per_type,
-    score_sides,
+    score_subsets,
     tabulate_predictions,
     write_predictions,
 )
@@ -48,17 +48,20 @@ def run(
     rows = rows[held_out]
     truth = pd.Index(tumour_types).get_indexer(pd.Index(rows["tumour_type"]))
     validation = (rows["split"] == "validation").to_numpy()
-    logits = predict_logits(
-        load_network(model / "model.keras"),
-        found.expression,
-        np.flatnonzero(held_out),
-        watch=lambda starts: track(starts, description=f"{about['backbone']}: predicting"),
-    )
+    network = load_network(model / "model.keras")
+    with Progress() as progress:
+        task = progress.add_task(f"{about['backbone']}: predicting", total=len(rows))
+        logits = predict_logits(
+            network,
+            found.expression,
+            np.flatnonzero(held_out),
+            on_progress=lambda n: progress.advance(task, n),
+        )
     temperature = fit_temperature(logits[validation], truth[validation])
     probabilities = softmax(logits / temperature, axis=1)
     facts = judge_probabilities(logits, temperature, truth, validation, evaluation.answered_accuracy)
     facts |= read_json(novelty)
-    scores = score_sides(rows, probabilities, truth, evaluation)
+    scores = score_subsets(rows, probabilities, truth, evaluation)
     counts = confusion(probabilities[~validation], truth[~validation])
     by_type = per_type(probabilities[~validation], truth[~validation], tumour_types)
     confused = pd.DataFrame(counts, index=tumour_types, columns=tumour_types)

@@ -54,17 +54,19 @@ def run(
     explained = choose_samples(predictions, rows, attribution)
     targets = types[explained]
     zero = scale.apply(np.zeros((1, len(genes)), np.float32))[0]
-    baselines = {"mean": genes["mean"].to_numpy(np.float32), "zero": zero}
+    references = {"mean": genes["mean"].to_numpy(np.float32), "zero": zero}
     temperature = read_json(evaluations / winner / "probabilities.json")["temperature"]
     network = load_network(models / winner / "model.keras", temperature)
     logits, training = logits_of_scaled(network), np.flatnonzero(rows["split"] == "train")
     with Progress() as progress:
 
-        def watch(description: str, total: int | None) -> Callable[[int], object]:
+        def start_progress(description: str, total: int | None) -> Callable[[int], object]:
             task = progress.add_task(description, total=total)
             return lambda n: progress.advance(task, n)
 
-        results = attribute(network, logits, scaled[explained], targets, baselines, attribution, watch)
+        results = attribute(
+            network, logits, scaled[explained], targets, references, attribution, start_progress
+        )
     values = {name: each.values for name, each in results.items()}
     rankings = rank_genes(values, targets, log2[training], types[training], len(tumour_types))
     n_top, seed = attribution.n_top, attribution.seed

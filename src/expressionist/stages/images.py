@@ -1,16 +1,15 @@
 """Paint every sample."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from rich.progress import track
+from rich.progress import Progress
 
-from expressionist.data import SIDES, read_cohort, read_split
+from expressionist.data import SUBSETS, read_cohort, read_split
 from expressionist.files import Compute, allocate_rows, cut_spans, run_shards, share_folder, write_whole
 from expressionist.painting import N_ROWS, find_samples, make_painter, read_layout, write_images
 from expressionist.report import draw_differences, draw_preview, stamp, write_figure
@@ -19,57 +18,62 @@ _N_PAIRS = 6
 
 
 def run(*, cohort: Path, split: Path, layout: Path, scheduler: str | None, out: Path) -> None:
-    """Write one memory-mappable array of images per side of the split, and two sheets of them.
+    """Write a memory-mappable array of images per subset of the split, and two sheets of them.
 
-    Parameters
-    ----------
-    cohort, split, layout : pathlib.Path
-        Outputs of the stages `prepare`, `split` and `layout`.
-    scheduler : str or None
-        Of the Dask cluster that paints; this process does without.
-    out : pathlib.Path
-        Folder to write: `<side>.npy` of shape (n_samples, height, width, 1), `images.json`, `preview.png`,
-        `differences.png`.
+    `<subset>.npy` is of shape (n_samples, height, width, 1). A `scheduler` is that of a Dask cluster.
     """
     found, rows = read_cohort(cohort / "cohort.h5ad"), read_split(split)
     laid, scale, _, about = read_layout(layout)
-    share = None
+    paint_elsewhere = None
     if scheduler is not None:
-        share = functools.partial(
-            _share, cohort.absolute(), split.absolute(), layout.absolute(), scheduler=scheduler
+        paint_elsewhere = functools.partial(
+            _paint_on_cluster, cohort.absolute(), split.absolute(), layout.absolute(), scheduler=scheduler
         )
     with write_whole(out) as partial:
         partial.mkdir()
-        write_images(partial, found, rows, laid, scale, sides=SIDES, watch=_watch, share=share)
+        with Progress() as progress:
+            task = progress.add_task("painting", total=len(rows))
+            write_images(
+                partial,
+                found,
+                rows,
+                laid,
+                scale,
+                subsets=SUBSETS,
+                on_progress=lambda n: progress.advance(task, n),
+                paint_elsewhere=paint_elsewhere,
+            )
         means = _mean_images(np.load(partial / "train.npy", mmap_mode="r"), rows)
-        figure = draw_preview(means, found.tumour_types, laid.crowding)
+        figure = draw_preview(means, found.tumour_types, laid.overlap)
         write_figure(partial / "preview.png", stamp(figure, synthetic=about["synthetic"]))
-        figure = _draw_differences(means, found.tumour_types, laid.crowding)
+        figure = _draw_differences(means, found.tumour_types, laid.overlap)
         write_figure(partial / "differences.png", stamp(figure, synthetic=about["synthetic"]))
 
 
-def _watch(blocks: Iterable[Any], side: str, n_blocks: int) -> Iterable[Any]:
-    return track(blocks, description=f"painting {side}", total=n_blocks)
-
-
-def _share(
-    cohort: Path, split: Path, layout: Path, path: Path, shape: tuple[int, ...], side: str, *, scheduler: str
-) -> None:
+def _paint_on_cluster(
+    cohort: Path,
+    split: Path,
+    layout: Path,
+    path: Path,
+    shape: tuple[int, ...],
+    subset: str,
+    *,
+    scheduler: str,
+) -> Iterator[int]:
     """Have a cluster paint. Painting is quick, so a killed run begins anew, with or without one."""
     allocate_rows(path, shape, "float32")
     shards = list(cut_spans([(0, shape[0])], N_ROWS))
-    work = functools.partial(_open_work, cohort, split, layout, side)
+    work = functools.partial(_open_work, cohort, split, layout, subset)
     with share_folder(path.parent) as shared:
-        painted = run_shards(work, [path], shards, scheduler=scheduler, shared=shared)
-        for _ in _watch(painted, side, len(shards)):
-            pass
+        for first, last in run_shards(work, [path], shards, scheduler=scheduler, shared=shared):
+            yield last - first
 
 
-def _open_work(cohort: Path, split: Path, layout: Path, side: str) -> Compute:
+def _open_work(cohort: Path, split: Path, layout: Path, subset: str) -> Compute:
     """Open cohort and layout: called once in every worker."""
     found, rows = read_cohort(cohort / "cohort.h5ad"), read_split(split)
     laid, scale, _, _ = read_layout(layout)
-    return make_painter(found, find_samples(found, rows, side), laid, scale)
+    return make_painter(found, find_samples(found, rows, subset), laid, scale)
 
 
 def _mean_images(images: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -83,11 +87,11 @@ def _mean_images(images: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     return (sums / belongs.sum(axis=0)[:, None]).reshape(-1, *images.shape[1:3])
 
 
-def _draw_differences(means: np.ndarray, tumour_types: list[str], crowding: np.ndarray) -> Figure:
+def _draw_differences(means: np.ndarray, tumour_types: list[str], overlap: np.ndarray) -> Figure:
     """Draw what sets the most similar tumour types apart: the pairs whose mean images differ least."""
     firsts, seconds = np.triu_indices(len(means), k=1)
     flat = means.reshape(len(means), -1)
     nearest = np.argsort([np.linalg.norm(flat[i] - flat[j]) for i, j in zip(firsts, seconds, strict=True)])
     chosen = [(firsts[pair], seconds[pair]) for pair in nearest[:_N_PAIRS]]
     names = [(tumour_types[i], tumour_types[j]) for i, j in chosen]
-    return draw_differences(np.stack([means[i] - means[j] for i, j in chosen]), names, crowding)
+    return draw_differences(np.stack([means[i] - means[j] for i, j in chosen]), names, overlap)

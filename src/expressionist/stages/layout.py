@@ -9,9 +9,8 @@ import pandas as pd
 from rich.console import Console
 
 from expressionist.data import assign_sets, read_cohort, read_split, to_log2
-from expressionist.painting import cluster_genes, read_options, score_layout, write_layout
+from expressionist.painting import cluster_genes, lay_out, read_options, score_layout, write_layout
 from expressionist.params import ExpressionParams, LayoutParams
-from expressionist.pipeline import lay_out
 
 
 def run(
@@ -29,9 +28,10 @@ def run(
     is the folder with the file of gene sets that the method ``pathway`` reads.
     """
     found = read_cohort(cohort / "cohort.h5ad")
-    sides = read_split(split).loc[found.samples.index, "split"]
+    subsets = read_split(split).loc[found.samples.index, "split"]
     training, validation = (
-        to_log2(found.expression[(sides == side).to_numpy()], found.unit) for side in ("train", "validation")
+        to_log2(found.expression[(subsets == subset).to_numpy()], found.unit)
+        for subset in ("train", "validation")
     )
     options = read_options(layout, incoming)
     begun = time.perf_counter()
@@ -48,7 +48,7 @@ def run(
         "n_genes": len(genes),
         "n_genes_of_cohort": found.expression.shape[1],
         "n_without_position": n_unplaced,
-        "greatest_crowding": int(laid.crowding.max()),
+        "greatest_overlap": int(laid.overlap.max()),
         **_count_in_sets(genes, options),
         # Without the seconds: the same params must give the same bytes, or all that follows runs again.
         "score": score,

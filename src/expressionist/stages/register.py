@@ -32,7 +32,7 @@ from expressionist.tracking import (
     flatten_scores,
     open_experiment,
     open_store,
-    publish_opponent,
+    publish_baseline,
     publish_search,
     publish_training,
     read_provenance,
@@ -101,7 +101,7 @@ def run(
             provenance=provenance,
         )
     table = read_table(comparison / "comparison.tsv", index="model")
-    runs |= _publish_opponents(
+    runs |= _publish_baselines(
         experiment,
         baselines,
         table,
@@ -152,17 +152,17 @@ def run(
     console.print("MLflow: make ui, then http://127.0.0.1:5000")
 
 
-def _publish_opponents(
+def _publish_baselines(
     experiment: Experiment,
     baselines: Path,
     table: pd.DataFrame,
-    **facts: Any,  # noqa: ANN401  as publish_opponent takes them
+    **facts: Any,  # noqa: ANN401  as publish_baseline takes them
 ) -> dict[str, str]:
-    """Publish every opponent, and return their runs."""
+    """Publish every baseline model, and return their runs."""
     about, runs = read_json(baselines / "baselines.json"), {}
     for name, fitted in about.items():
         numbers = _read_numbers(table, name)
-        runs[name] = publish_opponent(
+        runs[name] = publish_baseline(
             experiment,
             name,
             {key: value for key, value in numbers.items() if not _is_spread(key)},
@@ -226,7 +226,7 @@ def _show_comparison(console: Console, table: pd.DataFrame, facts: Mapping[str, 
         shown.add_column(heading, justify="left" if heading in ("model", "kind", "weights") else "right")
     for name, row in table.iterrows():
         interval = f"{row.accuracy:.3f} ({row.accuracy_low:.3f}–{row.accuracy_high:.3f})"
-        depth, weights = ("", "") if row.kind == "opponent" else (f"{row.depth:.0f}", str(row.weights))
+        depth, weights = ("", "") if row.kind == "baseline" else (f"{row.depth:.0f}", str(row.weights))
         p_value = "" if np.isnan(row.p_value) else f"{row.p_value:.2g}"
         style = "bold" if name == facts["winner"] else None
         cells = (

@@ -113,15 +113,15 @@ class _Model:
 
 
 def _list_models(recipe: "Recipe", backbones: tuple[str, ...]) -> list[_Model]:
-    """List opponents and networks; the quick ones come first."""
+    """List baseline models and networks; the quick ones come first."""
     from expressionist.network import find_weights
     from expressionist.pipeline import digest_pipeline
 
     method = recipe.layout.method
     code = digest_pipeline(method, networks=False)
     models = [
-        _Model(name, "opponent", {"code": code, "seed": recipe.baselines.seed})
-        for name in recipe.baselines.opponents
+        _Model(name, "baseline", {"code": code, "seed": recipe.baselines.seed})
+        for name in recipe.baselines.models
     ]
     given, search = recipe.weights, asdict(recipe.search)
     del search["storage"]  # where trials are kept changes none
@@ -148,7 +148,7 @@ class _Repeat:
         from expressionist.pipeline import digest_pipeline
 
         self.cohort, self.split, self.recipe, self.paths = cohort, split, recipe, paths
-        listed = "\n".join(f"{sample}\t{side}" for sample, side in split.items())
+        listed = "\n".join(f"{sample}\t{subset}" for sample, subset in split.items())
         self.facts = {**facts, "split": hashlib.sha256(listed.encode()).hexdigest()}
         self.results = paths.cache / "results"
         code = [digest_pipeline(recipe.layout.method, networks=networks) for networks in (False, True)]
@@ -186,7 +186,7 @@ class _Repeat:
             "model": model.name,
             "kind": model.kind,
             "depth": kept["choice"].get("depth"),
-            **{f"n_{side}": int((self.split == side).sum()) for side in ("train", "test")},
+            **{f"n_{subset}": int((self.split == subset).sum()) for subset in ("train", "test")},
             "validation_f1_macro": kept["validation"]["f1_macro"],
             **{name: scores[name] for name in METRICS},
         }
@@ -199,8 +199,8 @@ class _Repeat:
             value = "pruned" if trial["value"] is None else f"{objective} {trial['value']:.3f}"
             Console().print(f"{title}: trial at depth {trial['depth']}: {value}")
 
-        if model.kind == "opponent":
-            fitted = fitter.fit_opponent(model.name)
+        if model.kind == "baseline":
+            fitted = fitter.fit_baseline(model.name)
         else:
             fitted = fitter.fit_network(model.name, tell)
         test = self.cohort.take((self.split == "test").to_numpy())

@@ -59,7 +59,7 @@ def run(
         differences=(images / "differences.png").read_bytes(),
         searches={backbone: read_json(search / f"{backbone}.json") for backbone in backbones},
         trainings={backbone: read_json(models / backbone / "training.json") for backbone in backbones},
-        opponents=read_json(baselines / "baselines.json"),
+        baselines=read_json(baselines / "baselines.json"),
         comparison=compared,
         spread=read_json(comparison / "spread.json"),
         scores=read_table(comparison / "comparison.tsv", index="model"),

@@ -9,7 +9,7 @@ from expressionist.params import SplitParams
 
 
 def run(split: SplitParams, *, cohort: Path, out: Path) -> None:
-    """Write the side on which every sample stands.
+    """Write in which subset every sample is.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def run(split: SplitParams, *, cohort: Path, out: Path) -> None:
         Table to write.
     """
     found = read_cohort(cohort / "cohort.h5ad")
-    sides = split_by_patient(
+    subsets = split_by_patient(
         found.samples, validation=split.validation, test=split.test, rng=np.random.default_rng(split.seed)
     )
-    write_split(out, found, sides)
+    write_split(out, found, subsets)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from expressionist.tracking.gate import Waivers
     from expressionist.tracking.publishing import (
         flatten_scores,
-        publish_opponent,
+        publish_baseline,
         publish_search,
         publish_training,
         publish_trial,

@@ -6,7 +6,7 @@ from expressionist.params import GateParams
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """A version as the gate sees it: what it is made of, its scores on test samples, and digests of these."""
 
     version: str
@@ -41,7 +41,7 @@ NONE_WAIVED = Waivers()
 
 
 def judge(
-    challenger: Contender, present: Contender | None, gate: GateParams, waivers: Waivers = NONE_WAIVED
+    challenger: Candidate, present: Candidate | None, gate: GateParams, waivers: Waivers = NONE_WAIVED
 ) -> tuple[bool, tuple[str, ...]]:
     """Hold a version against the thresholds and against the version that it would replace.
 
@@ -52,7 +52,7 @@ def judge(
 
     Examples
     --------
-    >>> judge(Contender("2", 0.9, 0.6, "a", "b", "no", "imagenet"), None, GateParams(0.8, 0.7, 0.0))[1][2:]
+    >>> judge(Candidate("2", 0.9, 0.6, "a", "b", "no", "imagenet"), None, GateParams(0.8, 0.7, 0.0))[1][2:]
     ('accuracy is 0.9000, at least 0.8000.', 'f1_macro is 0.6000, below 0.7000.')
     """
     checks = [
@@ -65,7 +65,7 @@ def judge(
     return all(held for held, _ in checks), tuple(reason for _, reason in checks)
 
 
-def _check_origin(challenger: Contender, waivers: Waivers) -> list[tuple[bool, str]]:
+def _check_origin(challenger: Candidate, waivers: Waivers) -> list[tuple[bool, str]]:
     """Hold samples and weights to what a model for patients is made of; what is not known is not that."""
     synthetic, weights = challenger.synthetic, challenger.weights
     return [
@@ -82,7 +82,7 @@ def _expect(noun: str, found: str, wanted: str, bad: str, *, allowed: bool) -> t
 
 
 def _compare_with(
-    present: Contender, challenger: Contender, gate: GateParams, *, across_data: bool
+    present: Candidate, challenger: Candidate, gate: GateParams, *, across_data: bool
 ) -> tuple[bool, str]:
     differing = [what for what in ("dataset", "split") if getattr(present, what) != getattr(challenger, what)]
     if differing:

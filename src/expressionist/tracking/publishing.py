@@ -1,4 +1,4 @@
-"""What MLflow shows: searches, final trainings and opponents, published once each from what DVC keeps."""
+"""What MLflow shows: searches, trainings and baseline models, published once each from what DVC keeps."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ __all__ = [
     "Store",
     "open_experiment",
     "open_store",
-    "publish_opponent",
+    "publish_baseline",
     "publish_search",
     "publish_training",
     "publish_trial",
@@ -206,7 +206,7 @@ def publish_training(
     return run.id
 
 
-def publish_opponent(
+def publish_baseline(
     experiment: Experiment,
     name: str,
     metrics: Mapping[str, float],
@@ -221,14 +221,14 @@ def publish_opponent(
     files: Sequence[Path] = (),
     provenance: Mapping[str, str],
 ) -> str:
-    """Log an opponent beside the networks, unless it is there already, and return the run id.
+    """Log a baseline model beside the networks, unless it is there already, and return the run id.
 
     `metrics` has its scores under flat names (``accuracy_low``, ``validation_f1_macro``), `choice` its
     hyper-parameters; the other arguments are those of `publish_training`.
     """
     about = {"backbone": name, "synthetic": synthetic}
-    tags = {**_tag(about, "opponent", provenance, digests), "backbone": "none"}
-    run = begin(experiment, f"opponent/{name}/{key}", _name_run(about), tags)
+    tags = {**_tag(about, "baseline", provenance, digests), "backbone": "none"}
+    run = begin(experiment, f"baseline/{name}/{key}", _name_run(about), tags)
     if not run.done:
         run.log_params({"model": name, **choice}, params)
         ended = run.started + int(1000 * seconds)

@@ -15,7 +15,7 @@ import pandas as pd
 from expressionist.errors import RegistryError
 from expressionist.params import GateParams
 from expressionist.tracking.catalogue import Entry, read_catalogue
-from expressionist.tracking.gate import NONE_WAIVED, Contender, Waivers, judge
+from expressionist.tracking.gate import NONE_WAIVED, Candidate, Waivers, judge
 from expressionist.tracking.runs import DIGEST_LENGTH, KEY, Run, is_number
 from expressionist.tracking.serving import load_model, predict
 from expressionist.tracking.store import Experiment, Store, import_mlflow
@@ -263,14 +263,14 @@ def _record(promotion: Promotion, to: str, who: str, when: datetime, waivers: Wa
     return tags
 
 
-def _weigh(client: "MlflowClient", name: str, number: str) -> Contender:
+def _weigh(client: "MlflowClient", name: str, number: str) -> Candidate:
     """Read what the gate weighs: scores and origin as logged, not as tagged, since anybody can edit tags."""
     version = client.get_model_version(name, number)
     # The SQL registry keeps a version's model id in its source only.
     model = client.get_logged_model(version.source.removeprefix("models:/"))
     measured = {metric.key: metric.value for metric in model.metrics or ()}
     origin = {key: (model.params or {}).get(key, "") for key in _ORIGIN}
-    return Contender(
+    return Candidate(
         version=number,
         accuracy=float(measured.get("accuracy", "nan")),
         f1_macro=float(measured.get("f1_macro", "nan")),

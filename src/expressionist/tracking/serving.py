@@ -234,7 +234,7 @@ def predict(
     -------
     pandas.DataFrame of length n_samples
         ``sample``, ``tumour_type``, ``probability``, ``abstain`` (the probability is too low to answer),
-        ``novelty`` (above 1: stranger than nearly all validation samples), ``unlike_training`` (it is),
+        ``novelty`` (above 1: farther out than nearly all validation samples), ``unlike_training`` (it is),
         ``n_missing_genes``, ``n_genes_by_symbol``, and ``p_<tumour type>`` for every tumour type. The type is
         given whatever the marks say.
 
@@ -260,7 +260,7 @@ def predict(
         probabilities = np.asarray(network(aligned.expression, training=False))
     else:
         probabilities = np.asarray(network.predict(aligned.expression, batch_size=_BATCH_SIZE, verbose=0))
-    strangeness = novelty.score(to_log2(aligned.expression, served.unit))
+    novelty_score = novelty.score(to_log2(aligned.expression, served.unit))
     types = list(served.tumour_types)
     summary = pd.DataFrame(
         {
@@ -268,8 +268,8 @@ def predict(
             "tumour_type": np.asarray(types, dtype=object)[probabilities.argmax(axis=1)],
             "probability": probabilities.max(axis=1),
             "abstain": probabilities.max(axis=1) < served.abstain_below,
-            "novelty": strangeness,
-            "unlike_training": strangeness > 1,
+            "novelty": novelty_score,
+            "unlike_training": novelty_score > 1,
             "n_missing_genes": aligned.n_missing_genes,
             "n_genes_by_symbol": aligned.n_by_symbol,
         }

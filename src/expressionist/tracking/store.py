@@ -37,7 +37,7 @@ Runs of the cohort **{name}**. `tags.kind` says what a run is:
 | `search` | backbone; its trials are nested below it | best of the search, on validation samples |
 | `trial` | fine-tune depth tried | `validation_*`; every epoch under `epoch/` |
 | `training` | final training of a backbone | test samples; `validation_*` beside them |
-| `opponent` | model that sees no image, on the same split | test samples |
+| `baseline model` | model that sees no image, on the same split | test samples |
 
 To see who won: filter `metrics.accuracy >= 0` (only what was tested has it), show the columns `model`,
 `backbone`, `depth`, `accuracy` and `f1_macro`, and sort by `f1_macro`. `accuracy_low` and `accuracy_high` are

@@ -59,9 +59,9 @@ def test_every_gene_is_placed_and_pixels_are_filled_evenly(method, shape, n_gene
     pixel = place(method, make_expression(9, n_genes, rng), genes, shape)
     assert pixel.shape == (n_genes,)
     assert pixel.dtype == np.intp
-    crowding = Layout(genes.index.to_numpy(), pixel, shape, method).crowding
-    assert crowding.sum() == n_genes
-    assert crowding.max() - crowding.min() <= 1
+    overlap = Layout(genes.index.to_numpy(), pixel, shape, method).overlap
+    assert overlap.sum() == n_genes
+    assert overlap.max() - overlap.min() <= 1
 
 
 def test_same_seed_same_pixels(method):

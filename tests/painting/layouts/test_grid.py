@@ -17,10 +17,10 @@ def test_pixels_are_filled_evenly(shape, n_points, n_more):
     pixel = snap(
         rng.normal(size=(n_points, 2)), shape, profiles=rng.normal(size=(n_points, 4)), n_more=n_more
     )
-    crowding = np.bincount(pixel, minlength=shape[0] * shape[1])
-    assert len(pixel) == crowding.sum() == n_points + n_more
-    assert len(crowding) == shape[0] * shape[1]
-    assert np.ptp(crowding) <= 1
+    overlap = np.bincount(pixel, minlength=shape[0] * shape[1])
+    assert len(pixel) == overlap.sum() == n_points + n_more
+    assert len(overlap) == shape[0] * shape[1]
+    assert np.ptp(overlap) <= 1
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (5, 12), (12, 5)])

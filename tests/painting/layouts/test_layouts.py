@@ -211,7 +211,7 @@ def test_options_count_and_are_checked(name, option):
 @pytest.mark.parametrize("shape", [(10, 10), (3, 40), (1, 5), (7, 1), (1, 1)])
 def test_averaged_genes_lie_where_their_points_fall(name, shape):
     expression, genes = draw_genes(60)
-    pixel = place_genes(name, expression, genes, shape, rng(), crowding="average")
+    pixel = place_genes(name, expression, genes, shape, rng(), overlap="average")
     embedding = find_layout(name).embed(expression, genes, rng())
     assert sorted(embedding.embedded) == [gene for gene in range(60) if gene not in (3, 11)]
     for axis, side, strip in ((0, shape[1], pixel % shape[1]), (1, shape[0], pixel // shape[1])):
@@ -229,7 +229,7 @@ def test_averaged_genes_lie_where_their_points_fall(name, shape):
 @pytest.mark.parametrize("name", ["pca", "tsne"])
 @pytest.mark.parametrize("expression", [np.ones((4, 12), "f4"), np.repeat(np.eye(3, dtype="f4"), 4, axis=1)])
 def test_poor_expression_is_averaged_too(name, expression):
-    pixel = place_genes(name, expression, pd.DataFrame(index=range(12)), (3, 4), rng(), crowding="average")
+    pixel = place_genes(name, expression, pd.DataFrame(index=range(12)), (3, 4), rng(), overlap="average")
     assert pixel.min() >= 0
     assert pixel.max() < 12
 
@@ -237,12 +237,12 @@ def test_poor_expression_is_averaged_too(name, expression):
 @pytest.mark.parametrize("name", ["random", "coexpression", "igtd"])
 def test_methods_without_points_cannot_average(name):
     with pytest.raises(ParamsError, match=f"average with {name}. Choose single, or one of pca, tsne, umap."):
-        place_genes(name, np.eye(2, dtype="f4"), two_genes, (1, 2), rng(), crowding="average")
+        place_genes(name, np.eye(2, dtype="f4"), two_genes, (1, 2), rng(), overlap="average")
 
 
-def test_crowding_is_one_of_two_words():
-    with pytest.raises(ParamsError, match="crowding must be one of single, average, but got 'mean'"):
-        place_genes("pca", np.eye(2, dtype="f4"), two_genes, (1, 2), rng(), crowding="mean")
+def test_overlap_is_one_of_two_words():
+    with pytest.raises(ParamsError, match="overlap must be one of single, average, but got 'mean'"):
+        place_genes("pca", np.eye(2, dtype="f4"), two_genes, (1, 2), rng(), overlap="mean")
 
 
 # Curve, spreading and every layout method on any shape.
@@ -284,10 +284,10 @@ def test_any_method_fills_any_shape_evenly(method, table, height, width, form):
     shape = {"free": (height, width), "row": (1, height * width), "column": (height * width, 1)}[form]
     before = expression.copy()
     pixel = place_genes(method, expression, genes, shape, np.random.default_rng(1), **options.get(method, {}))
-    crowding = np.bincount(pixel, minlength=height * width)
-    assert len(crowding) == height * width
-    assert crowding.sum() == len(genes)
-    assert crowding.max() - crowding.min() <= 1
+    overlap = np.bincount(pixel, minlength=height * width)
+    assert len(overlap) == height * width
+    assert overlap.sum() == len(genes)
+    assert overlap.max() - overlap.min() <= 1
     np.testing.assert_array_equal(expression, before)
 
 
@@ -297,7 +297,7 @@ def test_any_method_fills_any_shape_evenly(method, table, height, width, form):
 def test_averaged_genes_stay_on_the_image(method, table, height, width):
     expression, genes, _ = table
     pixel = place_genes(
-        method, expression, genes, (height, width), np.random.default_rng(1), crowding="average"
+        method, expression, genes, (height, width), np.random.default_rng(1), overlap="average"
     )
     assert pixel.shape == (len(genes),)
     assert pixel.min() >= 0
@@ -337,8 +337,8 @@ def test_spreading_is_even_and_keeps_the_order(n_genes, n_pixels, shuffler):
     shuffler.shuffle(order)
     shuffler.shuffle(path)
     pixel = spread_along(np.array(path), np.array(order))
-    crowding = np.bincount(pixel, minlength=n_pixels)
-    assert crowding.max() - crowding.min() <= 1
+    overlap = np.bincount(pixel, minlength=n_pixels)
+    assert overlap.max() - overlap.min() <= 1
     step_of = {place: step for step, place in enumerate(path)}
     steps = [step_of[pixel[gene]] for gene in order]
     assert steps == sorted(steps)

@@ -7,7 +7,7 @@ from expressionist.report.chapters import probabilities
 
 
 def describe(**changes: object) -> str:
-    table = pd.DataFrame({"kind": ["opponent"], "ece": [0.123]}, index=["k_nearest_neighbours"])
+    table = pd.DataFrame({"kind": ["baseline"], "ece": [0.123]}, index=["k_nearest_neighbours"])
     part = probabilities.describe(make_run(probabilities=make_probabilities(**changes), scores=table))
     assert len(part.pictures) == 3
     return " ".join(part.sentences)

@@ -28,9 +28,9 @@ from expressionist.report.figures.style import PADDING
 TYPES = ["READ", "ACC", "COAD"]
 
 BINS = pd.DataFrame({"confidence": [0.5, 0.9], "share_right": [0.4, 0.8], "n_samples": [3, 3]})
-CROWDING = np.ones((4, 5), int)
-CROWDING[3, 2:] = 0
-MODELS = {"model": ["vgg19", "linear_svm", "resnet50"], "kind": ["network", "opponent", "network"]}
+OVERLAP = np.ones((4, 5), int)
+OVERLAP[3, 2:] = 0
+MODELS = {"model": ["vgg19", "linear_svm", "resnet50"], "kind": ["network", "baseline", "network"]}
 INTERVALS = {"f1_macro_low": [0.65, 0.75, 0.85], "f1_macro_high": [0.75, 0.85, 0.95]}
 COMPARISON = pd.DataFrame({**MODELS, "f1_macro": [0.7, 0.8, 0.9], **INTERVALS})
 
@@ -53,7 +53,7 @@ def make_trials(values: list[float], states: list[str], best: int) -> pd.DataFra
 
 
 def draw_every() -> dict[str, Figure]:
-    shape, pixel = CROWDING.shape, np.flatnonzero(CROWDING)
+    shape, pixel = OVERLAP.shape, np.flatnonzero(OVERLAP)
     losses = {"loss": [2.0, 1.0], "validation_log_loss": [2.1, 1.5]}
     history = pd.DataFrame({"epoch": [1, 2], **losses, "validation_f1_macro": [0.3, 0.6]})
     trials = make_trials([0.5, 0.6, np.nan], ["COMPLETE", "PRUNED", "FAIL"], best=0)
@@ -63,10 +63,10 @@ def draw_every() -> dict[str, Figure]:
     )
     samples = pd.DataFrame({"tumour_type": ["ACC", "ACC", "READ"], "split": ["train", "test", "train"]})
     gaps = pd.DataFrame(
-        {"baseline": ["mean", "mean", "zero"], "relative_gap": [0.0, 0.01, 0.2], "steps": [8, 16, 16]}
+        {"reference": ["mean", "mean", "zero"], "relative_gap": [0.0, 0.01, 0.2], "steps": [8, 16, 16]}
     )
     return {
-        "attribution": attributions.draw_attribution(np.ones(shape), np.zeros(shape), CROWDING, "ACC"),
+        "attribution": attributions.draw_attribution(np.ones(shape), np.zeros(shape), OVERLAP, "ACC"),
         "chromosomes": images.draw_chromosomes(
             pixel, np.array(["1", "X", None, "10"] * 5)[: len(pixel)], shape
         ),
@@ -77,13 +77,13 @@ def draw_every() -> dict[str, Figure]:
             {"few": np.array(["a", "b", "$c_1$"] * 10), "more": np.array([f"g{k % 15}" for k in range(30)])},
         ),
         "confusion": scores.draw_confusion(counts, TYPES),
-        "crowding": images.draw_crowding(CROWDING),
+        "overlap": images.draw_overlap(OVERLAP),
         "deltas": attributions.draw_deltas(gaps, median_limit=0.01, p95_limit=0.05),
         "depths": learning.draw_depths(
             pd.DataFrame({"backbone": ["vgg19"], "depth": [0], "deepest": [0], "n_unfrozen_parameters": [0]})
         ),
         "differences": images.draw_differences(
-            np.linspace(-1, 1, 20).reshape(1, *shape), [("ACC", "READ")], CROWDING
+            np.linspace(-1, 1, 20).reshape(1, *shape), [("ACC", "READ")], OVERLAP
         ),
         "forest": scores.draw_forest(COMPARISON, label="macro-F1"),
         "kept": cohort.draw_kept({"ACC": 9, "READ": 2, "UVM": 1}, {"ACC": 8, "READ": 2}),
@@ -94,7 +94,7 @@ def draw_every() -> dict[str, Figure]:
             pixel, {"ACC": np.array([0, 4]), "READ": np.array([0]), "UVM": np.array([2])}, TYPES, shape
         ),
         "missing": cohort.draw_missing({"ACC": 0, "READ": 366}, 1071),
-        "preview": images.draw_preview(np.zeros((3, *shape)), TYPES, CROWDING),
+        "preview": images.draw_preview(np.zeros((3, *shape)), TYPES, OVERLAP),
         "recalls": scores.draw_recalls(
             pd.DataFrame({"type": TYPES, "n_samples": [3, 0, 9], "recall": [1.0, np.nan, 0.5]})
         ),
@@ -150,7 +150,7 @@ def test_pyplot_is_never_loaded() -> None:
 
 
 def test_padding_is_not_taken_for_expression_zero() -> None:
-    empty = rasterise(images.draw_preview(np.zeros((1, 4, 5)), ["ACC"], CROWDING))
+    empty = rasterise(images.draw_preview(np.zeros((1, 4, 5)), ["ACC"], OVERLAP))
     full = rasterise(images.draw_preview(np.zeros((1, 4, 5)), ["ACC"], np.ones((4, 5), int)))
     magnify = round(170 / 5)
     assert count_colour(empty, PADDING) >= 3 * magnify**2
@@ -174,10 +174,10 @@ def test_pixels_of_a_preview_cover_whole_figure_pixels(side: int) -> None:
 
 def test_attribution_colours_are_centred_on_zero() -> None:
     attribution = np.linspace(-0.2, 1.0, 20).reshape(4, 5)
-    figure = attributions.draw_attribution(np.zeros((4, 5)), attribution, CROWDING, "ACC")
+    figure = attributions.draw_attribution(np.zeros((4, 5)), attribution, OVERLAP, "ACC")
     scale = figure.axes[2].images[0].norm
     assert scale.vmin == -scale.vmax
-    assert scale.vmax <= attribution[CROWDING > 0].max()
+    assert scale.vmax <= attribution[OVERLAP > 0].max()
 
 
 def test_confusion_is_sorted_and_counts_stay_with_their_types() -> None:
@@ -191,7 +191,7 @@ def test_confusion_is_sorted_and_counts_stay_with_their_types() -> None:
     }  # fmt: skip
 
 
-def test_the_forest_is_sorted_and_its_line_is_the_best_opponent() -> None:
+def test_the_forest_is_sorted_and_its_line_is_the_best_baseline() -> None:
     axes = scores.draw_forest(COMPARISON).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["vgg19", "linear svm", "resnet50"]
     assert list(axes.lines[0].get_xdata()) == [0.8, 0.8]

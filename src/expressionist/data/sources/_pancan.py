@@ -148,10 +148,10 @@ def read_annotations(path: Path) -> pd.DataFrame:
     table = table[list(_ANNOTATED)].rename(columns=_ANNOTATED)
     for verdict in _VERDICTS:
         said = table[verdict].str.lower().map(_SAID)
-        strange = table.loc[said.isna(), verdict].unique()
-        if len(strange):
+        unknown = table.loc[said.isna(), verdict].unique()
+        if len(unknown):
             raise CohortError(
-                f"{verdict} in {path} must be True, False, 1, 0 or NA, but got {name_some(strange)}. {mend}"
+                f"{verdict} in {path} must be True, False, 1, 0 or NA, but got {name_some(unknown)}. {mend}"
             )
         table[verdict] = said
     return read_barcodes(table, path)

@@ -11,7 +11,7 @@ import pandas as pd
 from expressionist.errors import CohortError, ParamsError, name_some
 from expressionist.params import list_layouts
 
-CROWDING = ("single", "average")
+OVERLAP = ("single", "average")
 
 
 def find_layout(name: str) -> ModuleType:
@@ -37,7 +37,7 @@ def place_genes(
     shape: tuple[int, int],
     rng: np.random.Generator,
     *,
-    crowding: str = "single",
+    overlap: str = "single",
     **options: Any,  # noqa: ANN401
 ) -> np.ndarray:
     """Place genes by a method, after checking what it is given.
@@ -57,7 +57,7 @@ def place_genes(
         (height, width) in pixels.
     rng : numpy.random.Generator
         The only source of randomness.
-    crowding : str
+    overlap : str
         ``single`` gives every gene a pixel of its own while there are enough; with ``average`` genes share
         pixels as their points fall, as in DeepInsight, which takes an ``embed``.
     **options
@@ -81,7 +81,7 @@ def place_genes(
             f"An image must have at least one pixel, but got the shape {tuple(shape)}. Enlarge it."
         )
     _check_options(layout, method, options)
-    _check_crowding(layout, method, crowding)
+    _check_overlap(layout, method, overlap)
     if expression.ndim != 2 or expression.shape[1] != len(genes):
         raise CohortError(
             f"Expression to lay out must be (n_samples, {len(genes)}), but got {expression.shape}. "
@@ -94,22 +94,22 @@ def place_genes(
             f"{name_some(bad)}. Drop these genes."
         )
     pixel: np.ndarray
-    if crowding == "average":
+    if overlap == "average":
         pixel = layout.embed(expression, genes, rng, **options).share(shape)
     else:
         pixel = layout.place(expression, genes, shape, rng, **options)
     return pixel
 
 
-def _check_crowding(layout: ModuleType, method: str, crowding: str) -> None:
-    if crowding not in CROWDING:
+def _check_overlap(layout: ModuleType, method: str, overlap: str) -> None:
+    if overlap not in OVERLAP:
         raise ParamsError(
-            f"layout: crowding must be one of {', '.join(CROWDING)}, but got {crowding!r}. Choose one."
+            f"layout: overlap must be one of {', '.join(OVERLAP)}, but got {overlap!r}. Choose one."
         )
-    if crowding == "average" and not hasattr(layout, "embed"):
+    if overlap == "average" and not hasattr(layout, "embed"):
         able = [name for name in list_layouts() if hasattr(find_layout(name), "embed")]
         raise ParamsError(
-            f"layout: crowding must be single for a method without points, but got {crowding} with "
+            f"layout: overlap must be single for a method without points, but got {overlap} with "
             f"{method}. Choose single, or one of {', '.join(able)}."
         )
 

@@ -19,7 +19,7 @@ _SHORT = {"mean": "mean", "zero": "zero expression", "random": "mean, random wei
 
 def describe(run: FinishedRun) -> Part:
     """Say how attributions were computed, whether they are complete, and whether they find markers."""
-    samples = run.gaps.assign(baseline=run.gaps["baseline"].map(_SHORT))
+    samples = run.gaps.assign(reference=run.gaps["reference"].map(_SHORT))
     limits = {"median_limit": run.attribution.median_delta, "p95_limit": run.attribution.p95_delta}
     sentences = [_state_method(run), state_completeness(run), *_state_absence(run)]
     tables = [_tabulate_gaps(run), _tabulate_samples(run)]
@@ -101,9 +101,9 @@ def _tabulate_gaps(run: FinishedRun) -> Table:
 
 def _tabulate_samples(run: FinishedRun) -> Table:
     """List every sample with the delta of its three paths, a row each."""
-    gaps = run.gaps.pivot(columns="baseline", values="relative_gap")
+    gaps = run.gaps.pivot(columns="reference", values="relative_gap")
     shown = ["tumour_type", "rise", "delta", "relative_gap", "steps"]
-    rows = run.gaps.loc[run.gaps["baseline"] == "mean", shown]
+    rows = run.gaps.loc[run.gaps["reference"] == "mean", shown]
     rows = rows.assign(zero_gap=gaps["zero"], random_gap=gaps["random"])
     return Table(
         rows.reset_index(),

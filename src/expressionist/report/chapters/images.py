@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from expressionist.explain import match_markers, matched_by
 from expressionist.report.content import Part, Picture
-from expressionist.report.figures.images import draw_chromosomes, draw_clusters, draw_crowding, draw_markers
+from expressionist.report.figures.images import draw_chromosomes, draw_clusters, draw_markers, draw_overlap
 from expressionist.report.finished_run import FinishedRun
 from expressionist.report.words import count, format_value, spell
 
@@ -33,7 +33,7 @@ def describe(run: FinishedRun) -> Part:
         "Image": f"{height} × {width} pixels",
         "Layout method": layout.method,
         "Genes painted": f"{about['n_genes']:,} of {about['n_genes_of_cohort']:,}, the most variable ones",
-        "Pixels without a gene": format_value(int((layout.crowding == 0).sum())),
+        "Pixels without a gene": format_value(int((layout.overlap == 0).sum())),
         "Genes without a known position": format_value(about["n_without_position"]),
         **{spell(key): format_value(value, key) for key, value in about.items() if key not in _TOLD},
         **_tell_score(about.get("score", {})),
@@ -63,7 +63,7 @@ def _tell_score(score: Mapping[str, float | None]) -> dict[str, str]:
 
 
 def _draw_maps(run: FinishedRun) -> Iterator[Picture]:
-    """Draw what can be told: chromosomes, clusters and markers where they are known, and any crowding."""
+    """Draw what can be told: chromosomes, clusters and markers where they are known, and any overlap."""
     layout, genes = run.layout, run.genes
     if "chromosome" in genes and genes["chromosome"].notna().any():
         yield run.marks.show(
@@ -78,10 +78,10 @@ def _draw_maps(run: FinishedRun) -> Iterator[Picture]:
             "Genes that rise and fall together over the training samples (k-means on their "
             "correlations), the largest cluster first. A layout that keeps them together shows patches.",
         )
-    if layout.crowding.max() > 1:
-        n_shared = count(int((layout.crowding > 1).sum()), "pixel")
+    if layout.overlap.max() > 1:
+        n_shared = count(int((layout.overlap > 1).sum()), "pixel")
         yield run.marks.show(
-            draw_crowding(layout.crowding),
+            draw_overlap(layout.overlap),
             "Number of pixels by number of genes on them",
             f"Genes that share a pixel are averaged; {n_shared} hold several.",
         )

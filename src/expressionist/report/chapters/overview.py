@@ -25,7 +25,7 @@ def describe(run: FinishedRun) -> Part:
         ),
         "Genes": f"{run.about['n_genes']:,} on {height} × {width} pixels, by {run.about['method']}",
         "Networks": ", ".join(run.trainings),
-        "Opponents": ", ".join(map(name, run.opponents)),
+        "Baseline models": ", ".join(map(name, run.baselines)),
         "Chosen by": f"validation {name(search['objective'])}",
         "Images in dvc.lock": search["digests"]["images"],
     }

@@ -1,4 +1,4 @@
-"""What probabilities are worth: how reliable they are, when to abstain, and which samples are strange."""
+"""What probabilities are worth: reliability, when to abstain, and what is out of distribution."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,13 +36,13 @@ def describe(run: FinishedRun) -> Part:
 
 def _tell_calibration(run: FinishedRun) -> str:
     facts, test = run.probabilities, run.probabilities["test"]
-    others = run.scores.loc[run.scores["kind"] == "opponent", "ece"].sort_values()
+    others = run.scores.loc[run.scores["kind"] == "baseline", "ece"].sort_values()
     beside = ", ".join(f"{name(str(model))} {ece:.3f}" for model, ece in others.items())
     return (
         f"The network's logits are divided by {facts['temperature']:.2f}, the temperature of least log-loss "
         "on validation samples. It changes no predicted type. On test samples the expected calibration error "
         f"is {test['ece_after']:.3f}; it was {test['ece_before']:.3f} before."
-        + (f" The opponents', scaled likewise, are: {beside}." if beside else "")
+        + (f" The baseline models', scaled likewise, are: {beside}." if beside else "")
     )
 
 

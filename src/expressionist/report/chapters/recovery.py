@@ -11,7 +11,7 @@ from expressionist.report.words import count
 TESTED = "integrated_gradients"
 RANKINGS = {
     TESTED: "Integrated Gradients",
-    "zero_baseline": "the same from zero expression",
+    "zero_reference": "the same from zero expression",
     "random_weights": "the same through random weights",
     "fold_change": "plain fold change",
 }

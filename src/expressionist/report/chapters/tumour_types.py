@@ -8,7 +8,7 @@ from expressionist.report.figures.attributions import draw_attribution, draw_top
 from expressionist.report.finished_run import FinishedRun
 from expressionist.report.words import count
 
-_COLUMNS = "symbol gene attribution marker share_positive log2_fold_change zero_baseline row column".split()
+_COLUMNS = "symbol gene attribution marker share_positive log2_fold_change zero_reference row column".split()
 _N_NAMED = 3
 
 
@@ -28,7 +28,7 @@ def _describe_type(run: FinishedRun, place: int, tumour_type: str) -> TypePart:
     summed = sum_by_pixel(run.arrays[TESTED][place], layout.pixel, layout.shape)
     pictures = [
         run.show_winners(
-            draw_attribution(painted, summed, layout.crowding, tumour_type),
+            draw_attribution(painted, summed, layout.overlap, tumour_type),
             f"{tumour_type}: mean expression image beside mean attribution image",
             f"Mean over {samples}. Red pixels speak for {tumour_type}, blue ones against "
             "it; the colour scale is this type's own.",
@@ -41,7 +41,7 @@ def _describe_type(run: FinishedRun, place: int, tumour_type: str) -> TypePart:
         f"Genes that speak most for {tumour_type}, then those that speak most against it. Samples positive: "
         f"share of the {samples} in which the gene speaks for the type. log₂ fold "
         "change: training samples of the type against all others.",
-        formats={"share_positive": ".0%", "log2_fold_change": ".2f", "zero_baseline": ".3f"},
+        formats={"share_positive": ".0%", "log2_fold_change": ".2f", "zero_reference": ".3f"},
     )
     named = ", ".join(genes.head(_N_NAMED)["symbol"].astype(str))
     return TypePart(tumour_type, f"{named} · {samples}", Part(pictures=pictures, tables=[table]))

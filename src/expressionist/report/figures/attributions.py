@@ -17,23 +17,23 @@ _N_GENES = 20
 
 
 def draw_attribution(
-    expression: np.ndarray, attribution: np.ndarray, crowding: np.ndarray, tumour_type: str
+    expression: np.ndarray, attribution: np.ndarray, overlap: np.ndarray, tumour_type: str
 ) -> Figure:
     """Draw a type's mean expression image (0 to 1) and beside it its mean attribution image (signed).
 
-    All arrays are of shape (height, width); where crowding, the genes per pixel, is 0 it is grey. Every pixel
+    All arrays are of shape (height, width); where overlap, the genes per pixel, is 0 it is grey. Every pixel
     covers the same whole number of figure pixels, so the axes are placed by hand.
     """
-    height, width = crowding.shape
+    height, width = overlap.shape
     magnify = max(1, round(300 / max(height, width)))
     high, wide = height * magnify, width * magnify
     left, between, right, top, bottom = 12, 96, 92, 34, STRIP + 6
     across, down = left + 2 * wide + between + right, top + high + bottom
     figure = Figure(figsize=(across / DPI, down / DPI), dpi=DPI, facecolor="white")
-    shown = hide_padding(attribution, crowding)
+    shown = hide_padding(attribution, overlap)
     reach = find_spread(shown)
     panels = (
-        (left, hide_padding(expression, crowding), "magma", Normalize(0, 1), "mean scaled expression"),
+        (left, hide_padding(expression, overlap), "magma", Normalize(0, 1), "mean scaled expression"),
         (left + wide + between, shown, "RdBu_r", Normalize(-reach, reach), "mean attribution"),
     )
     for start, image, colours, scale, title in panels:
@@ -76,7 +76,7 @@ def draw_top_genes(genes: pd.DataFrame) -> Figure:
 def draw_deltas(samples: pd.DataFrame, *, median_limit: float, p95_limit: float) -> Figure:
     """Draw how far attributions are from complete, and how many steps they took.
 
-    A row of `samples` is a sample and a ``baseline``, with its ``relative_gap`` (absolute delta over the
+    A row of `samples` is a sample and a ``reference``, with its ``relative_gap`` (absolute delta over the
     difference of logits that it should add up to) and ``steps``. The limits are what was asked of the gaps.
     """
     figure = new_figure(8.2, 3)
@@ -86,13 +86,13 @@ def draw_deltas(samples: pd.DataFrame, *, median_limit: float, p95_limit: float)
     # A gap of exactly 0 has no logarithm; it belongs to the lowest bin.
     floor = 1e-6
     edges = np.logspace(np.log10(floor), max(np.log10(samples["relative_gap"].max() * 1.1 + floor), -1), 40)
-    baselines = samples["baseline"].unique()
+    references = samples["reference"].unique()
     counts = sorted(samples["steps"].unique())
-    places, share = np.arange(len(counts)), 0.8 / len(baselines)
-    for number, baseline in enumerate(baselines):
-        rows, colour = samples.loc[samples["baseline"] == baseline], QUALITATIVE[number % len(QUALITATIVE)]
+    places, share = np.arange(len(counts)), 0.8 / len(references)
+    for number, reference in enumerate(references):
+        rows, colour = samples.loc[samples["reference"] == reference], QUALITATIVE[number % len(QUALITATIVE)]
         clipped = rows["relative_gap"].clip(lower=floor)
-        gaps.hist(clipped, bins=edges, color=colour, alpha=0.65, label=f"baseline: {baseline}")
+        gaps.hist(clipped, bins=edges, color=colour, alpha=0.65, label=f"reference: {reference}")
         heights = rows["steps"].value_counts().reindex(counts, fill_value=0)
         steps.bar(places - 0.4 + share * (number + 0.5), heights, width=share, color=colour)
     style: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "ha": "right", "va": "top", "fontsize": 8}

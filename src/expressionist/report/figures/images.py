@@ -14,7 +14,7 @@ from expressionist.report.figures.style import BLUE, INK, MUTED, PADDING, QUALIT
 _GENE, _OTHER = "#eceff2", "#97a3ad"
 
 
-def draw_preview(means: np.ndarray, tumour_types: Sequence[str], crowding: np.ndarray) -> Figure:
+def draw_preview(means: np.ndarray, tumour_types: Sequence[str], overlap: np.ndarray) -> Figure:
     """Draw one mean image per tumour type on one colour scale.
 
     Parameters
@@ -23,7 +23,7 @@ def draw_preview(means: np.ndarray, tumour_types: Sequence[str], crowding: np.nd
         Mean scaled expression, 0 to 1.
     tumour_types : sequence of str of length n_types
         Titles, in the order in which they are shown.
-    crowding : numpy.ndarray of shape (height, width)
+    overlap : numpy.ndarray of shape (height, width)
         Genes per pixel; where it is 0 the pixel is grey, so that padding is not taken for expression 0.
 
     Returns
@@ -31,13 +31,13 @@ def draw_preview(means: np.ndarray, tumour_types: Sequence[str], crowding: np.nd
     matplotlib.figure.Figure
         The sheet.
     """
-    shown = hide_padding(means, crowding)
-    sheet = Sheet(len(means), crowding.shape)
+    shown = hide_padding(means, overlap)
+    sheet = Sheet(len(means), overlap.shape)
     return _fill(sheet, shown, tumour_types, colour_map("magma"), (0, 1), "mean scaled expression")
 
 
 def draw_differences(
-    differences: np.ndarray, pairs: Sequence[tuple[str, str]], crowding: np.ndarray
+    differences: np.ndarray, pairs: Sequence[tuple[str, str]], overlap: np.ndarray
 ) -> Figure:
     """Draw how the mean images of two tumour types differ, pair by pair on one colour scale.
 
@@ -47,7 +47,7 @@ def draw_differences(
         Mean scaled expression of the first type less that of the second, -1 to 1.
     pairs : sequence of tuple of str of length n_pairs
         The two types, for the titles.
-    crowding : numpy.ndarray of shape (height, width)
+    overlap : numpy.ndarray of shape (height, width)
         Genes per pixel; grey where it is 0, so that padding is not taken for no difference.
 
     Returns
@@ -55,10 +55,10 @@ def draw_differences(
     matplotlib.figure.Figure
         The sheet; red where the first type is higher. The scale ends at the 99.5th percentile of all.
     """
-    shown = hide_padding(differences, crowding)
+    shown = hide_padding(differences, overlap)
     spread = find_spread(shown)
     titles = [f"{first} \N{MINUS SIGN} {second}" for first, second in pairs]
-    sheet = Sheet(len(pairs), crowding.shape, cell=300, n_columns=min(3, len(pairs)))
+    sheet = Sheet(len(pairs), overlap.shape, cell=300, n_columns=min(3, len(pairs)))
     return _fill(sheet, shown, titles, colour_map("RdBu_r"), (-spread, spread), "difference of means")
 
 
@@ -159,8 +159,8 @@ def draw_markers(
     `pixel` holds the flat pixel index of every gene, `markers` the positions of each type's markers among
     the genes. A type's own markers are large dots, those of the other types small ones.
     """
-    crowding = np.bincount(pixel, minlength=shape[0] * shape[1]).reshape(shape)
-    ground = hide_padding(np.zeros(shape), crowding)
+    overlap = np.bincount(pixel, minlength=shape[0] * shape[1]).reshape(shape)
+    ground = hide_padding(np.zeros(shape), overlap)
     colours = ListedColormap([_GENE], name="ground").with_extremes(bad=PADDING)
     every = np.unique(np.concatenate([np.empty(0, int), *markers.values()]))
     sheet = Sheet(len(tumour_types), shape)
@@ -174,9 +174,9 @@ def draw_markers(
     return sheet.figure
 
 
-def draw_crowding(crowding: np.ndarray) -> Figure:
+def draw_overlap(overlap: np.ndarray) -> Figure:
     """Draw how many pixels hold how many genes, a bar per number of genes."""
-    n_pixels = np.bincount(crowding.ravel())
+    n_pixels = np.bincount(overlap.ravel())
     places = np.arange(len(n_pixels))
     figure, axes = new_axes(6.4, 2.2, x="genes on the pixel", y="pixels")
     bars = axes.bar(places, n_pixels, color=[PADDING] + [BLUE] * (len(n_pixels) - 1), width=0.7)

@@ -65,12 +65,12 @@ def draw_forest(
     level: float = 0.95,
     splits: pd.DataFrame | None = None,
 ) -> Figure:
-    """Draw the macro-F1 of every model with its interval, networks and opponents told apart by colour.
+    """Draw the macro-F1 of every model with its interval, networks and baseline models told apart by colour.
 
     Parameters
     ----------
     comparison : pandas.DataFrame of length n_models
-        Columns ``model``, ``kind`` (network or opponent), ``f1_macro``, ``f1_macro_low``, ``f1_macro_high``.
+        Columns ``model``, ``kind`` (network or baseline), ``f1_macro``, ``f1_macro_low``, ``f1_macro_high``.
     label : str
         What to call the score.
     level : float
@@ -82,15 +82,15 @@ def draw_forest(
     Returns
     -------
     matplotlib.figure.Figure
-        Best first; a dashed line runs down from the best opponent.
+        Best first; a dashed line runs down from the best baseline model.
     """
     rows = comparison.sort_values("f1_macro", kind="stable").reset_index(drop=True)
     told = f"{label}, test samples, with {100 * level:.4g}% interval"
     figure, axes = new_axes(7.8, 0.9 + 0.36 * len(rows), grid="x", x=told)
-    opponents = rows.loc[rows["kind"] == "opponent", "f1_macro"]
-    if len(opponents):
-        axes.axvline(opponents.max(), color=VERMILION, linewidth=1, linestyle=DASHES, alpha=0.8)
-    for kind, colour, marker in (("network", BLUE, "o"), ("opponent", VERMILION, "D")):
+    baselines = rows.loc[rows["kind"] == "baseline", "f1_macro"]
+    if len(baselines):
+        axes.axvline(baselines.max(), color=VERMILION, linewidth=1, linestyle=DASHES, alpha=0.8)
+    for kind, colour, marker in (("network", BLUE, "o"), ("baseline", VERMILION, "D")):
         chosen = rows.loc[rows["kind"] == kind]
         if len(chosen):
             low, high, score = (chosen[f"f1_macro{end}"] for end in ("_low", "_high", ""))

@@ -20,15 +20,15 @@ def colour_map(name: str) -> Colormap:
     return colormaps[name].with_extremes(bad=PADDING)
 
 
-def hide_padding(images: np.ndarray, crowding: np.ndarray) -> np.ma.MaskedArray:
-    """Mask the pixels of images (..., height, width) that no gene lies on: those of crowding 0.
+def hide_padding(images: np.ndarray, overlap: np.ndarray) -> np.ma.MaskedArray:
+    """Mask the pixels of images (..., height, width) that no gene lies on: those of overlap 0.
 
     Examples
     --------
     >>> hide_padding(np.zeros((2, 2)), np.array([[1, 1], [2, 0]])).tolist()
     [[0.0, 0.0], [0.0, None]]
     """
-    return np.ma.masked_array(images, np.broadcast_to(crowding == 0, images.shape))
+    return np.ma.masked_array(images, np.broadcast_to(overlap == 0, images.shape))
 
 
 def find_spread(values: np.ma.MaskedArray) -> float:
