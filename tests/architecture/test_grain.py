@@ -160,8 +160,8 @@ HARMFUL = {
     "an operator": ("data/split.py", "< ", "<= ", {"split", "repeats"}),
     "a default of a section": (
         "params/sections.py",
-        "repeats: int = field(\n        default=1",
-        "repeats: int = field(\n        default=2",
+        'in work.",\n        default=1',
+        'in work.",\n        default=2',
         {"split", "repeats", "register"},
     ),
     "a bound of a section": (

@@ -16,12 +16,12 @@ _FRUITS = ("apple", "pear")
 
 @dataclass(frozen=True)
 class Inner:
-    share: float = field(metadata=key("A share.", ge=0, le=1))
+    share: float = key("A share.", ge=0, le=1)
 
 
 @dataclass(frozen=True)
 class Outer:
-    count: int = field(metadata=key("A count.", ge=1, le=2**32 - 1))
+    count: int = key("A count.", ge=1, le=2**32 - 1)
     flag: bool
     word: Annotated[str, OneOf(lambda: _FRUITS)]
     words: tuple[Annotated[str, OneOf(lambda: _FRUITS)], ...]
@@ -160,7 +160,7 @@ def test_a_section_that_is_not_in_use_may_lack_keys_but_has_no_wrong_ones():
 def test_a_kind_of_fault_without_a_sentence_of_ours_is_told_in_pydantics_words():
     @dataclass(frozen=True)
     class Even:
-        number: int = field(metadata=key("Even.", multiple_of=2))
+        number: int = key("Even.", multiple_of=2)
 
     with refuse("it: number must be a multiple of 2, but got 3. Correct it."):
         parse(Even, {"number": 3}, "it")

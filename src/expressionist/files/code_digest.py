@@ -18,7 +18,7 @@ from pathlib import Path
 # As the name of a definition: all that there are, and what importing the module does.
 _ALL, _IMPORTING = "*", ""
 # Decorators that only give back what they were given, in other clothes. Any other may note it somewhere.
-_PURE = {"cache", "contextmanager", "dataclass", "lru_cache"}
+_PURE = {"cache", "contextmanager", "dataclass", "lru_cache", "section"}
 # Whoever mentions one of these may look anything up by its name.
 _OPEN = {"globals", "vars", "eval", "exec"}
 _LONGEST_NAME = 80

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from expressionist.surface import lend
 
 if TYPE_CHECKING:
-    from expressionist.params.parsing import Must, OneOf, find_faults, key, make_adapter, parse
+    from expressionist.params.parsing import Must, OneOf, find_faults, key, make_adapter, parse, section
     from expressionist.params.plug_ins import layout_defines, list_layouts, list_sources
     from expressionist.params.sections import (
         AttributionParams,

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform, get_type_hints
 
 from expressionist.errors import ParamsError
 
@@ -33,12 +33,25 @@ _SENTENCES = {
 }
 
 
-def key(description: str, **bounds: float) -> dict[str, Any]:
-    """Describe a key, for docs/params.md too: the metadata of a dataclass's field, as Pydantic reads them.
+def key(
+    description: str,
+    *,
+    default: Any = MISSING,  # noqa: ANN401
+    default_factory: Any = MISSING,  # noqa: ANN401
+    **bounds: float,
+) -> Any:  # noqa: ANN401
+    """Make a field that says what its key means, for docs/params.md too, as Pydantic reads it.
 
     Bounds are ``ge`` and ``le`` of a number, and ``min_length`` of text.
     """
-    return {"description": description, **bounds}
+    about = {"description": description, **bounds}
+    return field(default=default, default_factory=default_factory, metadata=about)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(key,))
+def section(kind: type[T]) -> type[T]:
+    """Make a section of params.yaml, or a plug-in's options: a frozen dataclass whose fields `key` makes."""
+    return dataclass(frozen=True)(kind)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,15 @@
 """The sections of params.yaml: every key with what it may be and, as `make docs` tells, what it means."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import parse_qs, urlsplit
 
 from expressionist.errors import ParamsError
-from expressionist.params.parsing import Must, OneOf, Within, key
+from expressionist.params.parsing import Must, OneOf, Within, key, section
 from expressionist.params.plug_ins import list_backbones, list_baselines, list_layouts, list_sources
 
 # What NumPy, scikit-learn and Keras all take.
-_SEED = {"ge": 0, "le": 2**32 - 1}
+_MOST_SEED = 2**32 - 1
 # The maps that every backbone has.
 STRIDES = (1, 2, 4, 8, 16, 32)
 _METRICS = ("f1_macro", "accuracy", "balanced_accuracy", "log_loss")
@@ -42,48 +41,40 @@ _NO_PASSWORD = Must(
 _NAME = Must("be a name without / and :", lambda name: name.strip() and not {"/", ":"} & set(name))
 
 
-@dataclass(frozen=True)
+@section
 class CohortParams:
     """Which cohort, from where; each source reads its own options."""
 
-    source: Annotated[str, OneOf(list_sources)] = field(
-        metadata=key(
-            "`embedded`: simulated pan-cancer RNA-Seq, needs no data. `pancan-mrna`, `pancan-mirna`: the "
-            "Pan-Cancer Atlas, downloaded. `tcga`: a TCGA matrix and a samples table. `table`: your own "
-            "matrix."
-        )
+    source: Annotated[str, OneOf(list_sources)] = key(
+        "`embedded`: simulated pan-cancer RNA-Seq, needs no data. `pancan-mrna`, `pancan-mirna`: the "
+        "Pan-Cancer Atlas, downloaded. `tcga`: a TCGA matrix and a samples table. `table`: your own "
+        "matrix."
     )
-    folder: str = field(
-        metadata=key(
-            "Where the files named below lie; may be outside the checkout. The stage `fetch` copies what the "
-            "source needs to `data/raw/`, where DVC versions it. The embedded cohort reads none.",
-            min_length=1,
-        )
+    folder: str = key(
+        "Where the files named below lie; may be outside the checkout. The stage `fetch` copies what the "
+        "source needs to `data/raw/`, where DVC versions it. The embedded cohort reads none.",
+        min_length=1,
     )
     options: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@section
 class SplitParams:
     """Shares of patients held out, the seed that chooses them, and how often all is done anew."""
 
-    validation: float = field(
-        metadata=key("Share of patients on whom everything is chosen, by tumour type.", ge=0.01, le=0.5)
+    validation: float = key(
+        "Share of patients on whom everything is chosen, by tumour type.", ge=0.01, le=0.5
     )
-    test: float = field(
-        metadata=key("Share of patients on whom everything is scored, likewise.", ge=0.01, le=0.5)
-    )
-    seed: int = field(metadata=key("Of the split.", **_SEED))
-    repeats: int = field(
+    test: float = key("Share of patients on whom everything is scored, likewise.", ge=0.01, le=0.5)
+    seed: int = key("Of the split.", ge=0, le=_MOST_SEED)
+    repeats: int = key(
+        "Splits of the patients. From 2 on, the stage `repeats` fits everything anew on each (genes, "
+        "scale, layout, baseline models, networks, depths and hyper-parameters), and the comparison has "
+        "means and standard deviations. The first split stays what everything else is about. n splits cost "
+        "n − 1 times what `layout`, `baselines`, `tune` and `train` cost; what is done is kept in "
+        "`data/cache/repeats/`, so a kill costs at most the model in work.",
         default=1,
-        metadata=key(
-            "Splits of the patients. From 2 on, the stage `repeats` fits everything anew on each (genes, "
-            "scale, layout, baseline models, networks, depths and hyper-parameters), and the comparison has "
-            "means and standard deviations. The first split stays what everything else is about. n splits "
-            "cost n − 1 times what `layout`, `baselines`, `tune` and `train` cost; what is done is kept in "
-            "`data/cache/repeats/`, so a kill costs at most the model in work.",
-            ge=1,
-        ),
+        ge=1,
     )
 
     def __post_init__(self) -> None:
@@ -94,64 +85,50 @@ class SplitParams:
             )
 
 
-@dataclass(frozen=True)
+@section
 class ExpressionParams:
     """Gene choice."""
 
-    n_genes: int = field(
-        metadata=key(
-            "At most so many genes, the most variable on training samples; 10,404 fill 102 × 102 pixels.",
-            ge=1,
-        )
+    n_genes: int = key(
+        "At most so many genes, the most variable on training samples; 10,404 fill 102 × 102 pixels.", ge=1
     )
 
 
-@dataclass(frozen=True)
+@section
 class LayoutParams:
     """Layout method, its seed and its own options, and whether genes may share pixels."""
 
-    method: Annotated[str, OneOf(list_layouts)] = field(
-        metadata=key(
-            "`coexpression`: similar genes side by side. `tsne`, `umap`, `pca`: genes where an embedding "
-            "puts them, one to a pixel. `igtd`: distances on the image rank as those of the genes do. "
-            "`pathway`: gene sets that you give, a region each. `chromosome`: genomic order, row by row. "
-            "`random`: the null. Measured side by side in layouts.md."
-        )
+    method: Annotated[str, OneOf(list_layouts)] = key(
+        "`coexpression`: similar genes side by side. `tsne`, `umap`, `pca`: genes where an embedding puts "
+        "them, one to a pixel. `igtd`: distances on the image rank as those of the genes do. `pathway`: "
+        "gene sets that you give, a region each. `chromosome`: genomic order, row by row. `random`: the "
+        "null. Measured side by side in layouts.md."
     )
-    seed: int = field(metadata=key("For methods that draw.", **_SEED))
+    seed: int = key("For methods that draw.", ge=0, le=_MOST_SEED)
     options: Mapping[str, Any]
-    overlap: Annotated[str, _one_of("single", "average")] = field(
+    overlap: Annotated[str, _one_of("single", "average")] = key(
+        "`single`: a pixel for every gene while there are enough. `average`, for `pca`, `tsne` and `umap`: "
+        "genes share pixels as their points fall, and a pixel shows their mean, as in DeepInsight.",
         default="single",
-        metadata=key(
-            "`single`: a pixel for every gene while there are enough. `average`, for `pca`, `tsne` and "
-            "`umap`: genes share pixels as their points fall, and a pixel shows their mean, as in "
-            "DeepInsight."
-        ),
     )
 
 
 Backbones = Annotated[tuple[Annotated[str, OneOf(list_backbones)], ...], _SOME, _ONCE]
 
 
-@dataclass(frozen=True)
+@section
 class WeightsParams:
     """Where a backbone's weights come from, and whether random ones will do."""
 
-    source: Annotated[str, _one_of("imagenet", "random")] = field(
-        metadata=key("What a backbone starts from.")
+    source: Annotated[str, _one_of("imagenet", "random")] = key("What a backbone starts from.")
+    folder: str = key(
+        "Looked into first; then Keras's cache; then downloaded. File names: data/weights/README.md.",
+        min_length=1,
     )
-    folder: str = field(
-        metadata=key(
-            "Looked into first; then Keras's cache; then downloaded. File names: data/weights/README.md.",
-            min_length=1,
-        )
+    required: bool = key(
+        "`true` refuses to run on random weights; `false` falls back to them, and marks every product."
     )
-    required: bool = field(
-        metadata=key(
-            "`true` refuses to run on random weights; `false` falls back to them, and marks every product."
-        )
-    )
-    seed: int = field(metadata=key("Of random weights.", **_SEED))
+    seed: int = key("Of random weights.", ge=0, le=_MOST_SEED)
 
     def __post_init__(self) -> None:
         if self.required and self.source == "random":
@@ -161,168 +138,131 @@ class WeightsParams:
             )
 
 
-@dataclass(frozen=True)
+@section
 class NetworkParams:
     """The network around the backbone: image size and head."""
 
-    magnify: int = field(
-        metadata=key(
-            "Edge of the square that a pixel is drawn as; 0: that which comes nearest to `side`.", ge=0
-        )
+    magnify: int = key(
+        "Edge of the square that a pixel is drawn as; 0: that which comes nearest to `side`.", ge=0
     )
-    side: int = field(
-        metadata=key(
-            "Edge of the images that a backbone sees, in pixels, as near as whole squares come to it.", ge=1
-        )
+    side: int = key(
+        "Edge of the images that a backbone sees, in pixels, as near as whole squares come to it.", ge=1
     )
-    head: Annotated[str, _one_of("flatten", "global_average")] = field(
-        metadata=key(
-            "`flatten` keeps the places of the maps (a place means a gene), `global_average` averages over "
-            "them (the reference's choice)."
-        )
+    head: Annotated[str, _one_of("flatten", "global_average")] = key(
+        "`flatten` keeps the places of the maps (a place means a gene), `global_average` averages over "
+        "them (the reference's choice)."
     )
-    strides: Annotated[tuple[Annotated[int, OneOf(lambda: STRIDES)], ...], _SOME, _ONCE] | None = field(
-        metadata=key(
-            "The maps that the head looks at: the last ones that are so many times smaller than the image. "
-            "Null: 4 and 8 where they have no more places than genes and no more than 131,072 features, and "
-            "the last."
-        )
+    strides: Annotated[tuple[Annotated[int, OneOf(lambda: STRIDES)], ...], _SOME, _ONCE] | None = key(
+        "The maps that the head looks at: the last ones that are so many times smaller than the image. "
+        "Null: 4 and 8 where they have no more places than genes and no more than 131,072 features, and "
+        "the last."
     )
-    dropout: float = field(metadata=key("Share of a map's features dropped while training.", ge=0, le=0.95))
-    genes: bool = field(
-        metadata=key(
-            "Whether every classifier also sees the genes themselves: a linear path beside the deep one."
-        )
+    dropout: float = key("Share of a map's features dropped while training.", ge=0, le=0.95)
+    genes: bool = key(
+        "Whether every classifier also sees the genes themselves: a linear path beside the deep one."
     )
-    gene_dropout: float = field(
-        metadata=key("Share of genes dropped on that path, and of ranks, while training.", ge=0, le=0.95)
+    gene_dropout: float = key(
+        "Share of genes dropped on that path, and of ranks, while training.", ge=0, le=0.95
     )
-    rank_units: int = field(
-        metadata=key(
-            "Hidden units of a second classifier, which sees the genes' ranks within their sample; 0: none. "
-            "It takes no part in searches, being the same at every depth.",
-            ge=0,
-        )
+    rank_units: int = key(
+        "Hidden units of a second classifier, which sees the genes' ranks within their sample; 0: none. It "
+        "takes no part in searches, being the same at every depth.",
+        ge=0,
     )
-    precision: Annotated[str, _one_of("float16", "float32")] = field(
-        metadata=key(
-            "What frozen activations are kept as on disk; `float16` takes half the room (float32 where an "
-            "activation exceeds 65,504, experiments.md)."
-        )
+    precision: Annotated[str, _one_of("float16", "float32")] = key(
+        "What frozen activations are kept as on disk; `float16` takes half the room (float32 where an "
+        "activation exceeds 65,504, experiments.md)."
     )
 
 
-@dataclass(frozen=True)
+@section
 class TrainingParams:
     """How a tail is trained."""
 
-    epochs: int = field(
-        metadata=key(
-            "All are trained, and the last is kept: nothing is chosen on validation samples inside a "
-            "training.",
-            ge=1,
-        )
+    epochs: int = key(
+        "All are trained, and the last is kept: nothing is chosen on validation samples inside a training.",
+        ge=1,
     )
-    batch_size: int = field(metadata=key("Samples per step.", ge=1))
-    learning_rate: float = field(
-        metadata=key("Of the head; cosine decay to 0 over the epochs, as those below.", ge=1e-8, le=10)
+    batch_size: int = key("Samples per step.", ge=1)
+    learning_rate: float = key(
+        "Of the head; cosine decay to 0 over the epochs, as those below.", ge=1e-8, le=10
     )
-    tail_learning_rate: float = field(metadata=key("Of the unfrozen layers.", ge=0, le=10))
-    rank_learning_rate: float = field(metadata=key("Of the classifier of ranks.", ge=0, le=10))
-    weight_decay: float = field(metadata=key("Of the head.", ge=0, le=1))
-    class_weight: Annotated[str, _one_of("none", "sqrt", "balanced")] = field(
-        metadata=key("How far rare types are weighed up.")
+    tail_learning_rate: float = key("Of the unfrozen layers.", ge=0, le=10)
+    rank_learning_rate: float = key("Of the classifier of ranks.", ge=0, le=10)
+    weight_decay: float = key("Of the head.", ge=0, le=1)
+    class_weight: Annotated[str, _one_of("none", "sqrt", "balanced")] = key(
+        "How far rare types are weighed up."
     )
-    seed: int = field(metadata=key("Of the head's weights, the order of samples, and dropout.", **_SEED))
+    seed: int = key("Of the head's weights, the order of samples, and dropout.", ge=0, le=_MOST_SEED)
 
 
-@dataclass(frozen=True)
+@section
 class SearchParams:
     """What Optuna may choose, and how long it may take."""
 
-    n_trials: int = field(metadata=key("Finished trials to reach per backbone.", ge=1))
-    epochs: int = field(metadata=key("Of each trial.", ge=1))
-    depths: Annotated[tuple[Annotated[int, Within(0, 1000)], ...], _SOME, _ONCE] | None = field(
-        metadata=key(
-            "Fine-tune depths to try: so many weighted layers train, counted from the head. Null: 0 to the "
-            "whole last block; a list may reach further down."
-        )
+    n_trials: int = key("Finished trials to reach per backbone.", ge=1)
+    epochs: int = key("Of each trial.", ge=1)
+    depths: Annotated[tuple[Annotated[int, Within(0, 1000)], ...], _SOME, _ONCE] | None = key(
+        "Fine-tune depths to try: so many weighted layers train, counted from the head. Null: 0 to the "
+        "whole last block; a list may reach further down."
     )
-    learning_rate: Annotated[tuple[Annotated[float, Within(1e-8, 10)], ...], _RANGE] | None = field(
-        metadata=key(
-            "Null: as in training. Or `[low, high]`: then Optuna's TPE samples, instead of trying out every "
-            "depth."
-        )
+    learning_rate: Annotated[tuple[Annotated[float, Within(1e-8, 10)], ...], _RANGE] | None = key(
+        "Null: as in training. Or `[low, high]`: then Optuna's TPE samples, instead of trying out every "
+        "depth."
     )
-    dropout: Annotated[tuple[Annotated[float, Within(0, 0.95)], ...], _RANGE] | None = field(
-        metadata=key("Null: as in network. Or `[low, high]`, likewise.")
+    dropout: Annotated[tuple[Annotated[float, Within(0, 0.95)], ...], _RANGE] | None = key(
+        "Null: as in network. Or `[low, high]`, likewise."
     )
-    objective: Annotated[str, OneOf(lambda: _METRICS)] = field(metadata=key("On validation samples."))
-    prune: bool = field(
-        metadata=key(
-            "Whether to break off trials that lie behind the median of those before, once there are five."
-        )
+    objective: Annotated[str, OneOf(lambda: _METRICS)] = key("On validation samples.")
+    prune: bool = key(
+        "Whether to break off trials that lie behind the median of those before, once there are five."
     )
-    storage: Annotated[str, _URL, _NO_PASSWORD] | None = field(
-        metadata=key(
-            "Null: an SQLite file in `data/cache/`. Or `postgresql://<user>@<host>/<database>`, without its "
-            "password, for many machines (cluster.md)."
-        )
+    storage: Annotated[str, _URL, _NO_PASSWORD] | None = key(
+        "Null: an SQLite file in `data/cache/`. Or `postgresql://<user>@<host>/<database>`, without its "
+        "password, for many machines (cluster.md)."
     )
-    seed: int = field(metadata=key("Of the sampler.", **_SEED))
+    seed: int = key("Of the sampler.", ge=0, le=_MOST_SEED)
 
 
-@dataclass(frozen=True)
+@section
 class BaselinesParams:
     """The baseline models to fit."""
 
-    models: Annotated[tuple[Annotated[str, OneOf(list_baselines)], ...], _SOME, _ONCE] = field(
-        metadata=key("Models without pictures, on the same genes and split.")
+    models: Annotated[tuple[Annotated[str, OneOf(list_baselines)], ...], _SOME, _ONCE] = key(
+        "Models without pictures, on the same genes and split."
     )
-    seed: int = field(metadata=key("Of what is random in them.", **_SEED))
+    seed: int = key("Of what is random in them.", ge=0, le=_MOST_SEED)
 
 
-@dataclass(frozen=True)
+@section
 class EvaluationParams:
     """Bootstrap intervals, when to abstain, and what counts as unlike the training cohort."""
 
-    n_resamples: int = field(metadata=key("Of the bootstrap over patients.", ge=1))
-    level: float = field(metadata=key("Of its intervals.", ge=0.5, le=0.9999))
-    answered_accuracy: float = field(
-        metadata=key(
-            "Share of right answers wanted among the validation samples that are answered; predictions with "
-            "less confidence than that takes are marked `abstain` (probabilities.md).",
-            ge=0,
-            le=1,
-        )
+    n_resamples: int = key("Of the bootstrap over patients.", ge=1)
+    level: float = key("Of its intervals.", ge=0.5, le=0.9999)
+    answered_accuracy: float = key(
+        "Share of right answers wanted among the validation samples that are answered; predictions with "
+        "less confidence than that takes are marked `abstain` (probabilities.md).",
+        ge=0,
+        le=1,
     )
-    false_alarms: float = field(
-        metadata=key(
-            "Share of validation samples that may be flagged as unlike the training cohort.",
-            ge=0.0001,
-            le=0.5,
-        )
+    false_alarms: float = key(
+        "Share of validation samples that may be flagged as unlike the training cohort.", ge=0.0001, le=0.5
     )
-    seed: int = field(metadata=key("Of the bootstrap.", **_SEED))
+    seed: int = key("Of the bootstrap.", ge=0, le=_MOST_SEED)
 
 
-@dataclass(frozen=True)
+@section
 class AttributionParams:
     """How many samples are explained, and how exactly."""
 
-    n_samples_per_type: int = field(
-        metadata=key("Correctly classified test samples explained per tumour type.", ge=1)
-    )
-    steps: int = field(
-        metadata=key("Of the path integral; trebled for incomplete samples, up to `max_steps`.", ge=1)
-    )
-    max_steps: int = field(metadata=key("At least `steps`.", ge=1))
-    median_delta: float = field(
-        metadata=key("Completeness gap that half of the samples may have, relative.", ge=0, le=1)
-    )
-    p95_delta: float = field(metadata=key("The same of 95 in 100.", ge=0, le=1))
-    n_top: int = field(metadata=key("Genes listed, and looked at for marker recovery.", ge=1))
-    seed: int = field(metadata=key("Of what is drawn.", **_SEED))
+    n_samples_per_type: int = key("Correctly classified test samples explained per tumour type.", ge=1)
+    steps: int = key("Of the path integral; trebled for incomplete samples, up to `max_steps`.", ge=1)
+    max_steps: int = key("At least `steps`.", ge=1)
+    median_delta: float = key("Completeness gap that half of the samples may have, relative.", ge=0, le=1)
+    p95_delta: float = key("The same of 95 in 100.", ge=0, le=1)
+    n_top: int = key("Genes listed, and looked at for marker recovery.", ge=1)
+    seed: int = key("Of what is drawn.", ge=0, le=_MOST_SEED)
 
     def __post_init__(self) -> None:
         if self.max_steps < self.steps:
@@ -331,34 +271,28 @@ class AttributionParams:
             )
 
 
-@dataclass(frozen=True)
+@section
 class GateParams:
     """What a version must reach to be promoted."""
 
-    accuracy: float = field(metadata=key("Test accuracy.", ge=0, le=1))
-    f1_macro: float = field(metadata=key("Test macro-F1.", ge=0, le=1))
-    worse_than_staging: float = field(
-        metadata=key("How much worse than the present version macro-F1 may be.", ge=0, le=1)
-    )
+    accuracy: float = key("Test accuracy.", ge=0, le=1)
+    f1_macro: float = key("Test macro-F1.", ge=0, le=1)
+    worse_than_staging: float = key("How much worse than the present version macro-F1 may be.", ge=0, le=1)
 
 
-@dataclass(frozen=True)
+@section
 class RegistryParams:
     """The registered model's name, what it accepts, and its gate."""
 
-    name: Annotated[str, _NAME] = field(metadata=key("Of the registered model."))
-    missing_genes: float = field(
-        metadata=key("Share of the model's genes that a user's table may lack.", ge=0, le=1)
-    )
-    gate: GateParams = field(
-        metadata=key(
-            "What `expressionist promote` asks for. Simulated samples and random weights it never lets "
-            "through unasked."
-        )
+    name: Annotated[str, _NAME] = key("Of the registered model.")
+    missing_genes: float = key("Share of the model's genes that a user's table may lack.", ge=0, le=1)
+    gate: GateParams = key(
+        "What `expressionist promote` asks for. Simulated samples and random weights it never lets through "
+        "unasked."
     )
 
 
-@dataclass(frozen=True)
+@section
 class Params:
     """The whole of params.yaml, a field per section."""
 
@@ -366,7 +300,7 @@ class Params:
     split: SplitParams
     expression: ExpressionParams
     layout: LayoutParams
-    backbones: Backbones = field(metadata=key("The networks to tune, train and compare."))
+    backbones: Backbones = key("The networks to tune, train and compare.")
     weights: WeightsParams
     network: NetworkParams
     training: TrainingParams

@@ -16,14 +16,8 @@ _N_ROWS = 256
 class FrozenActivations:
     """The frozen activations of one backbone, for any images and division.
 
-    Parameters
-    ----------
-    front : keras.Model
-        Painted images → the backbone's input.
-    backbone : keras.Model
-        With its initial weights whenever activations are asked for.
-    cache : ActivationCache
-        Keeps what is computed.
+    `front` takes painted images to the backbone's input; the backbone has its initial weights whenever
+    activations are asked for; `cache` keeps what is computed.
     """
 
     def __init__(self, front: keras.Model, backbone: keras.Model, cache: ActivationCache) -> None:
@@ -47,23 +41,9 @@ class FrozenActivations:
     ) -> dict[str, np.ndarray]:
         """Return what the prefix gives, by layer; divisions that need the same layer share what is kept.
 
-        Parameters
-        ----------
-        division : Division
-            Of the backbone.
-        images : numpy.ndarray of shape (n_samples, height, width, 1)
-            Painted samples.
-        images_digest : str
-            Names them in the cache.
-        facts : mapping
-            What the activations depend on besides images and layers.
-        on_progress : callable
-            Told how many images are done.
-
-        Returns
-        -------
-        dict of str to numpy.ndarray of shape (n_samples, ...)
-            Memory-mapped; averages in memory.
+        `images` are of shape (n_samples, height, width, 1), named in the cache by their digest; `facts` are
+        what activations depend on besides images and layers. Arrays of shape (n_samples, ...) come
+        memory-mapped, averages in memory.
         """
         known = self._known.setdefault(images_digest, {})
 

@@ -42,20 +42,10 @@ _HEAD = ("head", "genes", "gene_dropout", "rank_units")
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Painted training and validation samples, and how they were painted.
+    """Painted training and validation samples, their types' names, and how they were painted.
 
-    Parameters
-    ----------
-    training, validation : ImageSet
-        Training rows are fitted, validation rows only scored.
-    tumour_types : list of str
-        What the positions in their types stand for.
-    layout : Layout
-        How the images were painted.
-    scale : Scale
-        What took expression to what was painted.
-    about : mapping
-        What else the layout's file says: unit, cohort, synthetic.
+    Training rows are fitted, validation rows only scored. `about` is what else the layout's file says: unit,
+    cohort, synthetic.
     """
 
     training: ImageSet

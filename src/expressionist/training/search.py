@@ -25,14 +25,9 @@ _LOWER_IS_BETTER = ("log_loss", "ece")
 
 @dataclass(frozen=True)
 class Space:
-    """What may be chosen.
+    """What may be chosen: fine-tune depths, and ranges (low, high) of learning rate and dropout.
 
-    Parameters
-    ----------
-    depths : tuple of int
-        Fine-tune depths.
-    learning_rate, dropout : tuple of float or None
-        (low, high), the first on a log scale; None leaves the value of params.yaml.
+    The rate is sampled on a log scale; None leaves the value of params.yaml.
     """
 
     depths: tuple[int, ...]
@@ -61,18 +56,9 @@ class Space:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the training of one trial came to.
+    """What the training of one trial came to: the objective of its last epoch, and a row per epoch.
 
-    Parameters
-    ----------
-    value : float
-        Objective of the last epoch on validation rows.
-    history : list of dict
-        A row per epoch.
-    facts : mapping
-        What else to record, such as the number of unfrozen parameters.
-    pruned : bool
-        Whether the training was broken off.
+    `facts` are what else to record; `pruned` is whether the training was broken off.
     """
 
     value: float
@@ -87,14 +73,7 @@ Train = Callable[[Mapping[str, Any], Callable[[Epoch], bool]], Outcome]
 def name_study(prefix: str, facts: Mapping[str, Any], space: Space) -> str:
     """Name a study by a hash of all that its trials depend on, so that old trials never mix with new data.
 
-    Parameters
-    ----------
-    prefix : str
-        What a person recognises it by.
-    facts : mapping
-        JSON-able: digests of data and weights, params of network and training, the objective.
-    space : Space
-        What may be chosen.
+    A person recognises it by the `prefix`; `facts` are JSON-able.
     """
     content = json.dumps([facts, asdict(space)], sort_keys=True).encode()
     return f"{prefix}-{hashlib.sha256(content).hexdigest()[:12]}"
@@ -181,17 +160,8 @@ def run_search(
 def join_search(study_name: str, space: Space, train: Train, *, storage: str, patience: float) -> int:
     """Run trials of a search that another process has begun, until none is left that nobody runs.
 
-    Parameters
-    ----------
-    study_name, space, train, storage
-        As in `run_search`.
-    patience : float
-        Seconds to wait for the search to begin.
-
-    Returns
-    -------
-    int
-        Number of trials that were run here.
+    Waits `patience` seconds for the search to begin; the other arguments are those of `run_search`. Returns
+    the number of trials that were run here.
 
     Raises
     ------
@@ -323,13 +293,7 @@ class _Worker:
 
 
 def describe(trial: FrozenTrial) -> dict[str, Any]:
-    """Put a trial into the form in which it is stored, logged and shown.
-
-    Parameters
-    ----------
-    trial : optuna.trial.FrozenTrial
-        Finished or killed.
-    """
+    """Put a finished or killed trial into the form in which it is stored, logged and shown."""
     seconds = trial.duration.total_seconds() if trial.duration else None
     return {
         "number": trial.number,

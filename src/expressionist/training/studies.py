@@ -44,15 +44,7 @@ class Locks(Protocol):
 
 @dataclass(frozen=True)
 class Studies:
-    """An open database of studies.
-
-    Parameters
-    ----------
-    storage : optuna.storages.RDBStorage
-        The studies and their trials.
-    locks : Locks
-        Shared by all processes that work on this database.
-    """
+    """An open database of studies and their trials, and the locks shared by all processes that work on it."""
 
     storage: "RDBStorage"
     locks: Locks
@@ -60,19 +52,11 @@ class Studies:
 
 @contextmanager
 def open_studies(url: str) -> Iterator[Studies]:
-    """Open a database of studies, made if it is empty.
+    """Open a database of studies, made if it is empty; its locks are freed with the block.
 
-    Parameters
-    ----------
-    url : str
-        ``sqlite:///<path>`` or ``postgresql://<user>@<host>/<database>``. A password is no part of it, since
-        it would be written wherever params are: PostgreSQL's client finds it in ``PGPASSWORD`` or
-        ``~/.pgpass``.
-
-    Yields
-    ------
-    Studies
-        The database and its locks, which are freed with the block.
+    The `url` is ``sqlite:///<path>`` or ``postgresql://<user>@<host>/<database>``. A password is no part of
+    it, since it would be written wherever params are: PostgreSQL's client finds it in ``PGPASSWORD`` or
+    ``~/.pgpass``.
 
     Raises
     ------

@@ -8,7 +8,6 @@ the samples table says.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +17,7 @@ import pandas as pd
 from expressionist.data.quality import count_dropped, count_types
 from expressionist.data.readers.text_tables import NO_TEXT, need_columns, read_texts
 from expressionist.errors import CohortError, NoSamplesError, name_some
-from expressionist.params import Must, OneOf, key
+from expressionist.params import Must, OneOf, key, section
 
 # Columns of the tables here that are not part of what the samples table says.
 BOOKKEEPING = ("column", "sample", "spare")
@@ -31,39 +30,33 @@ _Code = Annotated[
 ]
 
 
-@dataclass(frozen=True)
+@section
 class AliquotRules:
     """Which samples and genes of a TCGA file stay; the last of the options of each source that reads one."""
 
-    sample_types: tuple[_Code, ...] = field(
-        metadata=key(
-            "TCGA sample types kept for all tumour types. `01` only would lose all of LAML (`03`) and most "
-            "of SKCM (`06`).",
-            min_length=1,
-        )
+    sample_types: tuple[_Code, ...] = key(
+        "TCGA sample types kept for all tumour types. `01` only would lose all of LAML (`03`) and most of "
+        "SKCM (`06`).",
+        min_length=1,
     )
-    more_sample_types: Mapping[str, list[_Code]] = field(metadata=key("Further ones, by tumour type."))
-    aliquots: Annotated[str, OneOf(lambda: ("first", "mean"))] = field(
-        metadata=key("Of several aliquots of one sample: the first by barcode, or their mean.")
+    more_sample_types: Mapping[str, list[_Code]] = key("Further ones, by tumour type.")
+    aliquots: Annotated[str, OneOf(lambda: ("first", "mean"))] = key(
+        "Of several aliquots of one sample: the first by barcode, or their mean."
     )
-    missing: Annotated[str, OneOf(lambda: ("drop", "zero"))] = field(
-        metadata=key(
-            "What becomes of genes without a value in some kept sample. Missingness gives tumour types away, "
-            "so `drop`."
-        )
+    missing: Annotated[str, OneOf(lambda: ("drop", "zero"))] = key(
+        "What becomes of genes without a value in some kept sample. Missingness gives tumour types away, "
+        "so `drop`."
     )
-    unnamed: Annotated[str, OneOf(lambda: ("keep", "drop"))] = field(
-        metadata=key("What becomes of genes whose symbol is `?`; they have an Entrez id.")
+    unnamed: Annotated[str, OneOf(lambda: ("keep", "drop"))] = key(
+        "What becomes of genes whose symbol is `?`; they have an Entrez id."
     )
-    smallest_type: int = field(
-        metadata=key("Tumour types with fewer patients are dropped, and named in `quality.json`.", ge=1)
+    smallest_type: int = key(
+        "Tumour types with fewer patients are dropped, and named in `quality.json`.", ge=1
     )
-    normal_types: tuple[_Code, ...] = field(
+    normal_types: tuple[_Code, ...] = key(
+        "TCGA sample types of normal tissue. They never train the network; those of training patients "
+        "teach the novelty score what is no tumour. `[]` keeps them out.",
         default=(),
-        metadata=key(
-            "TCGA sample types of normal tissue. They never train the network; those of training patients "
-            "teach the novelty score what is no tumour. `[]` keeps them out."
-        ),
     )
 
 

@@ -14,7 +14,7 @@ size and md5 of its manifest. Before the rules of `expressionist.data.sources._t
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 from xml.etree.ElementTree import ParseError
@@ -28,7 +28,7 @@ from expressionist.data.readers.text_tables import NO_TEXT, need_columns, read_h
 from expressionist.data.sources._aliquots import AliquotRules, label_columns, read_barcodes
 from expressionist.data.sources._tcga_rules import build_cohort
 from expressionist.errors import CohortError, name_some
-from expressionist.params import Must, OneOf, key
+from expressionist.params import Must, OneOf, key, section
 
 # Columns of the annotations that are read, and what they are called here.
 _ANNOTATED = {
@@ -65,34 +65,26 @@ CLINICAL = RawFile(
 _Fate = Annotated[str, OneOf(lambda: ("drop", "keep"))]
 
 
-@dataclass(frozen=True)
+@section
 class _Files:
-    expression: str | None = field(metadata=key("Null: downloaded; or a file or URL of yours."))
-    annotations: str | None = field(
-        metadata=key("`merged_sample_quality_annotations.tsv`, likewise: null or yours.")
-    )
-    clinical: str | None = field(
-        metadata=key("`TCGA-CDR-SupplementalTableS1.xlsx`, likewise: null or yours.")
-    )
-    positions: str | None = field(
-        metadata=key("File or URL of where the genes lie, of any kind named above.")
-    )
+    expression: str | None = key("Null: downloaded; or a file or URL of yours.")
+    annotations: str | None = key("`merged_sample_quality_annotations.tsv`, likewise: null or yours.")
+    clinical: str | None = key("`TCGA-CDR-SupplementalTableS1.xlsx`, likewise: null or yours.")
+    positions: str | None = key("File or URL of where the genes lie, of any kind named above.")
     mirror: Annotated[
         str, Must("be an http or https URL", lambda url: url.startswith(("http://", "https://")))
-    ] = field(metadata=key("URL below which the files stand by their UUID."))
-    verify: bool = field(
-        metadata=key(
-            "`true`: every file must have the size and md5 of the GDC's manifest, wherever it comes from. "
-            "`false`: for a part, or a repacked one."
-        )
+    ] = key("URL below which the files stand by their UUID.")
+    verify: bool = key(
+        "`true`: every file must have the size and md5 of the GDC's manifest, wherever it comes from. "
+        "`false`: for a part, or a repacked one."
     )
-    do_not_use: _Fate = field(metadata=key("What becomes of aliquots that the atlas advises against."))
-    excluded_by_awg: _Fate = field(
-        metadata=key("What becomes of aliquots that its working groups excluded after pathology review.")
+    do_not_use: _Fate = key("What becomes of aliquots that the atlas advises against.")
+    excluded_by_awg: _Fate = key(
+        "What becomes of aliquots that its working groups excluded after pathology review."
     )
 
 
-@dataclass(frozen=True)
+@section
 class PancanOptions(AliquotRules, _Files):
     """Files and rules of a cohort of the Pan-Cancer Atlas."""
 

@@ -1,6 +1,5 @@
 """A user's own matrix: one file of expression, with labels in it or in a second table."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,57 +16,39 @@ from expressionist.data.readers.raw_files import RawFile, find_files, list_given
 from expressionist.data.readers.text_tables import NO_TEXT, need_columns
 from expressionist.data.readers.units import check_unit, check_values
 from expressionist.errors import CohortError, name_some
-from expressionist.params import OneOf, key
+from expressionist.params import OneOf, key, section
 
 
-@dataclass(frozen=True)
+@section
 class Options:
     """Files and columns of a user's cohort."""
 
-    expression: str = field(
-        metadata=key(
-            "File in the folder, or URL: csv, tsv (plain, gzip, zstd), parquet, feather, xlsx (first sheet), "
-            "h5ad, or h5 as 10x Genomics writes it.",
-            min_length=1,
-        )
+    expression: str = key(
+        "File in the folder, or URL: csv, tsv (plain, gzip, zstd), parquet, feather, xlsx (first sheet), "
+        "h5ad, or h5 as 10x Genomics writes it.",
+        min_length=1,
     )
-    genes_in: Annotated[str, OneOf(lambda: GENES_IN)] = field(
-        metadata=key(
-            "Where the genes stand. `auto`: on the side whose ids have no labels. A stated side that the "
-            "labels contradict is refused; what was decided, and why, stands in `quality.json` under "
-            "`read`."
-        )
+    genes_in: Annotated[str, OneOf(lambda: GENES_IN)] = key(
+        "Where the genes stand. `auto`: on the side whose ids have no labels. A stated side that the "
+        "labels contradict is refused; what was decided, and why, stands in `quality.json` under `read`."
     )
-    ids: Annotated[str, OneOf(lambda: KINDS)] = field(
-        metadata=key(
-            "What the gene ids are: `symbol`, `entrez` (also `SYMBOL|ENTREZ`), `ensembl` (versions are cut "
-            "off and kept in `id_with_version`), `mirna`. `auto`: whatever at least 99 in 100 of them are. "
-            "`other`: any names, unchecked, mixed or like dates too."
-        )
+    ids: Annotated[str, OneOf(lambda: KINDS)] = key(
+        "What the gene ids are: `symbol`, `entrez` (also `SYMBOL|ENTREZ`), `ensembl` (versions are cut off "
+        "and kept in `id_with_version`), `mirna`. `auto`: whatever at least 99 in 100 of them are. "
+        "`other`: any names, unchecked, mixed or like dates too."
     )
-    labels: str | None = field(
-        metadata=key(
-            "A second table, csv, tsv, parquet, feather or xlsx. Null: the labels stand in the matrix or "
-            "its obs."
-        )
+    labels: str | None = key(
+        "A second table, csv, tsv, parquet, feather or xlsx. Null: the labels stand in the matrix or its obs."
     )
-    sample_column: str = field(
-        metadata=key("Column of sample ids; an index without a name counts as it.", min_length=1)
+    sample_column: str = key("Column of sample ids; an index without a name counts as it.", min_length=1)
+    label_column: str = key("Column of tumour types.", min_length=1)
+    patient_column: str | None = key("Column of patients. Null: every sample is a patient of its own.")
+    positions: str | None = key("File or URL of where the genes lie, of any kind named above.")
+    unit: Annotated[str, OneOf(lambda: UNITS)] = key(
+        "As in `tcga`; values that contradict it are refused (`data/readers/units.py` says where the "
+        "limits are, and why)."
     )
-    label_column: str = field(metadata=key("Column of tumour types.", min_length=1))
-    patient_column: str | None = field(
-        metadata=key("Column of patients. Null: every sample is a patient of its own.")
-    )
-    positions: str | None = field(
-        metadata=key("File or URL of where the genes lie, of any kind named above.")
-    )
-    unit: Annotated[str, OneOf(lambda: UNITS)] = field(
-        metadata=key(
-            "As in `tcga`; values that contradict it are refused (`data/readers/units.py` says where the "
-            "limits are, and why)."
-        )
-    )
-    smallest_type: int = field(metadata=key("Tumour types with fewer patients are dropped.", ge=1))
+    smallest_type: int = key("Tumour types with fewer patients are dropped.", ge=1)
 
 
 def list_files(options: Options) -> tuple[RawFile, ...]:

@@ -3,7 +3,6 @@
 What stays is said in `expressionist.data.sources._tcga_rules`.
 """
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,30 +12,24 @@ from expressionist.data.readers.raw_files import RawFile, find_files, list_given
 from expressionist.data.readers.text_tables import read_header
 from expressionist.data.sources._aliquots import AliquotRules, label_columns, read_samples
 from expressionist.data.sources._tcga_rules import build_cohort, read_aside
-from expressionist.params import OneOf, key
+from expressionist.params import OneOf, key, section
 
 
-@dataclass(frozen=True)
+@section
 class _Files:
-    expression: str = field(
-        metadata=key(
-            "File in the folder, or URL: genes in rows, aliquot barcodes in columns; `.tsv`, packed or not.",
-            min_length=1,
-        )
+    expression: str = key(
+        "File in the folder, or URL: genes in rows, aliquot barcodes in columns; `.tsv`, packed or not.",
+        min_length=1,
     )
-    samples: str = field(metadata=key("Likewise: a table with `barcode` and `cancer_type`.", min_length=1))
-    positions: str | None = field(
-        metadata=key("File or URL of where the genes lie, of any kind named above.")
-    )
-    unit: Annotated[str, OneOf(lambda: UNITS)] = field(
-        metadata=key(
-            "Of the expression. Linear ones are put on a log2(x+1) scale inside the network; `as is` is "
-            "left as it is."
-        )
+    samples: str = key("Likewise: a table with `barcode` and `cancer_type`.", min_length=1)
+    positions: str | None = key("File or URL of where the genes lie, of any kind named above.")
+    unit: Annotated[str, OneOf(lambda: UNITS)] = key(
+        "Of the expression. Linear ones are put on a log2(x+1) scale inside the network; `as is` is left "
+        "as it is."
     )
 
 
-@dataclass(frozen=True)
+@section
 class Options(AliquotRules, _Files):
     """Files and rules of a TCGA cohort."""
 

@@ -1,7 +1,6 @@
 """Genes by pathway, or whatever sets of genes are given: every set one region of the image."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -11,15 +10,15 @@ from expressionist.errors import ParamsError
 from expressionist.painting.layouts._curve import spread_along, trace_curve
 from expressionist.painting.layouts._embedding import part_genes, project_genes
 from expressionist.painting.layouts._tree import order_by_similarity
-from expressionist.params import key
+from expressionist.params import key, section
 
 
-@dataclass(frozen=True)
+@section
 class Options:
     """What ``layout: pathway:`` holds."""
 
-    gene_sets: str | None = field(
-        default=None, metadata=key("A GMT file in `cohort.folder`; genes are matched by id or symbol.")
+    gene_sets: str | None = key(
+        "A GMT file in `cohort.folder`; genes are matched by id or symbol.", default=None
     )
 
     def __post_init__(self) -> None:

@@ -1,6 +1,5 @@
 """Genes on the plane of a t-SNE embedding, as in DeepInsight."""
 
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -8,7 +7,7 @@ import pandas as pd
 
 from expressionist.errors import ParamsError
 from expressionist.painting.layouts._embedding import Embedding, embed_genes, find_neighbours, start_embedding
-from expressionist.params import key
+from expressionist.params import key, section
 
 # Half of the engine's own numbers of iterations: twice as many score the same on the grid (docs/layouts.md).
 _N_EARLY, _N_LATE = 125, 250
@@ -21,13 +20,11 @@ _MANY = 2000
 _N_JOBS = 1
 
 
-@dataclass(frozen=True)
+@section
 class Options:
     """What ``layout: tsne:`` holds."""
 
-    perplexity: float = field(
-        default=30, metadata=key("How many genes count as a gene's neighbours, about.", ge=1)
-    )
+    perplexity: float = key("How many genes count as a gene's neighbours, about.", default=30, ge=1)
 
 
 def place(

@@ -1,7 +1,6 @@
 """Genes on the plane of a UMAP embedding, as in DeepInsight."""
 
 import warnings
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -9,18 +8,18 @@ import pandas as pd
 
 from expressionist.errors import ParamsError
 from expressionist.painting.layouts._embedding import Embedding, embed_genes, find_neighbours, start_embedding
-from expressionist.params import key
+from expressionist.params import key, section
 
 # What UMAP scales the start of an embedding to.
 _START = 10
 
 
-@dataclass(frozen=True)
+@section
 class Options:
     """What ``layout: umap:`` holds."""
 
-    n_neighbours: int = field(
-        default=15, metadata=key("How many genes count as a gene's neighbourhood, itself among them.", ge=2)
+    n_neighbours: int = key(
+        "How many genes count as a gene's neighbourhood, itself among them.", default=15, ge=2
     )
 
 

@@ -27,10 +27,10 @@ from expressionist.data.readers.raw_files import RawFile
 from expressionist.data.sources.embedded.counts import draw_counts
 from expressionist.data.sources.embedded.genes import draw_genes
 from expressionist.data.sources.embedded.patients import draw_samples
-from expressionist.params import key
+from expressionist.params import key, section
 
 
-@dataclass(frozen=True)
+@section
 class Options:
     """Size and seed of the simulated cohort.
 
@@ -38,11 +38,9 @@ class Options:
     validation and test. The same seed gives the same cohort, byte for byte.
     """
 
-    n_samples: int = field(
-        default=495, metadata=key("At least 8 patients for each of the 33 tumour types.", ge=264)
-    )
-    n_genes: int = field(default=5_184, metadata=key("At least all markers, which are planted.", ge=242))
-    seed: int = field(default=33, metadata=key("Of the simulation.", ge=0))
+    n_samples: int = key("At least 8 patients for each of the 33 tumour types.", default=495, ge=264)
+    n_genes: int = key("At least all markers, which are planted.", default=5_184, ge=242)
+    seed: int = key("Of the simulation.", default=33, ge=0)
 
 
 def list_files(options: Options) -> tuple[RawFile, ...]:
