@@ -43,8 +43,10 @@ def start_cluster(n_workers=2, **settings):
 
 
 def list_workers(cluster):
-    """List the process numbers of the workers."""
-    return [nanny.pid for nanny in cluster.workers.values()]
+    """List the process numbers of the workers, once all of them are up."""
+    while None in (numbers := [nanny.pid for nanny in cluster.workers.values()]):
+        time.sleep(0.1)
+    return numbers
 
 
 def expected_rows(first, last):

@@ -12,6 +12,10 @@ import pytest
 import toy
 from expressionist.errors import ParamsError, WeightsError
 from expressionist.network import backbones
+from expressionist.network.assembly import (
+    assemble,
+    fit_ranks,
+)
 from expressionist.network.backbones import (
     BACKBONES,
     Weights,
@@ -24,6 +28,7 @@ from expressionist.network.backbones import (
 from expressionist.network.cut import divide, last_block_depth, weighted_layers
 from expressionist.network.layers import PixelScaling
 from expressionist.params import sections as params
+from network.parts import find_maps, make_parts
 
 NAME = "mobilenet"
 ROW = BACKBONES[NAME]
@@ -256,7 +261,8 @@ def test_its_layers_are_as_many_as_keras_builds(row, backbone):
 
 def test_it_has_a_map_of_every_stride_that_params_may_name(backbone):
     depth_0 = divide(backbone, 0, params.STRIDES)
-    ratios = [backbone.input.shape[1] / tensor.shape[1] for tensor in depth_0.prefix.outputs]
+    tensors = [depth_0.prefix.output[name] for name in depth_0.maps]
+    ratios = [backbone.input.shape[1] / tensor.shape[1] for tensor in tensors]
     assert [2 ** round(np.log2(ratio)) for ratio in ratios] == list(params.STRIDES)
 
 
@@ -269,25 +275,25 @@ def test_every_depth_cuts_it_without_changing_what_it_computes(name, backbone, p
         division = divide(backbone, depth, STRIDES)
         unfrozen = [layer.name for layer in layers[:depth]]
         assert division.unfrozen == tuple(unfrozen)
-        assert names[division.cut.position] == division.cut.layer
-        assert all(names.index(each) > division.cut.position for each in unfrozen)
+        assert all(names.index(each) > names.index(division.kept[-1]) for each in unfrozen)
         assert not {layer.name for layer in division.prefix.layers} & set(unfrozen)
         if maps is None:
             # At depth 0 nothing is computed behind the cut, so the prefix ends in the maps themselves.
-            assert not division.tail.weights
+            assert division.tail is None
             maps = _whole_maps(backbone, division, pixels)
         for part, whole in zip(_run(division, pixels), maps, strict=True):
             scale = np.abs(whole).max()
             assert scale > 0
             np.testing.assert_allclose(part / scale, whole / scale, rtol=0, atol=1e-5)
         expected = {id(variable) for layer in layers[:depth] for variable in layer.weights}
-        assert {id(variable) for variable in division.tail.trainable_variables} == expected
+        trained = division.tail.trainable_variables if division.tail else []
+        assert {id(variable) for variable in trained} == expected
         assert not division.prefix.trainable_variables
 
 
 def _whole_maps(backbone, division, pixels):
     """The maps that the head looks at, from the uncut backbone; the deepest one is its output."""
-    tensors = division.prefix.outputs
+    tensors = [division.prefix.output[name] for name in division.maps]
     assert tensors[-1] is backbone.output
     ratios = [backbone.input.shape[1] / tensor.shape[1] for tensor in tensors]
     assert [2 ** round(np.log2(ratio)) for ratio in ratios] == list(STRIDES)
@@ -295,10 +301,8 @@ def _whole_maps(backbone, division, pixels):
 
 
 def _run(division, pixels):
-    kept = division.prefix(pixels, training=False)
     # In training mode: batch normalisations must stay in inference mode even then.
-    maps = division.tail(kept, training=True)
-    return [array.numpy() for array in (maps if isinstance(maps, list | tuple) else [maps])]
+    return find_maps(division, pixels, training=True)
 
 
 def test_random_weights_come_from_the_seed_alone_and_keep_the_signal_alive(row, backbone, pixels):
@@ -347,3 +351,54 @@ def test_the_last_blocks_are_those_that_people_know(known, expected):
         assert division.unfrozen == tuple(expected)[:unfrozen]
         n_parameters = sum(np.prod(variable.shape) for variable in division.tail.trainable_variables)
         assert n_parameters == sum(list(expected.values())[:unfrozen])
+
+
+def test_random_kernels_follow_hes_rule_whatever_keras_calls_them():
+    model = toy.make_backbone((8, 8))
+    wide = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(128, 3),
+            keras.layers.DepthwiseConv2D(3, depth_multiplier=2),
+            keras.layers.SeparableConv2D(64, 3),
+            # An assembled network holds its backbone as a nested model.
+            keras.Sequential([keras.Input((2, 2, 64)), keras.layers.DepthwiseConv2D(2)]),
+            keras.layers.Flatten(),
+            keras.layers.Dense(50),
+        ]
+    )
+    fans = [27, 9, 9, 256, 4, 64]
+    for network in (model, wide):
+        randomise(network, 3)
+    kernels = [each.numpy() for each in wide.weights if "kernel" in each.name]
+    assert len(kernels) == len(fans)
+    for kernel, fan in zip(kernels, fans, strict=True):
+        bound = np.sqrt(6 / fan)
+        assert 0.8 * bound < np.abs(kernel).max() <= bound
+        assert abs(kernel.mean()) < 0.2 * bound
+
+
+def test_randomise_resets_the_rest_but_keeps_what_was_fitted_to_expression(layout, scale):
+    ranks = fit_ranks(layout, scale)
+    front, division, model = make_parts(ranks=ranks)
+    network = assemble(layout, scale, "RSEM", front, division.prefix, model, ranks)
+    before = {each.path: each.numpy() for each in network.weights}
+    randomise(network, 1)
+    fitted = ("low", "span", "pixel", "share", "mean", "spread", "mask", "temperature")
+    reset = {"bias": 0, "beta": 0, "gamma": 1, "moving_mean": 0, "moving_variance": 1}
+    names = set()
+    for variable in network.weights:
+        name = variable.name
+        names.add(name)
+        if name in fitted:
+            np.testing.assert_array_equal(variable, before[variable.path])
+        elif name in reset:
+            np.testing.assert_array_equal(variable, np.full(variable.shape, reset[name]))
+        else:
+            assert not np.isclose(variable.numpy(), before[variable.path]).any()
+    assert names >= {*fitted, *reset, "kernel"}
+
+
+def test_a_backbone_of_too_small_images_is_refused():
+    with pytest.raises(ParamsError, match="Images for mobilenet must be at least 32 pixels.*but got 64 x 31"):
+        build_backbone("mobilenet", (64, 31), None, seed=0)

@@ -68,7 +68,7 @@ def test_what_could_not_be_downloaded_for_a_search_is_not_asked_for_again(tiny, 
     write_params(tmp_path, **{"weights.source": "imagenet"})
     opened = []
 
-    def refuse(backbone, weights, network, **paths):
+    def refuse(backbone, weights, network, workspace):
         opened.append(weights.source)
         raise WeightsError("That is enough.")
 

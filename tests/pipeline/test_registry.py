@@ -239,7 +239,7 @@ def test_promote_sets_the_alias_and_says_who_when_and_from_what(own, trained, ta
 def test_every_stage_has_its_runs(published):
     n_trials = len(read_json(published / f"data/search/{BACKBONE}.json")["trials"])
     assert count(published) == {
-        "baseline model FINISHED": 5,
+        "baseline FINISHED": 5,
         "search FINISHED": 1,
         "training FINISHED": 1,
         "trial FINISHED": n_trials,

@@ -127,7 +127,7 @@ def page(paths: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> st
     return show(paths, tmp_path_factory.mktemp("page") / "out")
 
 
-def test_spreads_are_shown_where_the_patients_were_dealt_anew(page: str, tmp_path: Path) -> None:
+def test_spreads_are_shown_where_the_patients_were_split_anew(page: str, tmp_path: Path) -> None:
     assert "over 1 splits" not in page
     assert "±" not in page
     paths = write_inputs(tmp_path, n_repeats=3)

@@ -107,7 +107,7 @@ def test_the_same_seed_makes_the_same_choices(tmp_path):
 
 def test_a_trial_is_recorded_with_all_that_came_of_it(storage):
     told = []
-    trials = run(storage, record=told.append)
+    trials = run(storage, on_trial=told.append)
     assert told == trials
     for trial in trials:
         assert set(trial) >= {"number", "state", "depth", "params", "value", "seconds", "started", "history"}
@@ -120,8 +120,8 @@ def test_a_trial_is_recorded_with_all_that_came_of_it(storage):
 def test_a_search_is_given_nothing_of_the_test_rows():
     """It sees a function of the choice and a function to report validation scores to; no rows at all."""
     assert set(inspect.signature(run_search).parameters) == {
-        *("study_name", "space", "train", "storage", "objective", "n_trials", "prune", "seed", "record"),
-        "wait",
+        *("study_name", "space", "train", "storage", "objective", "n_trials", "prune", "seed", "on_trial"),
+        "on_progress",
     }
 
 

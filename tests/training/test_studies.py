@@ -194,7 +194,9 @@ def test_the_search_waits_for_what_others_run_and_records_it(storage, tmp_path):
     worker = start(storage, tmp_path / "begun", until=go)
     wait_until(lambda: (tmp_path / "begun").exists() and any((tmp_path / "begun").iterdir()))
     # The worker goes on only once it is waited for.
-    trials = run(storage, record=recorded.append, wait=lambda n: go.write_text(str(n), encoding="utf-8"))
+    trials = run(
+        storage, on_trial=recorded.append, on_progress=lambda n: go.write_text(str(n), encoding="utf-8")
+    )
     finish([worker])
     assert sorted(trial["number"] for trial in recorded) == list(range(8))
     assert go.read_text(encoding="utf-8") == "1"

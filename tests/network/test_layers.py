@@ -1,0 +1,170 @@
+"""Our own layers against their slow definitions."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import toy
+from expressionist.data.expression import Scale, to_log2
+from expressionist.files.store import read_array, write_array
+from expressionist.network.assembly import (
+    fit_ranks,
+    image_front,
+)
+from expressionist.network.layers import Log2, Paint, Ranks, Rescale
+from expressionist.painting.layout import Layout
+from network.parts import N_GENES, draw_scaled
+
+few = settings(deadline=None)
+
+
+def test_log2_is_what_the_stages_compute():
+    counts = np.array([[0, 1e-6, 0.3, 1, 7, 541_000]], np.float32)
+    np.testing.assert_allclose(Log2()(counts).numpy(), to_log2(counts, "RSEM"), rtol=1e-5, atol=1e-6)
+
+
+def test_rescale_is_the_fitted_scale(scale):
+    log2 = np.random.default_rng(0).normal(3, 4, (5, N_GENES)).astype(np.float32)
+    rescale = Rescale(N_GENES)
+    rescale.low.assign(scale.low)
+    rescale.span.assign(scale.span)
+    np.testing.assert_array_equal(rescale(log2).numpy(), scale.apply(log2))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Log2,
+        Ranks,
+        lambda: Rescale(4),
+        lambda: Paint(4, (2, 3)),
+        lambda: image_front((2, 3), 2, "caffe").layers[-1],
+    ],
+)
+def test_layers_are_rebuilt_from_their_config(make):
+    layer = make()
+    again = type(layer).from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert [each.shape for each in again.weights] == [each.shape for each in layer.weights]
+
+
+def test_layers_hold_nothing_that_trains(layout):
+    held = (Rescale(4), Paint(4, (2, 3)), fit_ranks(layout, toy.make_scale(N_GENES)))
+    assert not [each for layer in held for each in layer.trainable_variables]
+
+
+def rank_slowly(ranks, image, layout):
+    """Rank gene by gene: shares of curves at the knots, and straight lines between."""
+    low, span = ranks.low.numpy().ravel(), ranks.span.numpy().ravel()
+    painted = np.flatnonzero(layout.overlap.ravel() > 0)
+    values = (image.ravel() * span + low)[painted].astype(np.float64)
+    least, most = low.min(), (low + span).max()
+    knots = np.linspace(least, most, 24)
+    less = [(1 / (1 + np.exp(-1.702 * (knot - values) / (knots[1] - knots[0])))).mean() for knot in knots]
+    found = np.zeros(image.size)
+    found[painted] = np.interp(values, knots, less)
+    return found.reshape(image.shape)
+
+
+def test_ranks_are_those_of_their_slow_definition(layout, scale):
+    images = layout.paint(draw_scaled(5, seed=4) * 1.2 - 0.1)
+    ranks = fit_ranks(layout, scale)
+    found = ranks(images).numpy()
+    for image, ours in zip(images, found, strict=True):
+        np.testing.assert_allclose(ours, rank_slowly(ranks, image, layout), atol=2e-6)
+    assert (layout.overlap == 0).any(), "a pixel without a gene belongs to the test"
+    assert (found[:, layout.overlap == 0] == 0).all()
+
+
+def test_ranks_say_the_order_of_expression_not_of_scaled_values(layout, scale):
+    images = layout.paint(draw_scaled(4, seed=6))
+    ranks, painted = fit_ranks(layout, scale), layout.overlap.ravel() > 0
+    log2 = np.asarray(images * ranks.span + ranks.low).reshape(4, -1)[:, painted]
+    found = ranks(images).numpy().reshape(4, -1)[:, painted]
+    for one, other in zip(log2, found, strict=True):
+        assert (np.diff(other[np.argsort(one)]) > -1e-6).all()
+    assert 0 < found.min() < found.max() < 1
+
+
+@st.composite
+def layouts(draw):
+    """Oblong, one row, one column or one pixel; more genes than pixels or fewer; crowded anyhow."""
+    shape = draw(st.one_of(st.tuples(st.integers(1, 6), st.integers(1, 6)), st.just((1, 9)), st.just((9, 1))))
+    alone = draw(st.booleans())
+    n_pixels = shape[0] * shape[1]
+    most = n_pixels if alone else 40
+    pixel = draw(st.lists(st.integers(0, n_pixels - 1), min_size=1, max_size=most, unique=alone))
+    return Layout(np.array([f"g{gene}" for gene in range(len(pixel))]), np.array(pixel), shape, "random")
+
+
+def make_paint(layout):
+    paint = Paint(len(layout.genes), layout.shape)
+    paint.pixel.assign(layout.pixel.astype(np.int32))
+    paint.share.assign(layout.share[:, None])
+    return paint
+
+
+def paint_slowly(layout, scaled):
+    height, width = layout.shape
+    images = np.zeros((len(scaled), height, width, 1))
+    for sample in range(len(scaled)):
+        for row in range(height):
+            for column in range(width):
+                here = [
+                    gene for gene, pixel in enumerate(layout.pixel) if divmod(pixel, width) == (row, column)
+                ]
+                if here:
+                    images[sample, row, column, 0] = sum(float(scaled[sample, gene]) for gene in here) / len(
+                        here
+                    )
+    return images
+
+
+def draw_normal(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@few
+@given(layouts(), st.integers(1, 4), st.integers(0, 99))
+def test_painting_in_the_network_equals_the_layouts_and_its_slow_definition(layout, n_samples, seed):
+    scaled = draw_normal(seed, n_samples, len(layout.genes))
+    images = make_paint(layout)(scaled).numpy()
+    assert images.shape == (n_samples, *layout.shape, 1)
+    np.testing.assert_allclose(images, layout.paint(scaled), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(images, paint_slowly(layout, scaled), rtol=1e-5, atol=1e-5)
+
+
+@few
+@given(layouts(), st.integers(0, 5), st.integers(1, 4), st.integers(0, 99))
+def test_painting_to_disk_equals_painting_in_the_network(tmp_path_factory, layout, n_samples, n_rows, seed):
+    n_genes, path = len(layout.genes), tmp_path_factory.getbasetemp() / "images.npy"
+    expression = draw_normal(seed, n_samples, n_genes)
+    scale = Scale(draw_normal(seed + 1, n_genes), np.exp(draw_normal(seed + 2, n_genes)))
+    rows = (expression[start : start + n_rows] for start in range(0, n_samples, n_rows))
+    blocks = (layout.paint(scale.apply(block)) for block in rows)
+    write_array(path, blocks, (n_samples, *layout.shape, 1))
+
+    rescale = Rescale(n_genes)
+    rescale.low.assign(scale.low)
+    rescale.span.assign(scale.span)
+    images = read_array(path)
+    np.testing.assert_allclose(images, make_paint(layout)(rescale(expression)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(images, paint_slowly(layout, scale.apply(expression)), rtol=1e-5, atol=1e-5)
+    assert not images[:, layout.overlap == 0].any()
+
+
+@few
+@given(layouts(), st.integers(0, 99))
+def test_the_gradient_of_painting_is_its_adjoint(layout, seed):
+    """<paint(x), y> = <x, gradient>, and every gene gets its pixel's value by its share of the pixel."""
+    scaled, images = draw_normal(seed, 2, len(layout.genes)), draw_normal(seed + 1, 2, *layout.shape, 1)
+    points = tf.constant(scaled)
+    with tf.GradientTape() as tape:
+        tape.watch(points)
+        product = tf.reduce_sum(make_paint(layout)(points) * images)
+    gradient = tape.gradient(product, points).numpy()
+    np.testing.assert_allclose((gradient * scaled).sum(), product, rtol=1e-3, atol=1e-3)
+    flat, overlap = images.reshape(2, -1), layout.overlap.ravel()
+    np.testing.assert_allclose(gradient, flat[:, layout.pixel] / overlap[layout.pixel], rtol=1e-5, atol=1e-6)
