@@ -113,10 +113,9 @@ def parse(kind: type[T], content: object, where: str) -> T:
     A key that is unknown or missing, a value that is not of its type or out of bounds: each is a sentence of
     a `ParamsError`, in which the mapping goes by the name `where`.
 
-    >>> from dataclasses import field
-    >>> @dataclass(frozen=True)
+    >>> @section
     ... class Split:
-    ...     test: float = field(metadata=key("Share of patients.", ge=0.01, le=0.5))
+    ...     test: float = key("Share of patients.", ge=0.01, le=0.5)
     >>> parse(Split, {"test": 0.2}, "split")
     Split(test=0.2)
     >>> parse(Split, {"tset": 0.2}, "split")

@@ -20,7 +20,7 @@ def describe(run: FinishedRun) -> Part:
     picture = run.marks.show(
         draw_samples(run.split),
         "Number of samples per tumour type, by side of the split",
-        "Samples per tumour type. All samples of a patient stand on one side of the split.",
+        "Samples per tumour type. All samples of a patient are in one subset of the split.",
     )
     return describe_cohort(run.quality, picture)
 
