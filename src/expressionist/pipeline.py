@@ -109,8 +109,12 @@ class Fitted:
 
     def score(self, cohort: Cohort, tumour_types: list[str]) -> dict[str, float]:
         """Score the model on a cohort's samples, with `metrics.score`."""
-        truth = pd.Index(tumour_types).get_indexer(pd.Index(cohort.samples["tumour_type"]))
-        return score(self.predict(cohort.expression), truth)
+        return score(self.predict(cohort.expression), _number_types(cohort, tumour_types))
+
+
+def _number_types(cohort: Cohort, tumour_types: list[str]) -> np.ndarray:
+    """Return the position of every sample's type among these."""
+    return pd.Index(tumour_types).get_indexer(pd.Index(cohort.samples["tumour_type"]))
 
 
 class SplitFitter:
@@ -163,7 +167,11 @@ class SplitFitter:
 
     def validate(self, fitted: Fitted) -> dict[str, float]:
         """Score a model on the validation samples."""
-        return fitted.score(self.known.take((self.split == "validation").to_numpy()), self.tumour_types)
+        return fitted.score(self._validation, self.tumour_types)
+
+    @property
+    def _validation(self) -> Cohort:
+        return self.known.take((self.split == "validation").to_numpy())
 
     def _lay_out(self, incoming: Path) -> None:
         given, known = self.recipe.layout, self.known
@@ -226,8 +234,8 @@ class SplitFitter:
         def predict(expression: np.ndarray) -> np.ndarray:
             return predict_logits(whole, expression[:, self.genes], np.arange(len(expression)))
 
-        held_out = self.known.take((self.split == "validation").to_numpy())
-        types = pd.Index(self.tumour_types).get_indexer(pd.Index(held_out.samples["tumour_type"]))
+        held_out = self._validation
+        types = _number_types(held_out, self.tumour_types)
         temperature = fit_temperature(predict(held_out.expression), types)
         return Fitted(
             {**best["params"], "temperature": temperature},

@@ -15,6 +15,7 @@ from expressionist.files import digest_code
 from expressionist.network import (
     Centre,
     Division,
+    Ranks,
     Weights,
     assemble,
     attach_head,
@@ -186,10 +187,10 @@ class FineTuner:
         on_progress : callable
             Told how many images have passed the prefix.
         """
-        ranks = ranks and self.ranks is not None
-        division, model = self._build_tail(depth, dropout, params.seed, ranks=ranks)
+        ranker = self.ranks if ranks else None
+        division, model = self._build_tail(depth, dropout, params.seed, ranker)
         training, validation = (
-            self._take(division, images, on_progress, ranks=ranks)
+            self._take(division, images, ranker, on_progress)
             for images in (self.data.training, self.data.validation)
         )
         self._centre(model, division, training)
@@ -198,7 +199,7 @@ class FineTuner:
             "strides": self.strides,
             "dropout": dropout,
             "head": [getattr(self.network, name) for name in _HEAD],
-            "ranks": self.ranks.digest() if self.ranks and ranks else None,
+            "ranks": ranker.digest() if ranker else None,
             "rows": [self.data.training.labelled_digest, self.data.validation.labelled_digest],
             "tumour_types": self.data.tumour_types,
         }
@@ -216,7 +217,7 @@ class FineTuner:
             depth,
             dropout,
             params.seed,
-            ranks,
+            ranker is not None,
             fit,
             model.get_weights(),
             cut=division.kept[-1],
@@ -229,15 +230,15 @@ class FineTuner:
 
         Its layers are this tuner's, whose next training starts them anew: save it, or predict, before.
         """
-        division, model = self._build_tail(tuned.depth, tuned.dropout, tuned.seed, ranks=tuned.ranks)
-        model.set_weights(tuned.weights)
         data, ranks = self.data, self.ranks if tuned.ranks else None
+        division, model = self._build_tail(tuned.depth, tuned.dropout, tuned.seed, ranks)
+        model.set_weights(tuned.weights)
         return assemble(
             data.layout, data.scale, data.about["unit"], self.front, division.prefix, model, ranks
         )
 
     def _build_tail(
-        self, depth: int, dropout: float, seed: int, *, ranks: bool
+        self, depth: int, dropout: float, seed: int, ranks: Ranks | None
     ) -> tuple[Division, keras.Model]:
         """Divide the backbone as it was at first, note the weights of what will train, and attach a head."""
         for name, weights in self._initial.items():
@@ -254,7 +255,7 @@ class FineTuner:
             seed=seed,
             genes=shape if self.network.genes else None,
             gene_dropout=self.network.gene_dropout,
-            ranks=shape if ranks else None,
+            ranks=shape if ranks is not None else None,
             n_hidden=self.network.rank_units,
         )
         return division, model
@@ -269,14 +270,18 @@ class FineTuner:
             layer.set_weights(weights)
 
     def _take(
-        self, division: Division, images: ImageSet, on_progress: Callable[[int], object], *, ranks: bool
+        self,
+        division: Division,
+        images: ImageSet,
+        ranks: Ranks | None,
+        on_progress: Callable[[int], object],
     ) -> Rows:
         """Put together what tail and head take."""
         inputs = self._frozen.take(division, images.images, images.digest, self._facts, on_progress)
         if self.network.genes:
             inputs["genes"] = images.images
-        if self.ranks is not None and ranks:
-            inputs["ranks"] = self._frozen.rank(self.ranks, images.images, images.digest)
+        if ranks is not None:
+            inputs["ranks"] = self._frozen.rank(ranks, images.images, images.digest)
         return Rows(inputs, images.types)
 
     @cached_property

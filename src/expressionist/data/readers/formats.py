@@ -63,6 +63,7 @@ class TableFile:
         columns = [self.read_text(i, n_rows) for i in range(len(self.header))]
         return [list(row) for row in zip(*columns, strict=True)]
 
+    # What `read` and `peek` ask of files that come column by column; a text table has its own of both.
     def read_text(self, position: int, n_rows: int | None = None) -> list[str]:
         """Read a column, or the first rows of it, as text."""
         raise NotImplementedError
