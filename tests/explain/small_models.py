@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 import toy
-from expressionist.network.layers import Paint
+from network.parts import make_paint
 
 N_GENES, N_TYPES = 12, 3
 
@@ -21,11 +21,8 @@ def make_samples(n_samples=5, n_genes=N_GENES, *, seed=1):
 
 def make_curved(layout, *, seed=0):
     """Painted, then two layers of smooth and kinked curves: its gradient changes along the path."""
-    paint = Paint(len(layout.genes), layout.shape)
-    paint.pixel.assign(layout.pixel.astype(np.int32))
-    paint.share.assign((1.0 / np.maximum(layout.overlap, 1)).reshape(-1, 1))
     scaled = keras.Input((len(layout.genes),))
-    hidden = keras.layers.Dense(16, "tanh")(keras.layers.Flatten()(paint(scaled)))
+    hidden = keras.layers.Dense(16, "tanh")(keras.layers.Flatten()(make_paint(layout)(scaled)))
     hidden = keras.layers.Dense(16, "relu")(hidden)
     model = keras.Model(scaled, keras.layers.Dense(N_TYPES)(hidden))
     rng = np.random.default_rng(seed)

@@ -30,22 +30,24 @@ def curved(layout):
     return make_curved(layout)
 
 
+def explain(model, samples, references, targets, n_steps, *, batch_size=32, **kwargs):
+    method = IntegratedGradients(model, batch_size=batch_size)
+    return method.explain(samples, references, targets, n_steps, **kwargs)
+
+
+def converge(model, samples, targets, n_steps, max_steps, median_gap=0, p95_gap=0, **kwargs):
+    """From a reference of zeros."""
+    gaps = {"median_gap": median_gap, "p95_gap": p95_gap}
+    zero, steps = np.zeros(samples.shape[1]), {"n_steps": n_steps, "max_steps": max_steps}
+    return IntegratedGradients(model).converge(samples, zero, targets, **steps, **gaps, **kwargs)
+
+
+def assert_same(found, expected, rows=slice(None)):
+    np.testing.assert_allclose(found.values, expected.values[rows], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.rise, expected.rise[rows], rtol=1e-4, atol=1e-5)
+
+
 # --- what Integrated Gradients must be
-
-
-def test_on_a_linear_model_they_are_exact_with_any_number_of_steps(layout):
-    """Crowded genes have equal shares in a pixel's weight, each by its own distance from the reference."""
-    model, matrix = toy.make_linear_model(layout, N_TYPES)
-    assert layout.overlap.max() > 2
-    samples, targets = make_samples()
-    reference = make_samples(1, seed=7)[0][0]
-    expected = matrix.T[targets] * (samples - reference)
-    for n_steps in (1, 2, 7):
-        found = IntegratedGradients(model).explain(samples, reference, targets, n_steps)
-        np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(found.rise, expected.sum(axis=1), rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(found.delta, 0, atol=1e-5)
-        assert (found.n_steps == n_steps).all()
 
 
 def test_of_a_product_each_factor_gets_half():
@@ -54,7 +56,7 @@ def test_of_a_product_each_factor_gets_half():
     product = keras.layers.Multiply()([pair[:, :1], pair[:, 1:]])
     model = keras.Model(pair, keras.layers.Concatenate()([product, 3 * pair[:, :1]]))
     samples = np.array([[2, 5], [2, 5], [-1, 4]], np.float32)
-    found = IntegratedGradients(model).explain(samples, np.zeros(2), np.array([0, 1, 0]), 3)
+    found = explain(model, samples, np.zeros(2), np.array([0, 1, 0]), 3)
     np.testing.assert_allclose(found.values, [[5, 5], [6, 0], [-2, -2]], rtol=1e-5)
     np.testing.assert_allclose(found.rise, [10, 6, -4])
 
@@ -67,12 +69,10 @@ def test_they_follow_the_midpoint_rule(curved):
     for row, (sample, target) in enumerate(zip(samples, targets, strict=True)):
         for step in range(n_steps):
             point = reference + (step + 0.5) / n_steps * (sample - reference)
-            nudged = np.stack([point + sign * 2e-3 * np.eye(N_GENES) for sign in (1, -1)]).reshape(
-                -1, N_GENES
-            )
+            nudged = np.concatenate([point + sign * 2e-3 * np.eye(N_GENES) for sign in (1, -1)])
             up, down = curved(nudged.astype(np.float32)).numpy()[:, target].astype(np.float64).reshape(2, -1)
             expected[row] += (up - down) / 4e-3 / n_steps * (sample - reference)
-    found = IntegratedGradients(curved).explain(samples, reference, targets, n_steps)
+    found = explain(curved, samples, reference, targets, n_steps)
     np.testing.assert_allclose(found.values, expected, atol=0.02 * np.abs(expected).max())
 
 
@@ -80,9 +80,7 @@ def test_the_gap_falls_with_the_steps(curved):
     samples, targets = make_samples(20)
     gaps = []
     for n_steps in (1, 4, 16, 64, 256):
-        found = IntegratedGradients(curved, batch_size=64).explain(
-            samples, np.zeros(N_GENES), targets, n_steps
-        )
+        found = explain(curved, samples, np.zeros(N_GENES), targets, n_steps, batch_size=64)
         gaps.append(np.abs(found.delta).mean() / np.abs(found.rise).mean())
     assert all(later < 0.6 * earlier for earlier, later in zip(gaps, gaps[1:], strict=False))
     assert gaps[0] > 0.05
@@ -91,17 +89,15 @@ def test_the_gap_falls_with_the_steps(curved):
 
 def test_a_sample_at_its_baseline_has_none(curved):
     samples, targets = make_samples()
-    found = IntegratedGradients(curved).explain(samples, samples, targets, 4)
-    np.testing.assert_array_equal(found.values, 0)
-    np.testing.assert_array_equal(found.rise, 0)
-    np.testing.assert_array_equal(found.gap, 0)
+    found = explain(curved, samples, samples, targets, 4)
+    for each in (found.values, found.rise, found.gap):
+        np.testing.assert_array_equal(each, 0)
 
 
 def test_a_gene_at_its_baseline_has_none(curved):
     samples, targets = make_samples()
-    reference = np.zeros(N_GENES, np.float32)
     samples[:, 4] = 0
-    found = IntegratedGradients(curved).explain(samples, reference, targets, 4)
+    found = explain(curved, samples, np.zeros(N_GENES), targets, 4)
     np.testing.assert_array_equal(found.values[:, 4], 0)
     assert np.abs(found.values[:, :4]).max() > 0.01
 
@@ -109,11 +105,8 @@ def test_a_gene_at_its_baseline_has_none(curved):
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 500])
 def test_the_batch_size_changes_nothing(curved, batch_size):
     samples, targets = make_samples(5)
-    reference = np.full(N_GENES, 0.5)
-    expected = IntegratedGradients(curved, batch_size=32).explain(samples, reference, targets, 9)
-    found = IntegratedGradients(curved, batch_size=batch_size).explain(samples, reference, targets, 9)
-    np.testing.assert_allclose(found.values, expected.values, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found.rise, expected.rise, rtol=1e-4, atol=1e-5)
+    given = curved, samples, np.full(N_GENES, 0.5), targets, 9
+    assert_same(explain(*given, batch_size=batch_size), explain(*given))
 
 
 def test_samples_do_not_touch_each_other(curved):
@@ -124,17 +117,14 @@ def test_samples_do_not_touch_each_other(curved):
     together = explainer.explain(samples, references, targets, 5)
     order = np.array([3, 0, 5, 5, 1])
     shuffled = explainer.explain(samples[order], references[order], targets[order], 5)
-    np.testing.assert_allclose(shuffled.values, together.values[order], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(shuffled.rise, together.rise[order], rtol=1e-4, atol=1e-5)
+    assert_same(shuffled, together, order)
     assert np.abs(together.values[5] - together.values[3]).max() > 1e-2
 
 
 def test_progress_counts_every_pair_once(curved):
     samples, targets = make_samples(5)
     told = []
-    IntegratedGradients(curved, batch_size=8).explain(
-        samples, samples * 0, targets, 7, on_progress=told.append
-    )
+    explain(curved, samples, samples * 0, targets, 7, batch_size=8, on_progress=told.append)
     assert sum(told) == 35
     assert max(told) == 8
 
@@ -142,9 +132,7 @@ def test_progress_counts_every_pair_once(curved):
 def test_what_is_given_is_not_changed(curved):
     samples, targets = make_samples()
     before = samples.copy(), targets.copy()
-    IntegratedGradients(curved).converge(
-        samples, np.zeros(N_GENES), targets, n_steps=1, max_steps=3, median_gap=0, p95_gap=0
-    )
+    converge(curved, samples, targets, 1, 3)
     np.testing.assert_array_equal(samples, before[0])
     np.testing.assert_array_equal(targets, before[1])
 
@@ -152,76 +140,51 @@ def test_what_is_given_is_not_changed(curved):
 # --- trebling
 
 
-def test_trebling_goes_on_only_for_samples_that_need_it(layout):
-    """Halves of the samples lie where the model is linear, and half where it is not."""
-    paint = keras.Input((2,))
-    model = keras.Model(
-        paint, keras.layers.Concatenate()([keras.ops.power(paint[:, :1], 3) + paint[:, 1:], paint])
+@pytest.fixture
+def cubic():
+    """x³ + y, of which the midpoint rule misses 1 / (4 n²) of what x³ rises."""
+    pair = keras.Input((2,))
+    return keras.Model(pair, keras.ops.power(pair[:, :1], 3) + pair[:, 1:])
+
+
+def test_trebling_goes_on_only_for_samples_that_need_it(cubic):
+    """Half of the samples lie where the model is linear, and half where it is not."""
+    samples, counted = np.array([[0, 2]] * 4 + [[2, 0]] * 4, np.float32), []
+    found = converge(
+        cubic, samples, np.zeros(8, int), 2, 64, median_gap=0.001, p95_gap=0.001, on_progress=counted.append
     )
-    straight = np.tile(np.array([[0, 2]], np.float32), (4, 1))
-    bent = np.tile(np.array([[2, 0]], np.float32), (4, 1))
-    samples, targets = np.concatenate([straight, bent]), np.zeros(8, int)
-    counted = []
-    found = IntegratedGradients(model).converge(
-        samples,
-        np.zeros(2),
-        targets,
-        n_steps=2,
-        max_steps=64,
-        median_gap=0.001,
-        p95_gap=0.001,
-        on_progress=counted.append,
-    )
-    # The midpoint rule on x³ misses 1 / (4 n²) of the rise: 0.001 takes 16 steps. None is taken twice.
+    # 0.001 takes 16 steps. None is taken twice.
     assert found.n_steps.tolist() == [2] * 4 + [18] * 4
     np.testing.assert_allclose(found.gap[4:], 1 / (4 * 18**2), rtol=1e-2)
     assert sum(counted) == 4 * 2 + 4 * 18
 
 
-def test_trebling_goes_on_only_for_the_worst_once_the_median_is_complete():
-    given = keras.Input((2,))
-    model = keras.Model(given, keras.ops.power(given[:, :1], 3) + given[:, 1:])
+def test_trebling_goes_on_only_for_the_worst_once_the_median_is_complete(cubic):
     samples = np.array([[0, 2]] * 6 + [[1, 2]] * 3 + [[2, 0]] * 2, np.float32)
-    found = IntegratedGradients(model).converge(
-        samples,
-        np.zeros(2),
-        np.zeros(11, int),
-        n_steps=2,
-        max_steps=64,
-        median_gap=0.005,
-        p95_gap=0.03,
-    )
-    # The midpoint rule on x³ misses 1 / (4 n²) of its share of the rise: 0, 0.021 and 0.063 with two steps.
+    found = converge(cubic, samples, np.zeros(11, int), 2, 64, median_gap=0.005, p95_gap=0.03)
+    # With two steps 0, 0.021 and 0.063 of the rise are missing.
     assert found.n_steps.tolist() == [2] * 9 + [6] * 2
 
 
 def test_trebling_ends_with_what_explain_gives_at_those_steps(curved):
     samples, targets = make_samples(12)
-    explainer = IntegratedGradients(curved)
-    reference = np.zeros(N_GENES, np.float32)
-    found = explainer.converge(
-        samples, reference, targets, n_steps=2, max_steps=32, median_gap=0.01, p95_gap=0.05
-    )
+    found = converge(curved, samples, targets, 2, 32, median_gap=0.01, p95_gap=0.05)
     assert len(set(found.n_steps)) > 1
     for n_steps in set(found.n_steps):
         rows = found.n_steps == n_steps
-        alone = explainer.explain(samples[rows], reference, targets[rows], n_steps)
+        alone = explain(curved, samples[rows], np.zeros(N_GENES), targets[rows], n_steps)
         np.testing.assert_allclose(found.values[rows], alone.values, rtol=1e-4, atol=1e-5)
 
 
 def test_trebling_never_exceeds_its_bound(curved):
     samples, targets = make_samples(4)
     for max_steps, expected in ((3, 3), (26, 9), (27, 27)):
-        found = IntegratedGradients(curved).converge(
-            samples, np.zeros(N_GENES), targets, n_steps=3, max_steps=max_steps, median_gap=0, p95_gap=0
-        )
-        assert found.n_steps.max() == expected
+        assert converge(curved, samples, targets, 3, max_steps).n_steps.max() == expected
 
 
 def test_the_gap_is_a_share_of_the_rise():
-    found = Attribution(
-        np.array([[1.0, 2.0], [-1.0, 0.5]], np.float32), np.array([4.0, -1.0]), np.array([8, 8])
-    )
+    values = np.array([[1.0, 2.0], [-1.0, 0.5]], np.float32)
+    found = Attribution(values, np.array([4.0, -1.0]), np.array([8, 8]))
     np.testing.assert_allclose(found.delta, [1.0, -0.5])
     np.testing.assert_allclose(found.gap, [0.25, 0.5])
 
@@ -254,9 +217,8 @@ def trained(request):
     model = attach_head(division, N_TYPES, dropout=0.0, seed=1, ranks=shape, n_hidden=16)
     centre_head(model, training.blocks())
     fit_tail(model, training, validation, toy.training_params(epochs=12, batch_size=32))
-    assert (
-        predict_types(trace_prediction(model), validation).argmax(axis=1) == validation.types
-    ).mean() > 0.9
+    predicted = predict_types(trace_prediction(model), validation).argmax(axis=1)
+    assert (predicted == validation.types).mean() > 0.9
     network = assemble(laid, scale, cohort.unit, front, division.prefix, model, ranks)
     return network, scaled[held_out], types[held_out], scaled[~held_out].mean(axis=0)
 
@@ -291,7 +253,7 @@ def test_attributions_of_a_randomised_network_are_others(trained, explained, tmp
     network.save(tmp_path / "model.keras")
     control = keras.saving.load_model(tmp_path / "model.keras", compile=False)
     randomise(control, 5)
-    found = IntegratedGradients(logits_of_scaled(control)).explain(samples, reference, types, 32)
+    found = explain(logits_of_scaled(control), samples, reference, types, 32)
     # Deviations from the reference are common to both; gene by gene over samples, weights are what differs.
     related = [
         abs(np.corrcoef(one, other)[0, 1]) for one, other in zip(explained.values, found.values, strict=True)
@@ -301,7 +263,7 @@ def test_attributions_of_a_randomised_network_are_others(trained, explained, tmp
         one, other = (each.values[types == tumour_type].mean(axis=0) for each in (explained, found))
         assert abs(np.corrcoef(one, other)[0, 1]) < 0.7
     # A copy was randomised: the network itself still explains as before.
-    again = IntegratedGradients(logits_of_scaled(network)).explain(samples[:2], reference, types[:2], 256)
+    again = explain(logits_of_scaled(network), samples[:2], reference, types[:2], 256)
     np.testing.assert_allclose(again.values.sum(axis=1), explained.rise[:2], rtol=0.05)
 
 
@@ -310,9 +272,8 @@ def test_gene_order_is_irrelevant(layout):
     samples, targets = make_samples()
     order = np.random.default_rng(2).permutation(N_GENES)
     shuffled = Layout(layout.genes[order], layout.pixel[order], layout.shape, layout.method)
-    one, other = make_curved(layout), make_curved(shuffled)
-    expected = IntegratedGradients(one).explain(samples, np.zeros(N_GENES), targets, 8)
-    found = IntegratedGradients(other).explain(samples[:, order], np.zeros(N_GENES), targets, 8)
+    expected = explain(make_curved(layout), samples, np.zeros(N_GENES), targets, 8)
+    found = explain(make_curved(shuffled), samples[:, order], np.zeros(N_GENES), targets, 8)
     np.testing.assert_allclose(found.values, expected.values[:, order], rtol=1e-4, atol=1e-5)
 
 
@@ -339,9 +300,10 @@ def cases(draw):
 def test_on_a_linear_model_they_are_exact_and_complete(case, batch_size):
     layout, n_types, samples, references, targets, n_steps = case
     model, matrix = toy.make_linear_model(layout, n_types)
-    found = IntegratedGradients(model, batch_size=batch_size).explain(samples, references, targets, n_steps)
+    found = explain(model, samples, references, targets, n_steps, batch_size=batch_size)
     np.testing.assert_allclose(found.values, matrix.T[targets] * (samples - references), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(found.delta, 0, atol=1e-4)
+    assert (found.n_steps == n_steps).all()
 
 
 @few

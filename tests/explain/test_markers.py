@@ -36,18 +36,20 @@ def known():
     return known_markers().drop_duplicates("entrez")
 
 
-def test_planted_markers_go_before_known_ones(known):
-    genes = table_of(ids=known["entrez"], symbols=known["symbol"])
-    genes["marker_of"] = None
+@pytest.fixture
+def genes(known):
+    return table_of(known["entrez"], known["symbol"]).assign(marker_of=None)
+
+
+def test_planted_markers_go_before_known_ones(genes):
     genes.iloc[3, 1] = "UVM"
     genes.iloc[5, 1] = "ACC, UVM"
     assert matched_by(genes) == "planted"
     assert {name: at.tolist() for name, at in match_markers(genes).items()} == {"ACC": [5], "UVM": [3, 5]}
 
 
-def test_an_empty_column_of_planted_markers_is_none(known):
-    genes = table_of(ids=known["entrez"], symbols=known["symbol"]).assign(marker_of="")
-    assert matched_by(genes) == "entrez"
+def test_an_empty_column_of_planted_markers_is_none(genes):
+    assert matched_by(genes.assign(marker_of="")) == "entrez"
 
 
 @pytest.mark.parametrize("how", ["entrez", "symbol"])
@@ -55,10 +57,8 @@ def test_known_markers_are_found(known, how):
     shuffled = known.sample(frac=1, random_state=0)
     ids = shuffled["entrez"] if how == "entrez" else [f"ENSG{number}" for number in range(len(shuffled))]
     # Outdated symbols do not matter to Entrez ids.
-    symbols = [
-        "?" if how == "entrez" and number % 3 == 0 else name for number, name in enumerate(shuffled["symbol"])
-    ]
-    genes = table_of(ids=ids, symbols=symbols)
+    outdated = (how == "entrez") & (np.arange(len(shuffled)) % 3 == 0)
+    genes = table_of(ids, shuffled["symbol"].mask(outdated, "?"))
     assert matched_by(genes) == how
     found = match_markers(genes)
     every = known_markers()
@@ -78,30 +78,29 @@ def test_row_numbers_are_not_taken_for_entrez_ids():
 
 
 def test_no_marker_is_known_among_mirnas():
-    genes = table_of(ids=["hsa-let-7a-1", "hsa-mir-21"], symbols=["hsa-let-7a-1", "hsa-mir-21"])
+    genes = table_of(*[["hsa-let-7a-1", "hsa-mir-21"]] * 2)
     assert matched_by(genes) == "nothing"
     assert {len(positions) for positions in match_markers(genes).values()} == {0}
 
 
 def test_recovery_by_hand():
     # Of 10 genes 4 are markers; 2 of them stand among the top 3. Drawn at random, P(2 or 3 of 3).
-    scores = np.array([9, 8, 7, 6, 5, 4, 3, 2, 1, 0], dtype=float)
     p_value = (comb(4, 2) * comb(6, 1) + comb(4, 3)) / comb(10, 3)
-    found = recovery(scores, np.array([0, 2, 5, 9]), n_top=3)
+    found = recovery(np.arange(10.0)[::-1], np.array([0, 2, 5, 9]), n_top=3)
     assert found == Recovery(3, 4, 2, pytest.approx(1.2), pytest.approx(p_value))
 
 
-def test_a_ranking_without_differences_finds_nothing():
-    assert recovery(np.zeros(20), np.array([0, 1, 2]), n_top=5).n_found == 0
-
-
 @pytest.mark.parametrize(
-    ("markers", "n_top", "expected"),
-    [([], 2, Recovery(2, 0, 0, 0.0, 1.0)), ([3], 20, Recovery(5, 1, 1, 1.0, 1.0))],
-    ids=["no markers", "more top genes than genes"],
+    ("scores", "markers", "n_top", "expected"),
+    [
+        (range(5), [], 2, Recovery(2, 0, 0, 0.0, 1.0)),
+        (range(5), [3], 20, Recovery(5, 1, 1, 1.0, 1.0)),
+        ([0] * 5, [0, 1], 2, Recovery(2, 2, 0, 0.8, 1.0)),
+    ],
+    ids=["no markers", "more top genes than genes", "no differences"],
 )
-def test_recovery_where_there_is_little_to_find(markers, n_top, expected):
-    assert recovery(np.arange(5.0), np.array(markers, np.intp), n_top=n_top) == expected
+def test_recovery_where_there_is_little_to_find(scores, markers, n_top, expected):
+    assert recovery(np.array(scores, float), np.array(markers, np.intp), n_top=n_top) == expected
 
 
 def test_scores_that_are_not_finite_are_refused():
@@ -143,8 +142,6 @@ def test_benjamini_hochberg_by_hand():
 
 
 # Invariants on awkward input.
-
-
 awkward = settings(deadline=None)
 
 
@@ -159,11 +156,12 @@ def rankings(draw):
 
 @awkward
 @given(rankings(), st.integers(0, 99))
-def test_the_order_of_genes_does_not_matter(made, seed):
+def test_only_the_order_of_scores_matters_and_not_that_of_genes(made, seed):
     scores, markers, n_top = made
+    found = recovery(scores, markers, n_top=n_top)
     order = np.random.default_rng(seed).permutation(len(scores))
-    moved = np.flatnonzero(np.isin(order, markers))
-    assert recovery(scores[order], moved, n_top=n_top) == recovery(scores, markers, n_top=n_top)
+    assert recovery(scores[order], np.flatnonzero(np.isin(order, markers)), n_top=n_top) == found
+    assert recovery(np.exp(scores), markers, n_top=n_top) == found
 
 
 @awkward
@@ -174,13 +172,6 @@ def test_recovery_is_possible_and_its_p_value_a_probability(made):
     least = found.n_top + found.n_markers - len(scores)
     assert max(0, least) <= found.n_found <= min(found.n_top, found.n_markers)
     assert 0 < found.p_value <= 1 + 1e-12
-
-
-@awkward
-@given(rankings())
-def test_only_the_order_of_scores_matters(made):
-    scores, markers, n_top = made
-    assert recovery(np.exp(scores), markers, n_top=n_top) == recovery(scores, markers, n_top=n_top)
 
 
 @awkward

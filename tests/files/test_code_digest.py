@@ -70,8 +70,7 @@ def package(tmp_path: Path) -> Path:
     return folder
 
 
-def find(package: Path, *entries: str, **more) -> dict[str, list[str]]:
-    chosen = more.pop("chosen", None)
+def find(package: Path, *entries: str, chosen=None, **more) -> dict[str, list[str]]:
     return {module: names for module, (_, names) in Code(package, chosen).find(*entries, **more).items()}
 
 
@@ -97,12 +96,6 @@ def test_it_counts_as_a_whole(package, entry, module, names) -> None:
     assert find(package, entry)[module] == names
 
 
-def test_a_resource_is_known_by_its_name(package) -> None:
-    before = Code(package).find("start:read")["table.tsv"]
-    (package / "table.tsv").write_text("a\tc\n", encoding="utf-8")
-    assert Code(package).find("start:read")["table.tsv"] != before
-
-
 def test_of_plug_ins_the_chosen_one_counts(package) -> None:
     found = find(package, "start:find", chosen={"plugins": "red"})
     assert found["plugins.red"] == ["paint"]
@@ -122,21 +115,21 @@ def test_who_looks_names_up_may_use_any(package) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("entry", "file", "old", "new"),
     [
-        ("help_out as help", "Near as help"),
-        ("import numpy as np", "import cupy as np"),
-        ("LIMIT, OTHER = 3", "LIMIT, OTHER = 4"),
-        ("def run():", "def run(odd=1):"),
+        ("run", "start.py", "help_out as help", "Near as help"),
+        ("run", "start.py", "import numpy as np", "import cupy as np"),
+        ("run", "start.py", "LIMIT, OTHER = 3", "LIMIT, OTHER = 4"),
+        ("run", "start.py", "def run():", "def run(odd=1):"),
+        ("read", "table.tsv", "b", "c"),
     ],
 )
-def test_what_counts_is_in_the_digest(package, old, new) -> None:
-    before = Code(package).find("start:run")["start"][0]
-    path = package / "start.py"
-    text = path.read_text(encoding="utf-8")
+def test_what_counts_is_in_the_digest(package, entry, file, old, new) -> None:
+    path, name = package / file, file.removesuffix(".py")
+    before, text = Code(package).find(f"start:{entry}")[name], path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
-    assert Code(package).find("start:run")["start"][0] != before
+    assert Code(package).find(f"start:{entry}")[name][0] != before[0]
 
 
 def test_networks_hang_on_no_baseline_and_baselines_on_no_network() -> None:

@@ -13,7 +13,7 @@ from expressionist.data.cohort_file import write_cohort
 from expressionist.errors import DiskError, ParamsError
 from expressionist.files.disk import explain_full_disk, is_full, reserve
 from expressionist.files.store import read_json, write_array, write_arrays, write_json, write_table
-from expressionist.training.search import Space, run_search
+from expressionist.training.search import Outcome, Space, run_search
 from small_disk import fill, mount
 
 
@@ -55,35 +55,27 @@ def test_the_prefix_cache_leaves_nothing_half_written(disk, leave):
     small = keras.Model(pixels, {"maps": keras.layers.Conv2D(1, 1)(pixels)})
     large = keras.Model(pixels, {"maps": keras.layers.Conv2D(9, 1)(pixels)})
     before = cache.compute(small, images, {"cut": 1})["maps"]
-    kept = {path.name for path in disk.iterdir()}
+    kept = {path.name for path in disk.iterdir() if not path.name.startswith(".")}
     ballast = fill(disk, leave=leave)
     with pytest.raises((DiskError, OSError)) as refused:
         cache.compute(large, images, {"cut": 2})
     assert is_full(refused.value)
-    assert {path.name for path in disk.iterdir() if path.is_dir()} == {
-        name for name in kept if not name.startswith(".")
-    }
+    assert {path.name for path in disk.iterdir() if path.is_dir()} == kept
     ballast.unlink()
-    after = cache.compute(small, images, {"cut": 1})["maps"]
-    np.testing.assert_array_equal(after, before)
+    np.testing.assert_array_equal(cache.compute(small, images, {"cut": 1})["maps"], before)
     assert cache.compute(large, images, {"cut": 2})["maps"].shape == (100, 8, 8, 9)
 
 
 def test_a_search_keeps_its_trials(disk):
     def train(choice, report):
-        from expressionist.training.search import Outcome
-
         if choice["depth"] == 1 and not fills:
             fills.append(fill(disk, leave=0))
         history = [{"epoch": epoch, "validation_f1_macro": 0.5} for epoch in range(200)]
         return Outcome(choice["depth"] / 10, history)
 
     def run():
-        return run_search(
-            *("study", Space((0, 1, 2, 3)), train),
-            **{"storage": f"sqlite:///{disk / 'studies.db'}", "objective": "f1_macro", "n_trials": 4},
-            **{"prune": False, "seed": 1},
-        )
+        keys = {"storage": f"sqlite:///{disk / 'studies.db'}", "objective": "f1_macro", "n_trials": 4}
+        return run_search("study", Space((0, 1, 2, 3)), train, **keys, prune=False, seed=1)
 
     fills = []
     with pytest.raises(DiskError, match=r"studies\.db must fit"), explain_full_disk(disk / "studies.db"):
@@ -105,11 +97,15 @@ def test_a_limit_on_files_is_as_good_as_a_full_disk(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["data.json"]
 
 
-@pytest.mark.parametrize("on", ["linux", "macos"])
-def test_room_is_taken_without_touching_what_is_there(tmp_path, monkeypatch, on):
-    if on == "macos":
+@pytest.fixture(params=["linux", "macos"])
+def _system(request, monkeypatch):
+    if request.param == "macos":
         monkeypatch.delattr(os, "posix_fallocate")
         monkeypatch.setattr("expressionist.files.disk._BLOCK", 4096)
+
+
+@pytest.mark.usefixtures("_system")
+def test_room_is_taken_without_touching_what_is_there(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     reserve(path, 10_000)
@@ -117,10 +113,8 @@ def test_room_is_taken_without_touching_what_is_there(tmp_path, monkeypatch, on)
     assert path.stat().st_blocks * 512 >= 10_000
 
 
-@pytest.mark.parametrize("on", ["linux", "macos"])
-def test_the_room_that_is_needed_is_said(disk, monkeypatch, on):
-    if on == "macos":
-        monkeypatch.delattr(os, "posix_fallocate")
+@pytest.mark.usefixtures("_system")
+def test_the_room_that_is_needed_is_said(disk):
     path = disk / "file"
     path.touch()
     with pytest.raises(DiskError, match=r"file must fit on its disk, but got 4\.0 MiB .* needs 100\.0 MiB"):

@@ -20,6 +20,7 @@ from expressionist.files.sharding import clear_shared, run_shards, share_folder
 
 N_ROWS = 23
 FULL = OSError(errno.ENOSPC, "No space left on device")
+MISSING = functools.partial(cluster.open_missing, Path("/not_there"))
 SHARDS = [(0, 5), (5, 10), (10, 12), (16, 21), (21, 23)]
 
 
@@ -75,8 +76,7 @@ def test_a_shard_is_on_disk_when_it_is_told(two_workers, paths):
     assert sorted(told) == SHARDS
 
 
-def test_rows_are_kept_as_the_file_has_them(two_workers, tmp_path):
-    paths = cluster.allocate(tmp_path, N_ROWS)
+def test_rows_are_kept_as_the_file_has_them(two_workers, paths):
     for path in paths:
         np.save(path, np.load(path).astype(np.float16))
     list(run(cluster.open_rows, paths, two_workers))
@@ -117,11 +117,7 @@ def test_a_worker_killed_from_outside_costs_nothing_but_time(two_workers, paths)
         (cluster.open_refusing, "^Must hold, but got not", ParamsError),
         (functools.partial(cluster.open_failing, FULL), r"0\.npy must fit on its disk", DiskError),
         (functools.partial(cluster.open_failing, OverflowError("x")), "^x$", OverflowError),
-        (
-            functools.partial(cluster.open_missing, Path("/not_there")),
-            "must see the files .* has no .*not_there. Keep data/ on a file system",
-            ClusterError,
-        ),
+        (MISSING, "must see the files .* has no .*not_there. Keep data/ on a file system", ClusterError),
     ],
     ids=["refusal", "full disk", "other error", "other files"],
 )
@@ -141,10 +137,8 @@ def test_code_imported_after_an_edit_is_refused(paths, monkeypatch):
     code = sharding._read_code()
     monkeypatch.setattr(sharding, "_read_code", lambda: "edited since")
     monkeypatch.delitem(sys.modules, "cluster")
-    with share_folder(paths[0].parent) as shared:
-        packed = pickle.dumps((_open_late, paths, shared))
-        with pytest.raises(ClusterError, match="must run the code"):
-            sharding._open_job(code, packed)
+    with share_folder(paths[0].parent) as shared, pytest.raises(ClusterError, match="must run the code"):
+        sharding._open_job(code, pickle.dumps((_open_late, paths, shared)))
 
 
 def _open_late():
@@ -222,14 +216,11 @@ def test_a_scheduler_knows_no_tensorflow_and_its_end_is_told(paths, tmp_path):
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
     quiet["env"] = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "dask"]
+    where = ["--no-dashboard", "--scheduler-file", str(about)]
     scheduler = subprocess.Popen(
-        [*command, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-        + ["--scheduler-file", str(about)],
-        **quiet,
+        [*command, "scheduler", *where, *"--host 127.0.0.1 --port 0".split()], **quiet
     )
-    worker = subprocess.Popen(
-        [*command, "worker", "--scheduler-file", str(about), "--nthreads", "1", "--no-dashboard"], **quiet
-    )
+    worker = subprocess.Popen([*command, "worker", *where, "--nthreads", "1"], **quiet)
     try:
         with distributed.Client(scheduler_file=str(about), timeout=60, set_as_default=False) as client:
             address = client.scheduler.address

@@ -37,28 +37,25 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("is_folder", [False, True])
-def test_what_fails_halfway_leaves_the_old(tmp_path, is_folder) -> None:
-    path = tmp_path / "out"
-    if is_folder:
-        path.mkdir()
-    file = path / "old" if is_folder else path
-    file.write_text("old", encoding="utf-8")
+def test_what_fails_halfway_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("old", encoding="utf-8")
     with pytest.raises(KeyboardInterrupt):
-        write_half(path, interrupt, is_folder=is_folder)
-    assert file.read_text(encoding="utf-8") == "old"
-    assert not is_folder or names_in(path) == ["old"]
+        write_half(tmp_path / "out", interrupt)
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "old"
     assert names_in(tmp_path) == ["out"]
 
 
-def test_a_folder_is_replaced_and_not_merged(tmp_path: Path) -> None:
+def test_a_folder_is_left_or_replaced_and_not_merged(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "out"
     path.mkdir(parents=True)
-    (path / "old").touch()
-    with write_whole(path) as partial:
-        partial.mkdir()
-        (partial / "new").touch()
+    (path / "old").write_text("old", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        write_half(path, interrupt, is_folder=True)
+    assert (path / "old").read_text(encoding="utf-8") == "old"
+    assert names_in(path) == ["old"]
+    write_half(path, lambda: None, is_folder=True)
     assert names_in(path) == ["new"]
+    assert names_in(path.parent) == ["out"]
 
 
 def test_a_kill_leaves_the_old_file_and_the_next_write_tidies_up(tmp_path: Path) -> None:
@@ -71,18 +68,14 @@ def test_a_kill_leaves_the_old_file_and_the_next_write_tidies_up(tmp_path: Path)
     assert names_in(tmp_path) == ["out.json"]
 
 
-def test_json_takes_what_numpy_gives(tmp_path: Path) -> None:
+def test_json_takes_what_numpy_gives_and_makes_nothing_up(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    write_json(
-        path, {"n": np.int64(3), "x": np.float32(0.5), "all": np.arange(2), "yes": np.array([True])[0]}
-    )
-    assert read_json(path) == {"n": 3, "x": 0.5, "all": [0, 1], "yes": True}
-
-
-def test_json_refuses_what_it_would_have_to_make_up(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="Path"):
-        write_json(tmp_path / "a.json", {"path": tmp_path})
+        write_json(path, {"path": tmp_path})
     assert names_in(tmp_path) == []
+    given = {"n": np.int64(3), "x": np.float32(0.5), "all": np.arange(2), "yes": np.array([True])[0]}
+    write_json(path, given)
+    assert read_json(path) == {"n": 3, "x": 0.5, "all": [0, 1], "yes": True}
 
 
 def test_a_table_gives_float32_back_exactly(tmp_path: Path) -> None:
@@ -110,18 +103,18 @@ def test_an_array_is_written_block_by_block_and_memory_mapped(tmp_path: Path) ->
         found[0] = 0
 
 
-@pytest.mark.parametrize("n_rows", [2, 4])
-def test_an_array_of_another_length_is_not_written(tmp_path: Path, n_rows: int) -> None:
-    blocks = iter([np.zeros((n_rows, 2), np.float32)])
-    with pytest.raises(ValueError, match=f"3 rows were announced, but got {n_rows}"):
-        write_array(tmp_path / "a.npy", blocks, (3, 2))
-    assert not list(tmp_path.iterdir())
-
-
-def test_rows_of_another_shape_are_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"\(2, 3\) per row was announced, but got \(3, 2\)"):
-        write_array(tmp_path / "a.npy", iter([np.zeros((1, 3, 2), np.float32)]), (1, 2, 3))
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    ("given", "announced", "message"),
+    [
+        ((2, 2), (3, 2), "3 rows were announced, but got 2"),
+        ((4, 2), (3, 2), "3 rows were announced, but got 4"),
+        ((1, 3, 2), (1, 2, 3), r"\(2, 3\) per row was announced, but got \(3, 2\)"),
+    ],
+)
+def test_an_array_of_another_shape_is_not_written(tmp_path: Path, given, announced, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        write_array(tmp_path / "a.npy", iter([np.zeros(given, np.float32)]), announced)
+    assert names_in(tmp_path) == []
 
 
 def test_named_arrays_come_back(tmp_path: Path) -> None:
@@ -129,3 +122,16 @@ def test_named_arrays_come_back(tmp_path: Path) -> None:
     found = read_arrays(tmp_path / "a.npz")
     assert found["one"].tolist() == [0, 1, 2]
     assert np.isnan(found["two"]).all()
+
+
+def test_names_are_text_even_those_called_like_a_column(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        [["007", "1.0", "True", "1e5", 0.5, 0.25]],
+        columns=["sample", "patient", "tumour_type", "predicted", "sample", "x"],
+    )
+    write_table(tmp_path / "a.tsv", table, index=False)
+    found = read_table(tmp_path / "a.tsv")
+    assert found.columns.tolist() == table.columns.tolist()
+    assert found.iloc[0].tolist() == table.iloc[0].tolist()
+    indexed = read_table(tmp_path / "a.tsv", index="sample")
+    assert (indexed.index.tolist(), indexed.columns.tolist()) == (["007"], table.columns[1:].tolist())

@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 
 import toy
-from network.parts import (
-    N_GENES,
-    SHAPE,
-)
+from network.parts import N_GENES, SHAPE
 
 
 @pytest.fixture

@@ -4,17 +4,15 @@ import keras
 import numpy as np
 
 import toy
-from expressionist.network.assembly import (
-    image_front,
-)
-from expressionist.network.cut import (
-    Division,
-    divide,
-)
+from expressionist.network.assembly import assemble, image_front
+from expressionist.network.cut import Division, divide
 from expressionist.network.head import attach_head, centre_head
+from expressionist.network.layers import Paint
 
 N_GENES, N_TYPES, SHAPE = 30, 3, (5, 4)
 DEPTHS = range(7)
+# The last maps of these strides.
+MAPS = {2: "early_add", 4: "out"}
 WEIGHTED = [
     "late_pointwise",
     "late_separable",
@@ -67,6 +65,18 @@ def make_parts(depth=2, strides=(2, 4), *, average=False, genes=True, ranks=None
     return front, division, model
 
 
+def make_network(layout, scale, *args, ranks=None, **kwargs):
+    front, division, model = make_parts(*args, ranks=ranks, **kwargs)
+    return assemble(layout, scale, "RSEM", front, division.prefix, model, ranks)
+
+
+def make_paint(layout):
+    paint = Paint(len(layout.genes), layout.shape)
+    paint.pixel.assign(layout.pixel.astype(np.int32))
+    paint.share.assign(layout.share[:, None])
+    return paint
+
+
 def draw_scaled(n_samples, *, seed):
     """Scaled expression with a gene that never varies, and one that hardly does."""
     scaled = np.random.default_rng(seed).random((n_samples, N_GENES)).astype(np.float32)
@@ -84,10 +94,8 @@ def teach(model):
 
 def divide_nothing(*shapes, average=False):
     """A division in which nothing is left to compute, as at depth 0: maps a, b, ..."""
-    names = tuple("abc"[: len(shapes)])
-    inputs = {name: keras.Input(shape, name=name) for name, shape in zip(names, shapes, strict=True)}
-    taken = dict(inputs)
+    inputs = {name: keras.Input(shape, name=name) for name, shape in zip("abc", shapes, strict=False)}
+    taken, names = dict(inputs), tuple(inputs)
     if average:
         taken = {name: keras.layers.GlobalAveragePooling2D()(each) for name, each in inputs.items()}
-    averaged = names if average else ()
-    return Division(keras.Model(inputs, taken), None, (), names, names, averaged, (), average)
+    return Division(keras.Model(inputs, taken), None, (), names, names, names if average else (), (), average)

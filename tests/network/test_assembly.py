@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
-from expressionist.data.cohort import AS_IS_UNIT, LOG2_UNIT
+from expressionist.data import AS_IS_UNIT, LOG2_UNIT
 from expressionist.data.expression import to_log2
 from expressionist.network.assembly import (
     assemble,
@@ -16,7 +17,11 @@ from expressionist.network.assembly import (
 )
 from expressionist.network.backbones import Backbone
 from expressionist.painting.layout import Layout
-from network.parts import N_GENES, make_parts, run
+from network.parts import N_GENES, make_network, make_parts, run
+
+
+def draw_expression(n_samples=5):
+    return np.random.default_rng(1).gamma(1, 3, (n_samples, N_GENES)).astype(np.float32)
 
 
 def test_the_front_repeats_pixels_and_keeps_three_equal_channels():
@@ -61,12 +66,11 @@ def test_the_assembled_network_is_its_parts_one_after_the_other(layout, scale, u
     ranks = fit_ranks(layout, scale) if second else None
     front, division, model = make_parts(depth, ranks=ranks)
     network = assemble(layout, scale, unit, front, division.prefix, model, ranks)
-    expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
+    expression = draw_expression()
     images = layout.paint(scale.apply(to_log2(expression, unit)))
     given = run(division.prefix, run(front, images)[0]) | {"genes": images}
     given |= {"ranks": run(ranks, images)[0]} if second else {}
-    logits = np.mean(list(run(model, given).values()), axis=0, dtype=float)
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = softmax(np.mean(list(run(model, given).values()), axis=0, dtype=float), axis=1)
     found = network.predict_on_batch(expression)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
@@ -85,37 +89,28 @@ def test_the_assembled_network_is_its_parts_one_after_the_other(layout, scale, u
 def test_a_saved_network_answers_the_same_and_can_be_explained(
     layout, scale, tmp_path, strides, genes, second, average
 ):
-    ranks = fit_ranks(layout, scale) if second else None
-    front, division, model = make_parts(2, strides, genes=genes, ranks=ranks, average=average)
-    network = assemble(layout, scale, "RSEM", front, division.prefix, model, ranks)
-    expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
+    ranks, expression = fit_ranks(layout, scale) if second else None, draw_expression()
+    network = make_network(layout, scale, 2, strides, genes=genes, ranks=ranks, average=average)
     network.save(tmp_path / "model.keras")
     loaded = load_network(tmp_path / "model.keras", 1.7)
     network.get_layer("temperature").temperature.assign(1.7)
     np.testing.assert_array_equal(loaded.predict_on_batch(expression), network.predict_on_batch(expression))
     scaled = scale.apply(to_log2(expression, "RSEM"))
-    logits = logits_of_scaled(loaded).predict_on_batch(scaled)
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = raised / raised.sum(axis=1, keepdims=True)
+    probabilities = softmax(logits_of_scaled(loaded).predict_on_batch(scaled), axis=1)
     np.testing.assert_allclose(probabilities, network.predict_on_batch(expression), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("n_samples", [1, 64, 65, 130])
 def test_logits_of_any_number_of_samples_are_those_of_the_network(layout, scale, n_samples):
-    front, division, model = make_parts()
-    network = assemble(layout, scale, "RSEM", front, division.prefix, model)
-    expression = np.random.default_rng(1).gamma(1, 3, (200, N_GENES)).astype(np.float32)
+    network, expression = make_network(layout, scale), draw_expression(200)
     samples = np.random.default_rng(2).permutation(200)[:n_samples]
     scaled = scale.apply(to_log2(expression[samples], "RSEM"))
-    expected = logits_of_scaled(network)(scaled)
     found = predict_logits(network, expression, samples)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, logits_of_scaled(network)(scaled), rtol=1e-4, atol=1e-5)
 
 
 def test_the_temperature_divides_the_logits_and_nothing_else(layout, scale):
-    front, division, model = make_parts(2)
-    network = assemble(layout, scale, "RSEM", front, division.prefix, model)
-    expression = np.random.default_rng(1).gamma(1, 3, (5, N_GENES)).astype(np.float32)
+    network, expression = make_network(layout, scale), draw_expression()
     scaled = scale.apply(to_log2(expression, "RSEM"))
     before, sure = logits_of_scaled(network).predict_on_batch(scaled), network.predict_on_batch(expression)
     network.get_layer("temperature").temperature.assign(4.0)
@@ -127,16 +122,11 @@ def test_the_temperature_divides_the_logits_and_nothing_else(layout, scale):
 
 def test_gene_order_is_the_layouts_business(layout, scale):
     """Genes shuffled together with their pixels and bounds give the same probabilities."""
-    front, division, model = make_parts()
     order = np.random.default_rng(5).permutation(N_GENES)
     shuffled = Layout(layout.genes[order], layout.pixel[order], layout.shape, layout.method)
     other_scale = type(scale)(scale.low[order], scale.span[order])
-    expression = np.random.default_rng(1).gamma(1, 3, (4, N_GENES)).astype(np.float32)
-    one = assemble(layout, scale, "RSEM", front, division.prefix, model)
-    other = assemble(shuffled, other_scale, "RSEM", front, division.prefix, model)
-    np.testing.assert_allclose(
-        one.predict_on_batch(expression), other.predict_on_batch(expression[:, order]), rtol=1e-4, atol=1e-6
-    )
-    assert not np.allclose(
-        one.predict_on_batch(expression), one.predict_on_batch(expression[:, order]), atol=1e-3
-    )
+    expression = draw_expression(4)
+    one, other = make_network(layout, scale), make_network(shuffled, other_scale)
+    expected, moved = one.predict_on_batch(expression), expression[:, order]
+    np.testing.assert_allclose(other.predict_on_batch(moved), expected, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(one.predict_on_batch(moved), expected, atol=1e-3)

@@ -9,13 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-import toy
 from expressionist.errors import ParamsError, WeightsError
 from expressionist.network import backbones
-from expressionist.network.assembly import (
-    assemble,
-    fit_ranks,
-)
+from expressionist.network.assembly import fit_ranks
 from expressionist.network.backbones import (
     BACKBONES,
     Weights,
@@ -28,7 +24,7 @@ from expressionist.network.backbones import (
 from expressionist.network.cut import divide, last_block_depth, weighted_layers
 from expressionist.network.layers import PixelScaling
 from expressionist.params import sections as params
-from network.parts import find_maps, make_parts
+from network.parts import find_maps, make_network, run
 
 NAME = "mobilenet"
 ROW = BACKBONES[NAME]
@@ -58,9 +54,8 @@ def offline(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    made = tmp_path / "weights"
-    made.mkdir()
-    return made
+    (tmp_path / "weights").mkdir()
+    return tmp_path / "weights"
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +93,8 @@ def test_the_folder_comes_first_then_kerass_cache(folder, keras_cache):
 def test_random_weights_are_taken_when_asked_for_whatever_lies_there(folder, keras_cache):
     for place in (folder, keras_cache):
         (place / ROW.weights_files[0]).write_bytes(b"weights")
-    weights, path = find(folder, source="random", required=True)
-    assert (weights, path) == (Weights("random", "", "random-4"), None)
+    weights = Weights("random", "", "random-4")
+    assert find(folder, source="random", required=True) == (weights, None)
     assert weights.random
 
 
@@ -116,19 +111,16 @@ def test_required_weights_that_cannot_be_had_are_refused_with_file_and_folder(fo
 
 @pytest.mark.usefixtures("offline")
 def test_weights_that_are_not_required_fall_back_to_random_ones_that_say_so(folder, keras_cache):
-    weights, path = find(folder, seed=9)
-    assert (weights, path) == (Weights("random", "", "random-9"), None)
-    assert weights.random
+    assert find(folder, seed=9) == (Weights("random", "", "random-9"), None)
     # What Keras began to download must not be taken for weights next time.
     assert list(keras_cache.iterdir()) == []
 
 
-def test_weights_are_downloaded_once_into_kerass_cache(folder, keras_cache, weights_file, monkeypatch):
-    with toy.FileServer(weights_file.parent) as server:
-        monkeypatch.setattr(KERAS_ADDRESS, server.url)
-        found = [find(folder, required=True) for _ in range(2)]
-    assert server.asked == [weights_file.name]
-    content = weights_file.read_bytes()
+def test_weights_are_downloaded_once_into_the_cache(folder, keras_cache, weights_file, monkeypatch, server):
+    content = server.files[f"/{weights_file.name}"] = weights_file.read_bytes()
+    monkeypatch.setattr(KERAS_ADDRESS, server.url("/"))
+    found = [find(folder, required=True) for _ in range(2)]
+    assert len(server.asked) == 1
     expected = Weights("imagenet", weights_file.name, sha256(content)), keras_cache / weights_file.name
     assert found == [expected, expected]
     assert not found[0][0].random
@@ -145,6 +137,13 @@ def test_keras_cache_is_below_home_without_its_variable(folder, tmp_path, monkey
     assert find(folder, required=True)[1] == path
 
 
+def test_without_a_home_the_cache_is_where_keras_has_it(monkeypatch):
+    """As Keras in a container whose user has none: its own answer is made on import."""
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert backbones._keras_cache() == Path("/tmp/.keras/models")
+
+
 def test_both_formats_of_weights_files_are_loaded(weights_file, folder):
     model = keras.saving.load_model(weights_file, compile=False)
     newer = folder / ROW.weights_files[1]
@@ -156,7 +155,7 @@ def test_both_formats_of_weights_files_are_loaded(weights_file, folder):
 
 
 def test_a_file_that_does_not_hold_the_weights_is_refused(tmp_path):
-    torn = tmp_path / "mobilenet_2_5_224_tf_no_top.h5"
+    torn = tmp_path / ROW.weights_files[0]
     torn.write_bytes(b"half a download")
     with pytest.raises(WeightsError, match=f"{torn} must hold the weights of mobilenet.*Fetch it again"):
         build_backbone("mobilenet", (32, 32), torn, seed=1)
@@ -181,9 +180,13 @@ def row(name):
 
 @cache
 def build(name):
+    """Inference differs from training mode, which untouched statistics would hide."""
     side = find_backbone(name).smallest_side
-    built = build_backbone(name, (side, side), None, seed=3)
-    _disturb_normalisations(built)
+    built, rng = build_backbone(name, (side, side), None, seed=3), np.random.default_rng(1)
+    for layer in built.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(rng.normal(0, 0.1, layer.moving_mean.shape))
+            layer.moving_variance.assign(rng.uniform(0.5, 1.5, layer.moving_variance.shape))
     return built
 
 
@@ -198,35 +201,24 @@ def pixels(row):
     return rng.normal(0, 1, (2, row.smallest_side, row.smallest_side, 3)).astype(np.float32)
 
 
-def _disturb_normalisations(backbone):
-    """Make inference differ from training mode, which untouched statistics would hide."""
-    rng = np.random.default_rng(1)
-    for layer in backbone.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.moving_mean.assign(rng.normal(0, 0.1, layer.moving_mean.shape))
-            layer.moving_variance.assign(rng.uniform(0.5, 1.5, layer.moving_variance.shape))
-
-
 def test_its_constructor_refuses_what_is_smaller_and_so_do_we(name, row):
     side = row.smallest_side - 1
     with pytest.raises(ValueError, match="at least"):
         build_untrained(name, (side, side, 3))
-    with pytest.raises(ParamsError, match=f"at least {row.smallest_side} pixels"):
-        build_backbone(name, (row.smallest_side, side), None, seed=0)
+    for given in ((side, 72), (72, side)):
+        message = f"Images for {name} must be at least {side + 1} pixels.*but got {given[0]} x {given[1]}"
+        with pytest.raises(ParamsError, match=message):
+            build_backbone(name, given, None, seed=0)
 
 
 def test_its_first_weights_file_is_the_one_that_keras_asks_for(name, row, monkeypatch):
-    class Asked(Exception):
-        pass
-
     def get_file(fname, *args, **kwargs):
-        raise Asked(fname)
+        raise LookupError(fname)
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
     warnings.simplefilter("ignore")  # pytest restores the filters after every test
-    with pytest.raises(Asked) as asked:
+    with pytest.raises(LookupError, match=f"^{re.escape(row.weights_files[0])}$"):
         build_untrained(name, (row.smallest_side, row.smallest_side, 3), weights="imagenet")
-    assert asked.value.args[0] == row.weights_files[0]
 
 
 def test_its_pixel_scaling_is_its_familys_own(row):
@@ -260,8 +252,7 @@ def test_its_layers_are_as_many_as_keras_builds(row, backbone):
 
 
 def test_it_has_a_map_of_every_stride_that_params_may_name(backbone):
-    depth_0 = divide(backbone, 0, params.STRIDES)
-    tensors = [depth_0.prefix.output[name] for name in depth_0.maps]
+    tensors = divide(backbone, 0, params.STRIDES).prefix.output.values()
     ratios = [backbone.input.shape[1] / tensor.shape[1] for tensor in tensors]
     assert [2 ** round(np.log2(ratio)) for ratio in ratios] == list(params.STRIDES)
 
@@ -270,18 +261,19 @@ def test_every_depth_cuts_it_without_changing_what_it_computes(name, backbone, p
     """And what trains is exactly so many layers, counted from the head, all of them behind the cut."""
     names = [layer.name for layer in backbone.layers]
     layers = weighted_layers(backbone)
-    maps = None
+    # At depth 0 nothing is computed behind the cut, so the prefix ends in the maps themselves.
+    assert divide(backbone, 0, STRIDES).tail is None
+    maps = divide(backbone, 0, STRIDES).prefix.output
+    assert list(maps.values())[-1] is backbone.output
+    maps = run(keras.Model(backbone.input, list(maps.values())), pixels)
     for depth in range(last_block_depth(name, backbone) + 1):
         division = divide(backbone, depth, STRIDES)
         unfrozen = [layer.name for layer in layers[:depth]]
         assert division.unfrozen == tuple(unfrozen)
         assert all(names.index(each) > names.index(division.kept[-1]) for each in unfrozen)
         assert not {layer.name for layer in division.prefix.layers} & set(unfrozen)
-        if maps is None:
-            # At depth 0 nothing is computed behind the cut, so the prefix ends in the maps themselves.
-            assert division.tail is None
-            maps = _whole_maps(backbone, division, pixels)
-        for part, whole in zip(_run(division, pixels), maps, strict=True):
+        # In training mode: batch normalisations must stay in inference mode even then.
+        for part, whole in zip(find_maps(division, pixels, training=True), maps, strict=True):
             scale = np.abs(whole).max()
             assert scale > 0
             np.testing.assert_allclose(part / scale, whole / scale, rtol=0, atol=1e-5)
@@ -289,20 +281,6 @@ def test_every_depth_cuts_it_without_changing_what_it_computes(name, backbone, p
         trained = division.tail.trainable_variables if division.tail else []
         assert {id(variable) for variable in trained} == expected
         assert not division.prefix.trainable_variables
-
-
-def _whole_maps(backbone, division, pixels):
-    """The maps that the head looks at, from the uncut backbone; the deepest one is its output."""
-    tensors = [division.prefix.output[name] for name in division.maps]
-    assert tensors[-1] is backbone.output
-    ratios = [backbone.input.shape[1] / tensor.shape[1] for tensor in tensors]
-    assert [2 ** round(np.log2(ratio)) for ratio in ratios] == list(STRIDES)
-    return [array.numpy() for array in keras.Model(backbone.input, tensors)(pixels, training=False)]
-
-
-def _run(division, pixels):
-    # In training mode: batch normalisations must stay in inference mode even then.
-    return find_maps(division, pixels, training=True)
 
 
 def test_random_weights_come_from_the_seed_alone_and_keep_the_signal_alive(row, backbone, pixels):
@@ -325,14 +303,8 @@ def test_random_weights_come_from_the_seed_alone_and_keep_the_signal_alive(row, 
 @pytest.mark.parametrize(
     ("known", "expected"),
     {
-        "xception": {
-            "block14_sepconv2": 9 * 1536 + 1536 * 2048,
-            "block14_sepconv1": 9 * 1024 + 1024 * 1536,
-        },
-        "densenet169": {
-            "conv5_block32_2_conv": 9 * 128 * 32,
-            "conv5_block32_1_conv": (640 + 31 * 32) * 128,
-        },
+        "xception": {"block14_sepconv2": 9 * 1536 + 1536 * 2048, "block14_sepconv1": 9 * 1024 + 1024 * 1536},
+        "densenet169": {"conv5_block32_2_conv": 9 * 128 * 32, "conv5_block32_1_conv": (640 + 31 * 32) * 128},
         "resnet50": {
             "conv5_block3_3_conv": 512 * 2048 + 2048,
             "conv5_block3_2_conv": 9 * 512 * 512 + 512,
@@ -354,7 +326,6 @@ def test_the_last_blocks_are_those_that_people_know(known, expected):
 
 
 def test_random_kernels_follow_hes_rule_whatever_keras_calls_them():
-    model = toy.make_backbone((8, 8))
     wide = keras.Sequential(
         [
             keras.Input((8, 8, 3)),
@@ -368,8 +339,7 @@ def test_random_kernels_follow_hes_rule_whatever_keras_calls_them():
         ]
     )
     fans = [27, 9, 9, 256, 4, 64]
-    for network in (model, wide):
-        randomise(network, 3)
+    randomise(wide, 3)
     kernels = [each.numpy() for each in wide.weights if "kernel" in each.name]
     assert len(kernels) == len(fans)
     for kernel, fan in zip(kernels, fans, strict=True):
@@ -379,26 +349,17 @@ def test_random_kernels_follow_hes_rule_whatever_keras_calls_them():
 
 
 def test_randomise_resets_the_rest_but_keeps_what_was_fitted_to_expression(layout, scale):
-    ranks = fit_ranks(layout, scale)
-    front, division, model = make_parts(ranks=ranks)
-    network = assemble(layout, scale, "RSEM", front, division.prefix, model, ranks)
+    network = make_network(layout, scale, ranks=fit_ranks(layout, scale))
     before = {each.path: each.numpy() for each in network.weights}
     randomise(network, 1)
     fitted = ("low", "span", "pixel", "share", "mean", "spread", "mask", "temperature")
     reset = {"bias": 0, "beta": 0, "gamma": 1, "moving_mean": 0, "moving_variance": 1}
-    names = set()
     for variable in network.weights:
         name = variable.name
-        names.add(name)
         if name in fitted:
             np.testing.assert_array_equal(variable, before[variable.path])
         elif name in reset:
             np.testing.assert_array_equal(variable, np.full(variable.shape, reset[name]))
         else:
             assert not np.isclose(variable.numpy(), before[variable.path]).any()
-    assert names >= {*fitted, *reset, "kernel"}
-
-
-def test_a_backbone_of_too_small_images_is_refused():
-    with pytest.raises(ParamsError, match="Images for mobilenet must be at least 32 pixels.*but got 64 x 31"):
-        build_backbone("mobilenet", (64, 31), None, seed=0)
+    assert {variable.name for variable in network.weights} >= {*fitted, *reset, "kernel"}

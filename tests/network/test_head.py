@@ -5,14 +5,11 @@ import pytest
 
 from expressionist.network.head import attach_head, centre_head
 from expressionist.network.layers import Centre
-from network.parts import (
-    N_TYPES,
-    SHAPE,
-    divide_nothing,
-    make_parts,
-    run,
-    teach,
-)
+from network.parts import N_TYPES, SHAPE, divide_nothing, make_parts, run, teach
+
+
+def find_centres(model):
+    return [layer for layer in model.layers if isinstance(layer, Centre)]
 
 
 @pytest.mark.parametrize("genes", [True, False])
@@ -24,17 +21,15 @@ def test_a_head_sees_every_place_or_only_their_mean(average, n_features, genes):
     assert model.output["classifier"].shape == (None, N_TYPES)
 
 
-def test_only_a_head_that_keeps_places_tells_where_a_feature_is():
+@pytest.mark.parametrize("average", [False, True])
+def test_only_a_head_that_keeps_places_tells_where_a_feature_is(average):
     features = np.random.default_rng(0).normal(size=(1, 3, 3, 2)).astype(np.float32)
-    for average in (False, True):
-        division = divide_nothing((3, 3, 2), average=average)
-        model = attach_head(division, N_TYPES, dropout=0, seed=1)
-        teach(model)
-        (here, moved) = (
-            run(model, run(division.prefix, {"a": each}))["classifier"]
-            for each in (features, features[:, ::-1])
-        )
-        assert np.allclose(here, moved, atol=1e-5) == average
+    division = divide_nothing((3, 3, 2), average=average)
+    model = attach_head(division, N_TYPES, dropout=0, seed=1)
+    teach(model)
+    seen = (run(division.prefix, {"a": each}) for each in (features, features[:, ::-1]))
+    here, moved = (run(model, each)["classifier"] for each in seen)
+    assert np.allclose(here, moved, atol=1e-5) == average
 
 
 def test_an_untrained_classifier_prefers_no_type_and_its_dropout_comes_from_the_seed():
@@ -55,7 +50,7 @@ def test_centring_takes_mean_and_spread_over_all_rows_whatever_the_blocks(sizes)
     model = attach_head(divide_nothing((2, 3, 4)), N_TYPES, dropout=0.5, seed=0)
     rows = np.random.default_rng(0).normal(5, 3, (7, 2, 3, 4)).astype(np.float32)
     centre_head(model, [{"a": block} for block in np.split(rows, np.cumsum(sizes)[:-1])])
-    (centre,) = [layer for layer in model.layers if isinstance(layer, Centre)]
+    (centre,) = find_centres(model)
     flat = rows.reshape(7, -1).astype(np.float64)
     np.testing.assert_allclose(centre.mean, flat.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(centre.spread, np.sqrt(flat.var(axis=0).mean()), rtol=1e-5)
@@ -65,20 +60,12 @@ def test_centring_takes_mean_and_spread_over_all_rows_whatever_the_blocks(sizes)
 
 
 def test_maps_of_very_different_size_count_alike_once_centred():
-    shapes = ((2, 2, 3), (1, 1, 5))
-    model = attach_head(divide_nothing(*shapes), N_TYPES, dropout=0, seed=0)
+    model = attach_head(divide_nothing((2, 2, 3), (1, 1, 5)), N_TYPES, dropout=0, seed=0)
     rng = np.random.default_rng(0)
-    parts = [
-        rng.normal(0, size, (20, *shape)).astype(np.float32)
-        for size, shape in zip((1e-4, 1e5), shapes, strict=True)
-    ]
-    centre_head(model, [dict(zip("ab", parts, strict=True))])
-    centres = [layer for layer in model.layers if isinstance(layer, Centre)]
-    spreads = [
-        np.square(layer(part.reshape(20, -1)).numpy()).mean()
-        for layer, part in zip(centres, parts, strict=True)
-    ]
-    np.testing.assert_allclose(spreads, 1, rtol=1e-3)
+    parts = [rng.normal(0, 1e-4, (20, 2, 2, 3)), rng.normal(0, 1e5, (20, 1, 1, 5))]
+    centre_head(model, [{name: part.astype(np.float32) for name, part in zip("ab", parts, strict=True)}])
+    for layer, part in zip(find_centres(model), parts, strict=True):
+        assert np.square(layer(part.reshape(20, -1)).numpy()).mean() == pytest.approx(1, rel=1e-3)
 
 
 def test_features_that_never_vary_do_not_make_nan():
@@ -89,8 +76,7 @@ def test_features_that_never_vary_do_not_make_nan():
 
 
 def test_genes_are_standardised_one_by_one_but_for_those_that_hardly_vary():
-    model = make_parts()[2]
-    (centre,) = [layer for layer in model.layers if isinstance(layer, Centre) and layer.each]
+    (centre,) = [layer for layer in find_centres(make_parts()[2]) if layer.each]
     centre.fit(np.arange(20.0), np.r_[np.full(18, 4.0), 0.0, 1e-9])
     common = np.sqrt(18 * 4 / 20)
     np.testing.assert_allclose(centre.spread, np.r_[np.full(18, 2.0), [0.2 * common] * 2], rtol=1e-5)

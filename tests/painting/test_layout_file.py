@@ -1,14 +1,12 @@
 """A layout on disk: the same out as in."""
 
-from pathlib import Path
-
 import numpy as np
 
 from expressionist.painting.layout_file import read_layout, write_layout
 from toy import make_cohort, make_layout, make_scale
 
 
-def test_a_layout_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_layout_comes_back_as_it_was(tmp_path):
     layout, scale, genes = make_layout(7, (4, 3)), make_scale(7), make_cohort(n_genes=7).genes
     write_layout(tmp_path / "layout", layout, scale, genes, {"unit": "counts", "cohort": "toy"})
     found, found_scale, found_genes, about = read_layout(tmp_path / "layout")

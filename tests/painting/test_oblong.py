@@ -45,12 +45,11 @@ def test_a_gene_is_where_it_is_said_to_be(imager, gene):
     assert np.argwhere(sum_by_pixel(one[0], layout.pixel, layout.shape)).tolist() == [place]
     drawn = draw_attribution(np.zeros_like(image), image, layout.overlap, "ACC")
     assert find_shown(drawn, 1) == ([place], layout.shape)
-    assert find_shown(draw_preview(image[None], ["ACC"], layout.overlap), 0) == (
-        [place],
-        layout.shape,
-    )
-    difference = draw_differences(image[None], [("ACC", "UVM")], layout.overlap)
-    assert find_shown(difference, 0) == ([place], layout.shape)
+    for drawn in (
+        draw_preview(image[None], ["ACC"], layout.overlap),
+        draw_differences(image[None], [("ACC", "UVM")], layout.overlap),
+    ):
+        assert find_shown(drawn, 0) == ([place], layout.shape)
     clusters = draw_clusters(layout.pixel, one[0].astype(int), layout.shape)
     (map_of_clusters,) = clusters.axes[0].get_images()
     assert np.argwhere(np.ma.filled(map_of_clusters.get_array(), 0) == 1).tolist() == [place]

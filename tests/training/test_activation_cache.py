@@ -17,10 +17,7 @@ IDENTITY = {"images": "a", "backbone": "toy", "cut": 3}
 
 
 class NumpyModel:
-    """Two outputs of different shape; counts its images, and can be made to do something after each batch.
-
-    It needs no TensorFlow, so it can be killed in a copy of this process.
-    """
+    """Two outputs; it counts its images and, without TensorFlow, can be killed in a copy of this process."""
 
     def __init__(self, then=lambda n_seen: None):
         shapes = {"maps": (None, 3, 2, 5), "flat": (None, 7)}
@@ -42,16 +39,12 @@ def trace_only_real_models(monkeypatch):
 
     monkeypatch.setattr(prefix, "trace_prediction", trace)
     monkeypatch.setattr(prefix, "_BATCH_SIZE", BATCH)
+    monkeypatch.setattr(prefix, "_ROWS_PER_RECORD", 8)
 
 
 @pytest.fixture
 def images():
     return np.random.default_rng(0).random((N_SAMPLES, 4, 5, 1)).astype(np.float32)
-
-
-@pytest.fixture
-def rows_per_record(monkeypatch):
-    monkeypatch.setattr(prefix, "_ROWS_PER_RECORD", 8)
 
 
 def compute(model, images, folder, identity=IDENTITY, *, on_progress=lambda _: None, **kept):
@@ -64,6 +57,22 @@ def assert_right(found, images):
     for name, array in found.items():
         assert array.dtype == np.float32
         np.testing.assert_array_equal(array, expected[name].astype(np.float32))
+
+
+def count_computed(images, folder, identity=IDENTITY, **kept):
+    """How many images had to be computed, after which all outputs are right."""
+    model = NumpyModel()
+    assert_right(compute(model, images, folder, identity, **kept), images)
+    return model.n_seen
+
+
+def compute_and_die(images, folder, n_images):
+    """In a copy of this process, which dies after so many images."""
+    model = NumpyModel(lambda n_seen: n_seen >= n_images and toy.kill_me())
+    assert toy.fork(lambda: compute(model, images, folder)) == -9
+    assert entries(folder) == [], "half an entry must not look like a whole one"
+    (partial,) = folder.glob(".partial-*")
+    return partial
 
 
 def entries(folder):
@@ -82,7 +91,6 @@ def test_a_real_models_activations_are_those_it_predicts(images, tmp_path):
 def test_the_second_time_nothing_is_computed(images, tmp_path):
     model = NumpyModel()
     assert_right(compute(model, images, tmp_path), images)
-    assert model.n_seen == N_SAMPLES
     # Images are not even read: names, not contents, say what is in the cache.
     assert_right(compute(model, np.zeros((N_SAMPLES, 0)), tmp_path, dict(reversed(IDENTITY.items()))), images)
     assert model.n_seen == N_SAMPLES
@@ -100,10 +108,8 @@ def test_what_comes_back_is_mapped_and_cannot_be_spoilt(images, tmp_path):
 @pytest.mark.parametrize("key", IDENTITY)
 def test_another_fact_gives_another_entry(images, tmp_path, key):
     compute(NumpyModel(), images, tmp_path)
-    model = NumpyModel()
-    assert_right(compute(model, images + 1, tmp_path, IDENTITY | {key: "other"}), images + 1)
-    assert model.n_seen == N_SAMPLES
-    assert_right(compute(model, images, tmp_path), images)
+    assert count_computed(images + 1, tmp_path, IDENTITY | {key: "other"}) == N_SAMPLES
+    assert count_computed(images, tmp_path) == 0
     assert len(entries(tmp_path)) == 2
 
 
@@ -117,49 +123,32 @@ def test_digests_depend_on_facts_and_versions_but_not_on_order(monkeypatch):
     assert len({one, another_keras, digest({"a": 1, "b": [2]})}) == 3
 
 
-def test_progress_adds_up_to_the_images_whether_computed_or_found(images, tmp_path):
-    for _ in range(2):
+@pytest.mark.parametrize("n_samples", [1, BATCH, BATCH + 1, N_SAMPLES])
+def test_progress_adds_up_to_the_images_whether_computed_or_found(images, tmp_path, n_samples):
+    for n_computed in (n_samples, 0):
         told = []
-        compute(NumpyModel(), images, tmp_path, on_progress=told.append)
-        assert sum(told) == N_SAMPLES
+        assert count_computed(images[:n_samples], tmp_path, on_progress=told.append) == n_computed
+        assert sum(told) == n_samples
 
 
-@pytest.mark.usefixtures("rows_per_record")
 @pytest.mark.parametrize("n_batches", [1, 2, 3, 6, 13])
 def test_after_a_kill_it_goes_on_where_it_was(images, tmp_path, n_batches):
-    """The copy dies in the middle of a batch; at most two batches (a record) and that one are computed
-    again."""
-
-    def die(n_seen):
-        if n_seen >= min(n_batches * BATCH, N_SAMPLES):
-            toy.kill_me()
-
-    assert toy.fork(lambda: compute(NumpyModel(die), images, tmp_path)) == -9
-    assert entries(tmp_path) == [], "half an entry must not look like a whole one"
-    (partial,) = tmp_path.glob(".partial-*")
+    """At most two batches (a record), and the one in which the copy dies, are computed again."""
+    partial = compute_and_die(images, tmp_path, min(n_batches * BATCH, N_SAMPLES))
     recorded = int((partial / "rows").read_text())
     assert n_batches * BATCH - recorded <= 8 + BATCH
     # Every row that counts as done is whole, in every output.
     for name, expected in NumpyModel().predict(images).items():
         kept = np.load(partial / f"{name}.npy")
         np.testing.assert_array_equal(kept[:recorded], expected[:recorded].astype(np.float32))
-    model, told = NumpyModel(), []
-    assert_right(compute(model, images, tmp_path, on_progress=told.append), images)
-    assert model.n_seen == N_SAMPLES - recorded
+    told = []
+    assert count_computed(images, tmp_path, on_progress=told.append) == N_SAMPLES - recorded
     assert sum(told) == N_SAMPLES
 
 
-@pytest.mark.usefixtures("rows_per_record")
 def test_rows_written_but_not_recorded_are_computed_again(images, tmp_path):
-    """A record names only what was flushed before it: rows beyond it are worth nothing, whatever they
-    hold."""
-
-    def die(n_seen):
-        if n_seen > 20:
-            toy.kill_me()
-
-    toy.fork(lambda: compute(NumpyModel(die), images, tmp_path))
-    (partial,) = tmp_path.glob(".partial-*")
+    """Rows beyond what was recorded are worth nothing, whatever they hold."""
+    partial = compute_and_die(images, tmp_path, 24)
     recorded = int((partial / "rows").read_text())
     assert 0 < recorded < N_SAMPLES
     for path in partial.glob("*.npy"):
@@ -168,29 +157,22 @@ def test_rows_written_but_not_recorded_are_computed_again(images, tmp_path):
 
 
 def test_killed_before_its_files_were_complete_it_begins_anew(images, tmp_path, monkeypatch):
-    def die(*args, **kwargs):
-        toy.kill_me()
-
-    def interrupted():
-        monkeypatch.setattr(prefix, "write_record", die)
-        compute(NumpyModel(), images, tmp_path)
-
-    assert toy.fork(interrupted) == -9
+    with monkeypatch.context() as patch:
+        patch.setattr(prefix, "write_record", lambda *args: toy.kill_me())
+        assert toy.fork(lambda: compute(NumpyModel(), images, tmp_path)) == -9
     assert list(tmp_path.glob(".partial-*/*.npy"))
     assert_right(compute(NumpyModel(), images, tmp_path), images)
 
 
 def test_killed_on_the_last_step_nothing_is_lost(images, tmp_path):
     def advance(n):
-        advance.done += n
-        if advance.done == N_SAMPLES:
+        done.append(n)
+        if sum(done) == N_SAMPLES:
             toy.kill_me()
 
-    advance.done = 0
+    done = []
     assert toy.fork(lambda: compute(NumpyModel(), images, tmp_path, on_progress=advance)) == -9
-    model = NumpyModel()
-    assert_right(compute(model, images, tmp_path), images)
-    assert model.n_seen == 0
+    assert count_computed(images, tmp_path) == 0
 
 
 def test_an_error_of_the_model_leaves_no_entry_and_no_lock(images, tmp_path):
@@ -203,37 +185,44 @@ def test_an_error_of_the_model_leaves_no_entry_and_no_lock(images, tmp_path):
     assert_right(compute(NumpyModel(), images, tmp_path), images)
 
 
-def test_of_two_processes_one_computes_and_the_other_waits(images, tmp_path):
-    """The copy has begun and is slow; this process asks for the same and must compute nothing itself."""
-    begun, go_on = tmp_path / "begun", tmp_path / "go_on"
+@pytest.fixture
+def go_on(images, tmp_path):
+    """What lets a copy of this process end that has begun to compute the same activations, and is slow."""
+    begun, awaited = tmp_path / "begun", tmp_path / "go_on"
 
     def wait(n_seen):
         begun.touch()
-        while not go_on.exists():
-            time.sleep(0.01)
+        wait_for(awaited)
 
-    def slow():
-        compute(NumpyModel(wait), images, tmp_path / "cache")
+    copy = start_copy(lambda: assert_right(compute(NumpyModel(wait), images, tmp_path / "cache"), images))
+    wait_for(begun)
+    yield awaited
+    awaited.touch()
+    assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0
 
-    copy = os.fork()
-    if copy == 0:
-        slow()
-        os._exit(0)
+
+def start_copy(function):
+    process = os.fork()
+    if process == 0:
+        os._exit(toy.fork(function))
+    return process
+
+
+def wait_for(path):
     deadline = time.monotonic() + 300
-    while not begun.exists() and time.monotonic() < deadline:
+    while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    other = os.fork()
-    if other == 0:
-        # A third asks for something else, and is not held up by the first.
-        model = NumpyModel()
-        compute(model, images, tmp_path / "cache", {"something": "else"})
+
+
+def test_of_two_processes_one_computes_and_the_other_waits(images, tmp_path, go_on):
+    def ask_for_something_else():
+        compute(NumpyModel(), images, tmp_path / "cache", {"something": "else"})
         go_on.touch()
-        os._exit(0)
-    model = NumpyModel()
-    found = compute(model, images, tmp_path / "cache")
-    assert [os.waitstatus_to_exitcode(os.waitpid(each, 0)[1]) for each in (copy, other)] == [0, 0]
-    assert model.n_seen == 0
-    assert_right(found, images)
+
+    # A third is not held up by the first.
+    other = start_copy(ask_for_something_else)
+    assert count_computed(images, tmp_path / "cache") == 0
+    assert os.waitstatus_to_exitcode(os.waitpid(other, 0)[1]) == 0
     assert len(entries(tmp_path / "cache")) == 2
 
 
@@ -242,11 +231,6 @@ def test_an_entry_says_what_it_is(images, tmp_path):
     (entry,) = entries(tmp_path)
     assert entry.name == digest(IDENTITY | {"dtype": "float32"})
     assert '"backbone": "toy"' in (entry / "identity.json").read_text()
-
-
-@pytest.mark.parametrize("n_samples", [1, BATCH, BATCH + 1])
-def test_few_images_are_no_special_case(images, tmp_path, n_samples):
-    assert_right(compute(NumpyModel(), images[:n_samples], tmp_path), images[:n_samples])
 
 
 # --- half precision, damage, and room
@@ -264,11 +248,8 @@ def test_half_precision_takes_half_the_room_and_rounds(images, tmp_path):
 
 def test_what_half_precision_cannot_hold_is_kept_whole(images, tmp_path):
     images[-1] = 1e5
-    told = []
-    assert_right(compute(NumpyModel(), images, tmp_path, dtype="float16", on_progress=told.append), images)
-    model = NumpyModel()
-    assert_right(compute(model, images, tmp_path, dtype="float16"), images)
-    assert model.n_seen == 0
+    assert_right(compute(NumpyModel(), images, tmp_path, dtype="float16"), images)
+    assert count_computed(images, tmp_path, dtype="float16") == 0
 
 
 def test_half_precision_of_an_earlier_cut_is_computed_on_in_full(tmp_path):
@@ -284,25 +265,17 @@ def test_a_damaged_entry_is_computed_again(images, tmp_path, damage):
     compute(NumpyModel(), images, tmp_path)
     (entry,) = entries(tmp_path)
     path = entry / "flat.npy"
-    content = bytearray(path.read_bytes())
-    content[-3] ^= 1
-    if damage == "a file":
-        path.unlink()
-    else:
-        path.write_bytes(content if damage == "a byte" else content[:-9])
-    model = NumpyModel()
-    assert_right(compute(model, images, tmp_path), images)
-    assert model.n_seen == N_SAMPLES
-
-
-def sized(folder):
-    return sum(path.stat().st_size for each in entries(folder) for path in each.iterdir())
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "a file":
+        path.write_bytes(content[:-9] if damage == "the end" else content[:-1] + bytes([content[-1] ^ 1]))
+    assert count_computed(images, tmp_path) == N_SAMPLES
 
 
 def test_what_was_used_longest_ago_makes_room(images, tmp_path):
     for name in "abc":
         compute(NumpyModel(), images, tmp_path, {"name": name})
-        room = sized(tmp_path)
+        room = sum(path.stat().st_size for each in entries(tmp_path) for path in each.iterdir())
         time.sleep(0.01)
     # Used again, so the second is now the oldest.
     mapped = compute(NumpyModel(), images, tmp_path, {"name": "a"})
@@ -322,30 +295,15 @@ def test_an_entry_is_kept_however_little_room_there_is(images, tmp_path):
     assert len(entries(tmp_path)) == 1
 
 
-def test_what_another_process_is_computing_is_not_evicted(images, tmp_path):
-    begun, go_on = tmp_path / "begun", tmp_path / "go_on"
-
-    def wait(n_seen):
-        begun.touch()
-        while not go_on.exists():
-            time.sleep(0.01)
-
-    copy = os.fork()
-    if copy == 0:
-        model = NumpyModel(wait)
-        compute(model, images, tmp_path / "cache", {"name": "slow"})
-        os._exit(0 if model.n_seen == N_SAMPLES else 1)
-    while not begun.exists():
-        time.sleep(0.01)
-    compute(NumpyModel(), images, tmp_path / "cache", {"name": "quick"}, most_bytes=1)
+def test_what_another_process_is_computing_is_not_evicted(images, tmp_path, go_on):
+    compute(NumpyModel(), images, tmp_path / "cache", {"name": "fast"}, most_bytes=1)
     go_on.touch()
-    assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 0
+    assert count_computed(images, tmp_path / "cache") == 0
     assert len(entries(tmp_path / "cache")) == 2
 
 
 def test_what_was_never_finished_makes_room_too(images, tmp_path):
-    assert toy.fork(lambda: compute(NumpyModel(lambda n: n > 9 and toy.kill_me()), images, tmp_path)) == -9
-    assert list(tmp_path.glob(".partial-*"))
+    compute_and_die(images, tmp_path, 12)
     compute(NumpyModel(), images, tmp_path, {"another": "one"}, most_bytes=1)
     assert not list(tmp_path.glob(".partial-*"))
 

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
 
 import toy
-from expressionist.data.cohort import AS_IS_UNIT
+from expressionist.data import AS_IS_UNIT
 from expressionist.data.expression import Scale
 from expressionist.evaluation.metrics import score
 from expressionist.files.store import write_array, write_json, write_table
@@ -22,9 +23,10 @@ from expressionist.training.activation_cache import ActivationCache
 from expressionist.training.finetuner import FineTuner, TrainingData
 from expressionist.training.loop import Fit, weigh_samples
 from expressionist.training.optimiser import compile_tail
+from network.parts import MAPS, WEIGHTED
+from training.epochs import BrokenOff, break_off_at, note
 
 N_TYPES, SHAPE = 3, (5, 4)
-MAPS = {2: "early_add", 4: "out"}
 
 
 def make_images(n_samples, shape=SHAPE, *, seed):
@@ -36,12 +38,17 @@ def make_images(n_samples, shape=SHAPE, *, seed):
     return ImageSet(images, types, f"images-{seed}")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def toy_backbone(monkeypatch):
+    def build(name, side, path, *, seed):
+        return (
+            toy.make_backbone(side, seed=seed)
+            if name == "toy"
+            else build_backbone(name, side, path, seed=seed)
+        )
+
     monkeypatch.setitem(BACKBONES, "toy", Backbone("Toy", "tf", 8, "late_", 7, ()))
-    monkeypatch.setattr(
-        finetuning, "build_backbone", lambda name, side, path, *, seed: toy.make_backbone(side, seed=seed)
-    )
+    monkeypatch.setattr(finetuning, "build_backbone", build)
 
 
 @pytest.fixture
@@ -57,45 +64,23 @@ def untrained(monkeypatch):
 
 
 def make_tuner(
-    tmp_path,
-    backbone="toy",
-    *,
-    shape=SHAPE,
-    n_samples=(26, 12),
-    seeds=(0, 1),
-    bare=0,
-    weights_seed=0,
-    scheduler=None,
-    **network,
+    tmp_path, backbone="toy", *, shape=SHAPE, n_samples=(26, 12), weights_seed=0, scheduler=None, **network
 ):
-    """The pixel `bare` holds no gene."""
-    training, validation = (
-        make_images(n, shape, seed=seed) for seed, n in zip(seeds, n_samples, strict=True)
-    )
+    """The first pixel holds no gene."""
+    training, validation = (make_images(n, shape, seed=seed) for seed, n in enumerate(n_samples))
     weights = Weights("random", "", f"random-{weights_seed}")
-    pixel = np.delete(np.arange(shape[0] * shape[1]), bare)
+    pixel = np.arange(1, shape[0] * shape[1])
     laid = Layout(pixel.astype(str), pixel, shape, "random")
     scale = Scale(np.zeros(len(pixel), np.float32), np.ones(len(pixel), np.float32))
     params = toy.network_params(**network)
-    return FineTuner(
-        backbone,
-        weights,
-        None,
-        TrainingData(training, validation, list("ABC"), laid, scale, {"unit": AS_IS_UNIT}),
-        params,
-        ActivationCache(tmp_path / "prefix", params.precision, scheduler=scheduler),
-        weights_seed=weights_seed,
-    )
+    data = TrainingData(training, validation, list("ABC"), laid, scale, {"unit": AS_IS_UNIT})
+    cache = ActivationCache(tmp_path / "prefix", params.precision, scheduler=scheduler)
+    return FineTuner(backbone, weights, None, data, params, cache, weights_seed=weights_seed)
 
 
 def fit(tuner, tmp_path, depth, dropout=0.0, params=None, **kwargs):
-    return tuner.fit(
-        depth,
-        dropout,
-        params or toy.training_params(),
-        checkpoints=tmp_path / "checkpoints",
-        **kwargs,
-    )
+    params = params or toy.training_params()
+    return tuner.fit(depth, dropout, params, checkpoints=tmp_path / "checkpoints", **kwargs)
 
 
 def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
@@ -108,12 +93,12 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
     training, validation = tuner.data.training, tuner.data.validation
     front = image_front(training.images.shape[1:3], tuner.magnify, BACKBONES[tuner.backbone].mode)
     images = keras.Input(training.images.shape[1:])
-    seen = keras.Model(backbone.input, [backbone.get_layer(name).output for name in maps])(front(images))
-    flatten = {"flatten": keras.layers.Flatten, "global_average": keras.layers.GlobalAveragePooling2D}[
-        tuner.network.head
-    ]
-    seen = [flatten()(each) for each in (seen if isinstance(seen, list | tuple) else [seen])]
-    initial = [each.astype(np.float64) for each in _as_list(keras.Model(images, seen)(training.images))]
+    average = tuner.network.head == "global_average"
+    flatten = keras.layers.GlobalAveragePooling2D if average else keras.layers.Flatten
+    outputs = {name: flatten()(backbone.get_layer(name).output) for name in maps}
+    found = keras.Model(images, keras.Model(backbone.input, outputs)(front(images)))
+    seen, initial = (list(each.values()) for each in (found.output, found(training.images)))
+    initial = [np.asarray(each, np.float64) for each in initial]
     centred = [
         (each - part.mean(axis=0).astype(np.float32)) / np.float32(np.sqrt(part.var(axis=0).mean()))
         for each, part in zip(seen, initial, strict=True)
@@ -141,13 +126,8 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
             total += float(loss) * len(rows)
         losses.append(total / len(types))
         logits = np.asarray(model(validation.images, training=False), np.float64)
-        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-        scores.append(score(raised / raised.sum(axis=1, keepdims=True), validation.types))
+        scores.append(score(softmax(logits, axis=1), validation.types))
     return losses, scores, {name: backbone.get_layer(name).get_weights() for name in unfrozen}
-
-
-def _as_list(arrays):
-    return [np.asarray(each) for each in (arrays if isinstance(arrays, list | tuple) else [arrays])]
 
 
 def find_tail(tuner, tuned):
@@ -155,46 +135,37 @@ def find_tail(tuner, tuned):
     return tuner.assemble(tuned).get_layer("tail_and_head")
 
 
-def assert_same_training(tuner, tuned, naive, backbone_weights):
-    losses, scores, weights = naive
+def assert_same_training(tuner, tuned, backbone, maps, dropout, params):
+    """The backbone is one with its initial weights, and trains here."""
+    initial = {name: backbone.get_layer(name).get_weights() for name in tuned.unfrozen}
+    losses, scores, weights = train_naively(tuner, backbone, tuned.unfrozen, maps, dropout, params)
     np.testing.assert_allclose([row["loss"] for row in tuned.fit.history], losses, atol=1e-4)
     found = [row["validation_log_loss"] for row in tuned.fit.history]
     np.testing.assert_allclose(found, [each["log_loss"] for each in scores], atol=1e-3)
     assert losses[-1] < losses[0], "nothing was learned, so nothing was compared"
     for name in tuned.unfrozen:
-        layer = find_tail(tuner, tuned).get_layer("tail").get_layer(name)
-        for now, naively, before in zip(
-            layer.get_weights(), weights[name], backbone_weights[name], strict=True
-        ):
+        ours = find_tail(tuner, tuned).get_layer("tail").get_layer(name).get_weights()
+        for now, naively, before in zip(ours, weights[name], initial[name], strict=True):
             np.testing.assert_allclose(now, naively, atol=1e-3)
             assert np.abs(now - before).max() > 2e-3
 
 
-@pytest.mark.usefixtures("toy_backbone")
 @pytest.mark.parametrize(
-    ("depth", "unfrozen", "dropout", "network"),
+    ("depth", "dropout", "network"),
     [
-        (0, [], 0.0, {}),
-        (0, [], 0.5, {"head": "global_average"}),
-        (
-            2,
-            ["late_pointwise", "late_separable"],
-            0.0,
-            {"strides": (4,), "head": "global_average", "genes": False},
-        ),
-        (2, ["late_pointwise", "late_separable"], 0.5, {}),
-        (5, ["late_pointwise", "late_separable", "branch", "down", "early_pointwise"], 0.3, {"genes": False}),
+        (0, 0.0, {}),
+        (0, 0.5, {"head": "global_average"}),
+        (2, 0.0, {"strides": (4,), "head": "global_average", "genes": False}),
+        (2, 0.5, {}),
+        (5, 0.3, {"genes": False}),
     ],
 )
-def test_the_losses_are_those_of_the_whole_network(tmp_path, depth, unfrozen, dropout, network):
+def test_the_losses_are_those_of_the_whole_network(tmp_path, depth, dropout, network):
     tuner, params = make_tuner(tmp_path, **network), toy.training_params(epochs=3)
     tuned = fit(tuner, tmp_path, depth, dropout, params)
-    assert list(tuned.unfrozen) == unfrozen
-    backbone = toy.make_backbone((10, 8))
-    before = {name: backbone.get_layer(name).get_weights() for name in unfrozen}
+    assert tuned.unfrozen == tuple(WEIGHTED[:depth])
     maps = [MAPS[each] for each in sorted(tuner.network.strides)]
-    naive = train_naively(tuner, backbone, unfrozen, maps, dropout, params)
-    assert_same_training(tuner, tuned, naive, before)
+    assert_same_training(tuner, tuned, toy.make_backbone((10, 8)), maps, dropout, params)
 
 
 def test_the_losses_are_those_of_a_whole_mobilenet(tmp_path):
@@ -202,17 +173,15 @@ def test_the_losses_are_those_of_a_whole_mobilenet(tmp_path):
     tuner = make_tuner(tmp_path, "mobilenet", shape=(4, 4), n_samples=(12, 6), weights_seed=3, **network)
     params = toy.training_params(epochs=2)
     tuned = fit(tuner, tmp_path, 2, 0.2, params)
-    unfrozen = ["conv_pw_13", "conv_dw_13"]
+    assert tuned.unfrozen == ("conv_pw_13", "conv_dw_13")
     backbone = build_backbone("mobilenet", (32, 32), None, seed=3)
-    before = {name: backbone.get_layer(name).get_weights() for name in unfrozen}
-    naive = train_naively(tuner, backbone, unfrozen, [backbone.layers[-1].name], 0.2, params)
-    assert_same_training(tuner, tuned, naive, before)
+    assert_same_training(tuner, tuned, backbone, [backbone.layers[-1].name], 0.2, params)
 
 
 # --- what is kept, and for whom
 
 
-@pytest.mark.usefixtures("toy_backbone", "untrained")
+@pytest.mark.usefixtures("untrained")
 def test_trials_that_are_cut_alike_share_their_activations(tmp_path, monkeypatch):
     computed = []
     write = prefix._write_rows
@@ -220,15 +189,8 @@ def test_trials_that_are_cut_alike_share_their_activations(tmp_path, monkeypatch
         prefix, "_write_rows", lambda *args: computed.append(args[1][0].parent) or write(*args)
     )
     tuner, params = make_tuner(tmp_path), toy.training_params(epochs=1)
-    for depth, dropout, n_expected in (
-        (2, 0.3, 4),
-        (1, 0.0, 6),
-        (2, 0.0, 6),
-        (1, 0.2, 6),
-        (3, 0.0, 8),
-        (0, 0.0, 10),
-        (3, 0.5, 10),
-    ):
+    trials = [(2, 0.3, 4), (1, 0.0, 6), (2, 0.0, 6), (1, 0.2, 6), (3, 0.0, 8), (0, 0.0, 10), (3, 0.5, 10)]
+    for depth, dropout, n_expected in trials:
         fit(tuner, tmp_path, depth, dropout, params)
         # Training and validation images each; all look at the same fine map. Depths 1 and 2 are both cut
         # before the last residual block, and depth 1 has frozen activations inside it too.
@@ -242,21 +204,6 @@ def test_trials_that_are_cut_alike_share_their_activations(tmp_path, monkeypatch
     assert len(set(computed)) == 22
 
 
-@pytest.mark.usefixtures("toy_backbone")
-@pytest.mark.parametrize(("precision", "quick"), [("float32", False), ("float16", True)])
-def test_full_precision_rounds_as_the_whole_network_does(tmp_path, monkeypatch, precision, quick):
-    asked = []
-
-    def skip(model, training, validation, params, *, checkpoint, quick, **kwargs):
-        asked.append(quick)
-        return Fit([{"epoch": 1}], stopped=False)
-
-    monkeypatch.setattr(finetuning, "fit_tail", skip)
-    fit(make_tuner(tmp_path, precision=precision), tmp_path, 1)
-    assert asked == [quick]
-
-
-@pytest.mark.usefixtures("toy_backbone")
 @pytest.mark.parametrize("network", [{}, {"head": "global_average"}])
 def test_a_trial_starts_as_if_no_other_had_gone_before_it(tmp_path, network):
     """One backbone serves all trials of a tuner, so each must find its first weights, and its own depth."""
@@ -276,97 +223,59 @@ def test_a_trial_starts_as_if_no_other_had_gone_before_it(tmp_path, network):
         assert [row["loss"] for row in again.fit.history] == [row["loss"] for row in found.fit.history]
 
 
-@pytest.mark.usefixtures("toy_backbone")
 def test_a_training_that_was_broken_off_is_resumed_and_tidied_up(tmp_path):
     params = toy.training_params(epochs=3)
-
-    class BrokenOff(Exception):
-        pass
-
-    def break_off(epoch):
-        if epoch["epoch"] == 2:
-            raise BrokenOff
-        return False
-
     with pytest.raises(BrokenOff):
-        fit(make_tuner(tmp_path), tmp_path, 2, 0.4, params, on_epoch=break_off)
+        fit(make_tuner(tmp_path), tmp_path, 2, 0.4, params, on_epoch=break_off_at(2))
     assert len(list((tmp_path / "checkpoints").iterdir())) == 1
     told = []
     # Another dropout is another training, and must not take up this one's checkpoint.
-    fit(
-        make_tuner(tmp_path),
-        tmp_path,
-        2,
-        0.1,
-        params,
-        on_epoch=lambda epoch: bool(told.append(epoch["epoch"])),
-    )
-    fit(
-        make_tuner(tmp_path),
-        tmp_path,
-        2,
-        0.4,
-        params,
-        on_epoch=lambda epoch: bool(told.append(epoch["epoch"])),
-    )
+    for dropout in (0.1, 0.4):
+        fit(make_tuner(tmp_path), tmp_path, 2, dropout, params, on_epoch=note(told))
     assert told == [1, 2, 3, 2, 3]
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
-@pytest.mark.usefixtures("toy_backbone")
 @pytest.mark.parametrize("side", ["training", "validation"])
 def test_other_labels_of_the_same_images_are_another_training(tmp_path, side):
     """A corrected label leaves the images as they are, and must not resume what the wrong one taught."""
     tuner, params, told = make_tuner(tmp_path), toy.training_params(epochs=2), []
-
-    def break_off(epoch):
-        if epoch["epoch"] == 2:
-            raise KeyboardInterrupt
-        return False
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(tuner, tmp_path, 1, params=params, on_epoch=break_off)
+    with pytest.raises(BrokenOff):
+        fit(tuner, tmp_path, 1, params=params, on_epoch=break_off_at(2))
     wrong = getattr(tuner.data, side)
     mended = ImageSet(wrong.images, wrong.types[::-1].copy(), wrong.digest)
     tuner.data = replace(tuner.data, **{side: mended})
-    fit(tuner, tmp_path, 1, params=params, on_epoch=lambda epoch: bool(told.append(epoch["epoch"])))
+    fit(tuner, tmp_path, 1, params=params, on_epoch=note(told))
     assert told == [1, 2]
 
 
-@pytest.mark.usefixtures("toy_backbone", "untrained")
+@pytest.mark.usefixtures("untrained")
 def test_the_number_of_unfrozen_parameters_is_counted_without_the_head(tmp_path):
-    tuner = make_tuner(tmp_path)
-    params = toy.training_params(epochs=1)
-    pointwise, separable = 12 * 12 + 12, 9 * 12 + 12 * 12 + 12
+    tuner, pointwise, separable = make_tuner(tmp_path), 12 * 12 + 12, 9 * 12 + 12 * 12 + 12
     for depth, expected in ((0, 0), (1, pointwise), (2, pointwise + separable)):
-        assert fit(tuner, tmp_path, depth, params=params).n_unfrozen_parameters == expected
+        assert fit(tuner, tmp_path, depth).n_unfrozen_parameters == expected
     assert tuner.last_block_depth() == 2
 
 
-@pytest.mark.usefixtures("toy_backbone", "untrained")
+@pytest.mark.usefixtures("untrained")
 def test_progress_covers_training_and_validation_images(tmp_path):
     tuner, done = make_tuner(tmp_path), []
     for _ in range(2):
-        fit(tuner, tmp_path, 0, params=toy.training_params(epochs=1), on_progress=done.append)
+        fit(tuner, tmp_path, 0, on_progress=done.append)
         assert sum(done) == 38
         done.clear()
 
 
 def test_read_image_sets_never_opens_the_test_images(tmp_path):
-    images, split = tmp_path / "images", tmp_path / "split.tsv"
+    images, split, names = tmp_path / "images", tmp_path / "split.tsv", list("vwxyz")
     sides = ["train", "test", "validation", "train", "test"]
-    kinds = ["B", "C", "A", "A", "B"]
-    table = pd.DataFrame(
-        {"patient": list("vwxyz"), "tumour_type": kinds, "split": sides}, index=list("vwxyz")
-    )
+    table = pd.DataFrame({"patient": names, "tumour_type": list("BCAAB"), "split": sides}, index=names)
     write_table(split, table.rename_axis("sample"))
     for side, n_samples in (("train", 2), ("validation", 1)):
         blocks = iter([np.full((n_samples, 2, 2, 1), len(side), np.float32)])
         write_array(images / f"{side}.npy", blocks, (n_samples, 2, 2, 1))
     # There is no test.npy: it would raise if it were asked for.
-    write_json(
-        images / "images.json", {side: {"md5": f"md5 of {side}"} for side in ("train", "validation", "test")}
-    )
+    write_json(images / "images.json", {side: {"md5": f"md5 of {side}"} for side in sides})
     sets, tumour_types = read_image_sets(images, split)
     assert tumour_types == ["A", "B", "C"]
     assert set(sets) == {"train", "validation"}
@@ -377,7 +286,6 @@ def test_read_image_sets_never_opens_the_test_images(tmp_path):
     assert (sets["validation"].images == len("validation")).all()
 
 
-@pytest.mark.usefixtures("toy_backbone")
 def test_ranks_are_computed_once_and_teach_a_classifier_of_their_own(tmp_path, monkeypatch):
     first, tuner = make_tuner(tmp_path), make_tuner(tmp_path, rank_units=6)
     plain, computed, whole = fit(first, tmp_path, depth=0), [], ActivationCache.compute
@@ -392,13 +300,11 @@ def test_ranks_are_computed_once_and_teach_a_classifier_of_their_own(tmp_path, m
     assert not plain.ranks
     tail = find_tail(tuner, tuned)
     kernels = [each.get_layer("classifier").kernel for each in (find_tail(first, plain), tail)]
-    np.testing.assert_allclose(
-        *kernels, atol=1e-6, err_msg="the first classifier must not know of the second"
-    )
+    # The first classifier must not know of the second.
+    np.testing.assert_allclose(*kernels, atol=1e-6)
     assert np.abs(tail.get_layer("rank_classifier").kernel).max() > 1e-3
 
 
-@pytest.mark.usefixtures("toy_backbone")
 def test_a_training_returns_weights_that_the_next_one_leaves_alone(tmp_path):
     tuner, params = make_tuner(tmp_path), toy.training_params(epochs=2)
     tuned = fit(tuner, tmp_path, 2, params=params)
@@ -409,7 +315,7 @@ def test_a_training_returns_weights_that_the_next_one_leaves_alone(tmp_path):
     np.testing.assert_allclose(tuner.assemble(tuned).predict_on_batch(samples), before, rtol=1e-5)
 
 
-@pytest.mark.usefixtures("toy_backbone", "untrained")
+@pytest.mark.usefixtures("untrained")
 def test_the_scheduler_reaches_the_prefix_and_names_nothing(tmp_path, monkeypatch):
     given, whole = {}, ActivationCache.compute
 

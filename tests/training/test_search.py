@@ -38,6 +38,20 @@ def choices(trials):
     return sorted(trial["depth"] for trial in finished(trials))
 
 
+def run_and_die(storage, n_before, **changes):
+    """In a copy of this process, which dies in the trial after so many."""
+
+    def die(choice, report):
+        done.append(choice)
+        if len(done) > n_before:
+            report({"epoch": 1, "validation_f1_macro": 0.1})
+            toy.kill_me()
+        return train(choice, report)
+
+    done = []
+    assert toy.fork(lambda: run(storage, train=die, **changes)) == -9
+
+
 # --- what is tried
 
 
@@ -93,16 +107,11 @@ def test_ranges_are_sampled_within_their_bounds(storage):
 
 
 def test_the_same_seed_makes_the_same_choices(tmp_path):
-    drawn = [
-        [
-            trial["params"]
-            for trial in run(
-                f"sqlite:///{tmp_path / name}.db", space=Space(DEPTHS, **RANGES), n_trials=6, seed=seed
-            )
-        ]
-        for name, seed in (("a", 1), ("b", 1), ("c", 2))
-    ]
-    assert drawn[0] == drawn[1] != drawn[2]
+    def draw(name, seed):
+        storage, space = f"sqlite:///{tmp_path / name}.db", Space(DEPTHS, **RANGES)
+        return [trial["params"] for trial in run(storage, space=space, n_trials=6, seed=seed)]
+
+    assert draw("a", 1) == draw("b", 1) != draw("c", 2)
 
 
 def test_a_trial_is_recorded_with_all_that_came_of_it(storage):
@@ -119,33 +128,32 @@ def test_a_trial_is_recorded_with_all_that_came_of_it(storage):
 
 def test_a_search_is_given_nothing_of_the_test_rows():
     """It sees a function of the choice and a function to report validation scores to; no rows at all."""
-    assert set(inspect.signature(run_search).parameters) == {
-        *("study_name", "space", "train", "storage", "objective", "n_trials", "prune", "seed", "on_trial"),
-        "on_progress",
-    }
+    named = "study_name space train storage objective n_trials prune seed on_trial on_progress"
+    assert set(inspect.signature(run_search).parameters) == set(named.split())
 
 
 # --- pruning
 
 
-def make_prunable(log):
+def run_prunable(storage, n_depths, *, prune):
+    """Return the trials, and the depths that were broken off."""
+    pruned = []
+
     def train(choice, report):
         # The shallower, and so the later, the worse, from the first epoch on.
-        value = choice["depth"] / 10
-        history = []
+        value, history = choice["depth"] / 10, []
         for epoch in range(1, 7):
             history.append({"epoch": epoch, "validation_f1_macro": value})
             if report(history[-1]):
-                log.append(choice["depth"])
+                pruned.append(choice["depth"])
                 return Outcome(value, history, {"cut": "x"}, pruned=True)
         return Outcome(value, history, {"cut": "x"})
 
-    return train
+    return run(storage, space=Space(tuple(range(n_depths))), train=train, prune=prune), pruned
 
 
 def test_pruned_trials_are_recorded_as_such_and_count_as_finished(storage):
-    pruned = []
-    trials = run(storage, space=Space(tuple(range(8))), train=make_prunable(pruned), prune=True)
+    trials, pruned = run_prunable(storage, 8, prune=True)
     by_state = Counter(trial["state"] for trial in trials)
     assert by_state == {"PRUNED": len(pruned), "COMPLETE": 8 - len(pruned)}
     assert 0 < len(pruned) < 8
@@ -157,15 +165,9 @@ def test_pruned_trials_are_recorded_as_such_and_count_as_finished(storage):
     assert find_best_trial(trials, "f1_macro")["depth"] == 7
 
 
-def test_nothing_is_pruned_by_the_median_of_fewer_than_five_trials(storage):
-    pruned = []
-    run(storage, space=Space(tuple(range(5))), train=make_prunable(pruned), prune=True)
-    assert pruned == []
-
-
-def test_without_pruning_every_trial_runs_to_its_end(storage):
-    pruned = []
-    trials = run(storage, space=Space(tuple(range(8))), train=make_prunable(pruned), prune=False)
+@pytest.mark.parametrize(("n_depths", "prune"), [(5, True), (8, False)])
+def test_nothing_is_pruned_unasked_or_by_the_median_of_fewer_than_five_trials(storage, n_depths, prune):
+    trials, pruned = run_prunable(storage, n_depths, prune=prune)
     assert pruned == []
     assert {len(trial["history"]) for trial in trials} == {6}
 
@@ -175,15 +177,7 @@ def test_without_pruning_every_trial_runs_to_its_end(storage):
 
 @pytest.mark.parametrize("n_before", range(len(DEPTHS)))
 def test_a_killed_search_goes_on_and_ends_with_the_same_trials(storage, n_before):
-    def die(choice, report):
-        die.n += 1
-        if die.n > n_before:
-            report({"epoch": 1, "validation_f1_macro": 0.1})
-            toy.kill_me()
-        return train(choice, report)
-
-    die.n = 0
-    assert toy.fork(lambda: run(storage, train=die)) == -9
+    run_and_die(storage, n_before)
     left = [trial.state.name for trial in optuna.load_study(study_name="study", storage=storage).trials]
     assert [state for state in left if state != "WAITING"] == ["COMPLETE"] * n_before + ["RUNNING"]
     trials = run(storage)
@@ -193,44 +187,29 @@ def test_a_killed_search_goes_on_and_ends_with_the_same_trials(storage, n_before
 
 
 def test_a_search_killed_again_and_again_still_ends(storage):
-    def die(choice, report):
-        toy.kill_me()
-
     for _ in range(5):
-        assert toy.fork(lambda: run(storage, train=die)) == -9
+        run_and_die(storage, 0)
     trials = run(storage)
     assert choices(trials) == list(DEPTHS)
-    assert "RUNNING" not in {trial["state"] for trial in trials}
-    assert "WAITING" not in {trial["state"] for trial in trials}
+    assert not {"RUNNING", "WAITING"} & {trial["state"] for trial in trials}
 
 
 def test_a_killed_search_over_ranges_ends_with_as_many_trials(storage):
-    def die(choice, report):
-        die.n += 1
-        if die.n == 4:
-            toy.kill_me()
-        return train(choice, report)
-
-    die.n = 0
     space = Space(DEPTHS, **RANGES)
-    assert toy.fork(lambda: run(storage, space=space, train=die, n_trials=7)) == -9
+    run_and_die(storage, 3, space=space, n_trials=7)
     trials = run(storage, space=space, n_trials=7)
     assert Counter(trial["state"] for trial in trials) == {"COMPLETE": 7, "FAIL": 1}
     assert trials[4]["params"] == trials[3]["params"]
 
 
-def fail_at(*depths):
+def test_a_failed_trial_stops_the_search_and_is_tried_again_by_the_next(storage):
     def fail(choice, report):
-        if choice["depth"] in depths:
-            raise MemoryError(f"depth {choice['depth']}")
+        if choice["depth"] == 1:
+            raise MemoryError("depth 1")
         return train(choice, report)
 
-    return fail
-
-
-def test_a_failed_trial_stops_the_search_and_is_tried_again_by_the_next(storage):
     with pytest.raises(MemoryError, match="depth 1"):
-        run(storage, train=fail_at(1))
+        run(storage, train=fail)
     trials = run(storage)
     assert choices(trials) == list(DEPTHS)
     assert [trial["depth"] for trial in trials if trial["state"] == "FAIL"] == [1]
@@ -281,15 +260,10 @@ def test_a_search_of_another_name_begins_from_nothing(storage):
 
 def test_another_space_or_other_facts_give_another_study():
     facts = {"images": ["a", "b"], "training": {"epochs": 3}, "objective": "f1_macro"}
-    names = {
-        name_study("toy", facts, Space(DEPTHS)),
-        name_study("toy", facts, Space((0, 1, 2))),
-        name_study("toy", facts, Space(DEPTHS, dropout=(0.1, 0.5))),
-        name_study("toy", facts, Space(DEPTHS, learning_rate=(0.1, 0.5))),
-        name_study("toy", facts | {"images": ["a", "c"]}, Space(DEPTHS)),
-        name_study("toy", facts | {"training": {"epochs": 4}}, Space(DEPTHS)),
-        name_study("toy", facts | {"objective": "accuracy"}, Space(DEPTHS)),
-    }
+    spaces = [Space((0, 1, 2)), Space(DEPTHS, dropout=(0.1, 0.5)), Space(DEPTHS, learning_rate=(0.1, 0.5))]
+    changes = [{}, {"images": ["a", "c"]}, {"training": {"epochs": 4}}, {"objective": "accuracy"}]
+    names = {name_study("toy", facts, space) for space in spaces}
+    names |= {name_study("toy", facts | each, Space(DEPTHS)) for each in changes}
     assert len(names) == 7
     assert all(name.startswith("toy-") for name in names)
     again = dict(reversed(facts.items()))
@@ -299,25 +273,25 @@ def test_another_space_or_other_facts_give_another_study():
 # --- the best
 
 
-def make_trial(number, depth, value, state="COMPLETE"):
-    return {"number": number, "depth": depth, "value": value, "state": state}
+def find_best(objective, *trials):
+    """Return the number of the best of these trials: depth, value and state."""
+    names = ("depth", "value", "state")
+    known = [dict(zip(names, trial, strict=True)) | {"number": n} for n, trial in enumerate(trials)]
+    return find_best_trial(known, objective)["number"]
 
 
 @pytest.mark.parametrize(("objective", "expected"), [("f1_macro", 1), ("accuracy", 1), ("log_loss", 2)])
 def test_the_best_trial_follows_the_objectives_direction(objective, expected):
-    trials = [make_trial(0, 3, 0.5), make_trial(1, 2, 0.9), make_trial(2, 1, 0.1)]
-    assert find_best_trial(trials, objective)["number"] == expected
+    assert find_best(objective, (3, 0.5, "COMPLETE"), (2, 0.9, "COMPLETE"), (1, 0.1, "COMPLETE")) == expected
 
 
 @pytest.mark.parametrize("objective", ["f1_macro", "log_loss"])
 def test_of_equals_the_cheaper_is_best_then_the_earlier(objective):
-    trials = [make_trial(0, 3, 0.5), make_trial(1, 1, 0.5), make_trial(2, 2, 0.5), make_trial(3, 1, 0.5)]
-    assert find_best_trial(trials, objective)["number"] == 1
+    assert find_best(objective, *((depth, 0.5, "COMPLETE") for depth in (3, 1, 2, 1))) == 1
 
 
 def test_what_was_pruned_or_killed_is_never_best():
-    trials = [make_trial(0, 0, 0.99, "PRUNED"), make_trial(1, 1, None, "FAIL"), make_trial(2, 2, 0.2)]
-    assert find_best_trial(trials, "f1_macro")["number"] == 2
+    assert find_best("f1_macro", (0, 0.99, "PRUNED"), (1, None, "FAIL"), (2, 0.2, "COMPLETE")) == 2
 
 
 def test_log_loss_is_searched_downwards(storage):

@@ -5,14 +5,13 @@ import signal
 import sys
 import time
 from collections import Counter
-from pathlib import Path
+from contextlib import contextmanager
 
 import optuna
 import psutil
 import pytest
 
 import postgres_server
-import toy
 from expressionist.errors import ParamsError
 from expressionist.training import search, studies
 from expressionist.training.search import Outcome, Space, join_search, run_search
@@ -59,8 +58,21 @@ def run(storage, *, space=SPACE, train=train, **changes):
     return run_search("study", space, train, storage=storage, **(defaults | changes))
 
 
-def start(storage, folder, how="join", *, space=SPACE, until=None):
-    """Start a worker as a process of its own: each training leaves a file, and waits for one if told so."""
+def start(function):
+    """Run a function in a process of its own."""
+    process = os.fork()
+    if process == 0:
+        code = 1
+        try:
+            function()
+            code = 0
+        finally:
+            os._exit(code)
+    return process
+
+
+def start_worker(storage, folder, how="join", *, space=SPACE, until=None):
+    """Each training leaves a file, and waits for one if told so."""
     folder.mkdir(exist_ok=True)
 
     def train_slowly(choice, report):
@@ -69,18 +81,9 @@ def start(storage, folder, how="join", *, space=SPACE, until=None):
             wait_until(until.exists)
         return train(choice, report)
 
-    process = os.fork()
-    if process == 0:
-        code = 1
-        try:
-            if how == "join":
-                join_search("study", space, train_slowly, storage=storage, patience=60)
-            else:
-                run(storage, space=space, train=train_slowly)
-            code = 0
-        finally:
-            os._exit(code)
-    return process
+    if how == "join":
+        return start(lambda: join_search("study", space, train_slowly, storage=storage, patience=60))
+    return start(lambda: run(storage, space=space, train=train_slowly))
 
 
 def finish(processes):
@@ -95,10 +98,22 @@ def wait_until(is_time):
     raise AssertionError("the moment never came")
 
 
+@contextmanager
+def load_study(storage):
+    with open_studies(storage) as opened:
+        yield optuna.load_study(study_name="study", storage=opened.storage)
+
+
+def allow_trials(storage, n_trials):
+    """Let a search go further than was said when it began."""
+    with load_study(storage) as study:
+        study.set_user_attr(search._TERMS, study.user_attrs[search._TERMS] | {"n_trials": n_trials})
+
+
 def settle(storage):
     """List what the finished trials chose."""
-    with open_studies(storage) as opened:
-        trials = optuna.load_study(study_name="study", storage=opened.storage).trials
+    with load_study(storage) as study:
+        trials = study.trials
     states = Counter(trial.state.name for trial in trials)
     assert not {"RUNNING", "WAITING"} & set(states)
     return states, [trial.params for trial in trials if trial.state.name != "FAIL"]
@@ -107,21 +122,18 @@ def settle(storage):
 # --- locks
 
 
-def test_a_lock_is_held_until_its_process_ends(storage):
-    def keep_and_die():
+def test_a_lock_is_held_until_its_process_ends(storage, tmp_path):
+    def keep():
         with open_studies(storage) as opened:
             opened.locks.keep("worker")
-            Path(ready).touch()
+            ready.touch()
             time.sleep(60)
 
-    ready = Path(os.environ.get("TMPDIR", "/tmp")) / f"ready-{time.monotonic_ns()}"
+    ready = tmp_path / "ready"
     with open_studies(storage) as opened:
         assert not opened.locks.is_held("worker")
-        process = os.fork()
-        if process == 0:
-            keep_and_die()
+        process = start(keep)
         wait_until(ready.exists)
-        ready.unlink()
         assert opened.locks.is_held("worker")
         os.kill(process, signal.SIGSTOP)  # slow is not dead
         assert opened.locks.is_held("worker")
@@ -131,7 +143,7 @@ def test_a_lock_is_held_until_its_process_ends(storage):
 
 
 def test_a_held_lock_keeps_others_waiting(storage, tmp_path):
-    """Eight times two processes count in a file, each of them reading before it writes."""
+    """Three processes count in a file, each of them reading before it writes."""
     count = tmp_path / "count"
     count.write_text("0", encoding="utf-8")
 
@@ -143,13 +155,7 @@ def test_a_held_lock_keeps_others_waiting(storage, tmp_path):
                     time.sleep(0.002)
                     count.write_text(str(seen + 1), encoding="utf-8")
 
-    children = []
-    for _ in range(3):
-        process = os.fork()
-        if process == 0:
-            os._exit(toy.fork(add))
-        children.append(process)
-    assert [os.waitpid(process, 0)[1] for process in children] == [0, 0, 0]
+    finish([start(add) for _ in range(3)])
     assert count.read_text(encoding="utf-8") == "60"
 
 
@@ -158,8 +164,7 @@ def test_a_held_lock_keeps_others_waiting(storage, tmp_path):
 
 def test_workers_that_begin_at_once_try_every_depth_once(storage, tmp_path):
     """The first of them makes the tables, which several at once would make wrong."""
-    workers = [start(storage, tmp_path / "begun", "run") for _ in range(3)]
-    finish(workers)
+    finish([start_worker(storage, tmp_path / "begun", "run") for _ in range(3)])
     states, choices = settle(storage)
     assert states == {"COMPLETE": 8}
     assert sorted(choice["depth"] for choice in choices) == list(range(8))
@@ -169,15 +174,14 @@ def test_workers_that_begin_at_once_try_every_depth_once(storage, tmp_path):
 def test_of_three_workers_one_is_killed_and_nothing_is_lost_or_doubled(storage, tmp_path, space, n_trials):
     begun, go = tmp_path / "begun", tmp_path / "go"
     # Nobody ends a trial before the victim has one, however fast they are.
-    leader = start(storage, begun, "run", space=space, until=go)
-    workers = [start(storage, begun, space=space, until=go) for _ in range(2)]
+    workers = [start_worker(storage, begun, how, space=space, until=go) for how in ("run", "join", "join")]
     victim_folder = tmp_path / "victim"
-    victim = start(storage, victim_folder, space=space, until=tmp_path / "never")
-    wait_until(lambda: victim_folder.exists() and any(victim_folder.iterdir()))
+    victim = start_worker(storage, victim_folder, space=space, until=tmp_path / "never")
+    wait_until(lambda: any(victim_folder.iterdir()))
     os.kill(victim, signal.SIGKILL)
     os.waitpid(victim, 0)
     go.touch()
-    finish([leader, *workers])
+    finish(workers)
     states, choices = settle(storage)
     assert states == {"COMPLETE": n_trials, "FAIL": 1}
     assert len({tuple(choice.items()) for choice in choices}) == n_trials
@@ -186,33 +190,28 @@ def test_of_three_workers_one_is_killed_and_nothing_is_lost_or_doubled(storage, 
 
 
 def test_the_search_waits_for_what_others_run_and_records_it(storage, tmp_path):
-    recorded, go = [], tmp_path / "go"
+    recorded, go, begun = [], tmp_path / "go", tmp_path / "begun"
     run(storage, n_trials=7)
-    with open_studies(storage) as opened:
-        study = optuna.load_study(study_name="study", storage=opened.storage)
-        study.set_user_attr(search._TERMS, study.user_attrs[search._TERMS] | {"n_trials": 12})
-    worker = start(storage, tmp_path / "begun", until=go)
-    wait_until(lambda: (tmp_path / "begun").exists() and any((tmp_path / "begun").iterdir()))
+    allow_trials(storage, 12)
+    worker = start_worker(storage, begun, until=go)
+    wait_until(lambda: any(begun.iterdir()))
     # The worker goes on only once it is waited for.
-    trials = run(
-        storage, on_trial=recorded.append, on_progress=lambda n: go.write_text(str(n), encoding="utf-8")
-    )
+    trials = run(storage, on_trial=recorded.append, on_progress=lambda n: go.write_text(str(n)))
     finish([worker])
     assert sorted(trial["number"] for trial in recorded) == list(range(8))
     assert go.read_text(encoding="utf-8") == "1"
     assert {trial["state"] for trial in trials} == {"COMPLETE"}
     alone = run(f"sqlite:///{tmp_path / 'alone.db'}")
-    kept = [{key: trial[key] for key in ("depth", "state", "value", "history")} for trial in trials]
-    assert kept == [{key: trial[key] for key in ("depth", "state", "value", "history")} for trial in alone]
+    names = ("depth", "state", "value", "history")
+    kept, expected = ([[trial[name] for name in names] for trial in each] for each in (trials, alone))
+    assert kept == expected
 
 
 def test_a_worker_goes_as_far_as_the_search_it_joins(storage):
     """How many trials, by which objective and from which seed is not for a worker to say."""
     run(storage, n_trials=2)
     assert join_search("study", SPACE, train, storage=storage, patience=0) == 0
-    with open_studies(storage) as opened:
-        study = optuna.load_study(study_name="study", storage=opened.storage)
-        study.set_user_attr(search._TERMS, study.user_attrs[search._TERMS] | {"n_trials": 5})
+    allow_trials(storage, 5)
     assert join_search("study", SPACE, train, storage=storage, patience=0) == 3
 
 
@@ -221,8 +220,7 @@ def test_a_worker_whose_trial_was_given_up_leaves_it_to_the_second_try(storage):
 
     def train_on(choice, report):
         if not given_up:
-            with open_studies(storage) as opened:
-                study = optuna.load_study(study_name="study", storage=opened.storage)
+            with load_study(storage) as study:
                 (running,) = (trial for trial in study.trials if trial.state.name == "RUNNING")
                 given_up.append(running.number)
                 study.tell(running.number, state=optuna.trial.TrialState.FAIL)
@@ -242,48 +240,44 @@ def test_only_what_has_begun_can_be_joined(storage):
         join_search("other", SPACE, train, storage=storage, patience=0)
 
 
-@pytest.mark.parametrize("url", ["mysql://host/db", "data/studies.db", "sqlite://", "sqlite:///", ""])
-def test_other_databases_are_refused(url):
-    with pytest.raises(ParamsError, match=r"^search\.storage must be null, sqlite"), open_studies(url):
-        pass
+KIND, PASSWORD = r"^search\.storage must be null, sqlite", "must hold no password"
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "message"),
     [
-        "postgresql://me:hidden@host/db",
-        "postgresql+psycopg://me:hidden@host/db",
-        "postgresql://host/db?user=me&password=hidden",
+        *((url, KIND) for url in ("mysql://host/db", "data/studies.db", "sqlite://", "sqlite:///", "")),
+        ("postgresql://me:hidden@host/db", PASSWORD),
+        ("postgresql+psycopg://me:hidden@host/db", PASSWORD),
+        ("postgresql://host/db?user=me&password=hidden", PASSWORD),
     ],
 )
-def test_a_password_in_params_is_refused_and_not_repeated(url):
-    with pytest.raises(ParamsError, match="must hold no password") as refused, open_studies(url):
+def test_other_databases_and_passwords_are_refused_and_not_repeated(url, message):
+    assert_refused(url, message)
+
+
+def assert_refused(url, message):
+    with pytest.raises(ParamsError, match=message) as refused, open_studies(url):
         pass
     assert "hidden" not in str(refused.value)
 
 
 def test_without_the_driver_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(ParamsError, match=r"expressionist\[postgres\]"), open_studies("postgresql://host/db"):
-        pass
+    assert_refused("postgresql://host/db", r"expressionist\[postgres\]")
 
 
 @postgres_server.needed
 def test_a_server_that_does_not_answer_is_named_without_its_password(monkeypatch):
     monkeypatch.setenv("PGPASSWORD", "hidden")
     url = f"postgresql://me@127.0.0.1:{postgres_server.find_port()}/db"
-    with pytest.raises(ParamsError, match="must name a database that answers") as refused, open_studies(url):
-        pass
-    assert "127.0.0.1" in str(refused.value)
-    assert "hidden" not in str(refused.value)
+    assert_refused(url, r"must name a database that answers.*127\.0\.0\.1")
 
 
 @postgres_server.needed
 def test_a_wrong_password_is_refused(server, monkeypatch):
     monkeypatch.setenv("PGPASSWORD", "hidden")
-    with pytest.raises(ParamsError, match="password authentication failed") as refused, open_studies(server):
-        pass
-    assert "hidden" not in str(refused.value)
+    assert_refused(server, "password authentication failed")
 
 
 @postgres_server.needed
@@ -299,11 +293,11 @@ def test_a_worker_needs_two_connections(server):
 
 
 def test_a_file_leaves_no_lock_of_a_worker_behind(tmp_path):
-    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    url, locks = f"sqlite:///{tmp_path / 'studies.db'}", tmp_path / "studies.db.locks"
     run(url)
     with open_studies(url) as opened:
-        before = set((tmp_path / "studies.db.locks").iterdir())
+        before = set(locks.iterdir())
         opened.locks.keep("worker")
-        assert len(set((tmp_path / "studies.db.locks").iterdir()) - before) == 1
-    assert set((tmp_path / "studies.db.locks").iterdir()) == before
+        assert len(set(locks.iterdir()) - before) == 1
+    assert set(locks.iterdir()) == before
     assert isinstance(opened, studies.Studies)

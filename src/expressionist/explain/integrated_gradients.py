@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from expressionist.network import quick_convolutions, sign, trace_prediction
+from expressionist.network import sign, trace_prediction
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,10 @@ class Attribution:
 
 
 class IntegratedGradients:
-    """Integrated Gradients (Sundararajan et al. 2017), midpoint rule, streamed over (sample, step) pairs.
+    """Integrated Gradients (Sundararajan et al. 2017) of logits, streamed over (sample, step) pairs.
 
     The midpoint rule never evaluates the end points, where networks of rectifiers have their kinks, and needs
     no weights. Peak memory depends on the pairs computed at once, `batch_size`, not on the number of steps.
-    `model` takes scaled expression (n_samples, n_genes) to logits (n_samples, n_types).
     """
 
     def __init__(self, model: keras.Model, *, batch_size: int = 32) -> None:
@@ -48,7 +47,7 @@ class IntegratedGradients:
         self._predict = trace_prediction(model)
 
     def _differentiate(self, points: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape(watch_accessed_variables=False) as tape, quick_convolutions(self.model):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(points)
             logits = tf.gather(self.model(points, training=False), targets, batch_dims=1)
         return tape.gradient(logits, points)
@@ -64,8 +63,7 @@ class IntegratedGradients:
     ) -> Attribution:
         """Attribute the target logit of every sample, scaled expression (n_samples, n_genes), to its genes.
 
-        `references`, one or one each, stand for "no signal"; `n_steps` points are taken on the straight path
-        from there. `on_progress` is told how many pairs are done, batch by batch.
+        `references`, one or one each, stand for "no signal"; `n_steps` points lie on the way from there.
         """
         samples = np.asarray(samples, np.float32)
         references = np.broadcast_to(np.asarray(references, np.float32), samples.shape)
@@ -85,10 +83,9 @@ class IntegratedGradients:
         p95_gap: float,
         on_progress: Callable[[int], object] = lambda _: None,
     ) -> Attribution:
-        """Treble the steps of the samples that are not complete enough, until the whole is.
+        """Treble the steps of samples that are not complete enough, until median and 95th percentile are.
 
-        The midpoint of a step is that of its middle third too, so that no gradient is taken twice. Median and
-        95th percentile of the gap end the trebling, and so does `max_steps`, which is never exceeded.
+        The midpoint of a step is that of its middle third too, so that no gradient is taken twice.
         """
         samples = np.asarray(samples, np.float32)
         references = np.broadcast_to(np.asarray(references, np.float32), samples.shape)
@@ -131,8 +128,7 @@ class IntegratedGradients:
     def _logits(self, samples: np.ndarray, targets: np.ndarray) -> np.ndarray:
         blocks = range(0, len(samples), self.batch_size)
         logits = [self._predict(samples[start : start + self.batch_size]).numpy() for start in blocks]
-        chosen: np.ndarray = np.concatenate(logits).astype(np.float64)[np.arange(len(samples)), targets]
-        return chosen
+        return np.concatenate(logits).astype(np.float64)[np.arange(len(samples)), targets]
 
 
 def _midpoints(n_steps: int) -> np.ndarray:

@@ -80,10 +80,9 @@ def _planted(genes: pd.DataFrame) -> pd.Series:
 
 
 def recovery(scores: np.ndarray, markers: np.ndarray, *, n_top: int) -> Recovery:
-    """Test whether markers (positions, all distinct) are over-represented among the genes of highest score.
+    """Test whether markers (positions, all distinct) are over-represented among the ranked genes' first.
 
-    The background is the genes that were ranked, not the genome. Of equal scores, markers are ranked last,
-    so that a ranking that tells nothing apart finds nothing, whatever the order of the genes.
+    Of equal scores, markers are ranked last: a ranking that tells nothing apart finds nothing.
     """
     if scores.ndim != 1 or not np.isfinite(scores).all():
         raise Refusal(
@@ -118,10 +117,9 @@ def recover_own(
 def recovery_matrix(
     scores: np.ndarray, types: Sequence[str], markers: Mapping[str, np.ndarray], *, n_top: int
 ) -> pd.DataFrame:
-    """Test the ranking of every type, in rows, for the markers of every type.
+    """Test the ranking of every type, in rows, for the markers of every type: the others' are its control.
 
-    A type's own markers must stand out against those of the others, its negative control; related types share
-    some. Types whose scores are not finite are left out; q-values are over all rows with a marker.
+    Types whose scores are not finite are left out; q-values are over all rows with a marker.
     """
     if len(types) != len(scores):
         raise Refusal(

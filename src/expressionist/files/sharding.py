@@ -219,11 +219,8 @@ def _other_code() -> ClusterError:
 
 @contextmanager
 def _open_rows(path: Path) -> Iterator[Callable[[int, np.ndarray], None]]:
-    """Open an `.npy` for writing rows, each of which is on disk when its writing returns.
-
-    Synchronously and not through a memory map: on a network file system, two machines that write whole pages
-    would lose each other's rows.
-    """
+    """Open an `.npy` for writing rows, each of which is on disk when its writing returns."""
+    # Not through a memory map: on a network file system, machines that write pages lose each other's rows.
     mapped = np.load(path, mmap_mode="r")
     shape, kind, offset = mapped.shape[1:], mapped.dtype, mapped.offset
     n_bytes = mapped[0].nbytes

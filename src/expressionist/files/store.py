@@ -1,5 +1,6 @@
 """What stages hand to each other: JSON, tables and arrays, written whole or not at all."""
 
+import csv
 import json
 import math
 import shutil
@@ -12,6 +13,12 @@ import numpy as np
 import pandas as pd
 
 from expressionist.files.disk import explain_full_disk, reserve
+
+# Columns of what stages write that name something: a tumour type may be called 1, and a patient 007.
+_NAMES = frozenset(
+    ("sample", "patient", "split", "tumour_type", "predicted", "type", "markers_of", "marker_of", "model")
+    + ("gene", "symbol", "entrez", "ensembl", "chromosome")
+)
 
 
 @contextmanager
@@ -74,14 +81,31 @@ def write_table(path: Path, table: pd.DataFrame, *, index: bool = True) -> None:
         table.to_csv(partial, sep="\t", index=index, float_format="%.9g", lineterminator="\n")
 
 
-def read_table(path: Path, *, index: str | None = None, text: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(path: Path, *, index: str | None = None) -> pd.DataFrame:
     """Read a TSV; only an empty cell is missing, so that a gene or tumour type may be called NA.
 
-    The column `index` becomes the index; it and the columns `text` are read as text, whatever they look like.
+    Columns that hold names are read as text, whatever they look like; `index` becomes the index.
     """
-    kinds = dict.fromkeys([*text, *([index] if index else [])], str)
-    table = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype=kinds)
-    return table.set_index(index) if index else table
+    with path.open(encoding="utf-8", newline="") as stream:
+        heading = next(csv.reader(stream, delimiter="\t"))
+    # By position, as a tumour type may be called like a column; the first so called is ours.
+    kinds = {heading.index(name): str for name in _NAMES.intersection(heading)}
+    table = pd.read_csv(
+        path,
+        sep="\t",
+        header=None,
+        skiprows=1,
+        names=range(len(heading)),
+        index_col=False,
+        dtype=kinds,
+        keep_default_na=False,
+        na_values=[""],
+    )
+    if index is None:
+        return table.set_axis(heading, axis=1)
+    place = heading.index(index)
+    rest = table.drop(columns=place).set_axis(heading[:place] + heading[place + 1 :], axis=1)
+    return rest.set_index(pd.Index(table[place], name=index))
 
 
 def write_array(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...]) -> None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         find_weights,
         randomise,
     )
-    from expressionist.network.convolution import quick_convolutions
     from expressionist.network.cut import (
         Division,
         articulation_points,

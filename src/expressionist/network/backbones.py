@@ -17,71 +17,39 @@ if TYPE_CHECKING:
 _PATIENCE = 20.0  # seconds without an answer
 
 
+# Names that Keras gave its files of ImageNet weights without classifier.
+_FILE = "{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+_MOBILENET = ("mobilenet_2_5_224_tf_no_top.h5", "mobilenet_2_5_224_imagenet_no_top.weights.h5")
+
+
 @dataclass(frozen=True)
 class Backbone:
-    """A family of `keras.applications`, as the rest of the package needs to know it.
-
-    Parameters
-    ----------
-    constructor : str
-        Name in `keras.applications`.
-    mode : str
-        How pixels in [0, 255] are scaled for its ImageNet weights: ``tf``, ``torch`` or ``caffe``, as in
-        `keras.applications.imagenet_utils.preprocess_input`.
-    smallest_side : int
-        Least height and width of an image, in pixels.
-    last_block : str
-        What the names of all layers of its last convolutional block start with.
-    n_layers : int
-        Number of its weighted layers, the greatest fine-tune depth: params are checked without Keras.
-    weights_files : tuple of str
-        Names under which its ImageNet weights (without classifier) may lie in a folder; the first is Keras's
-        own.
-    options : dict
-        Further arguments of the constructor.
-    """
+    """A family of `keras.applications`, as the rest of the package needs to know it."""
 
     constructor: str
+    # How pixels in [0, 255] are scaled for its ImageNet weights: tf, torch or caffe, as in Keras's own
+    # `imagenet_utils.preprocess_input`.
     mode: str
+    # Least height and width of an image, in pixels.
     smallest_side: int
+    # What the names of all layers of its last convolutional block start with.
     last_block: str
+    # Number of its weighted layers, the greatest fine-tune depth: params are checked without Keras.
     n_layers: int
+    # Under which its ImageNet weights may lie in a folder; the first is Keras's own.
     weights_files: tuple[str, ...]
+    # Further arguments of the constructor.
     options: dict[str, Any] = field(default_factory=dict)
 
 
 BACKBONES = {
-    "xception": Backbone(
-        "Xception", "tf", 71, "block14_", 40, ("xception_weights_tf_dim_ordering_tf_kernels_notop.h5",)
-    ),
+    "xception": Backbone("Xception", "tf", 71, "block14_", 40, (_FILE.format("xception"),)),
     "densenet169": Backbone(
-        "DenseNet169",
-        "torch",
-        32,
-        "conv5_block32_",
-        168,
-        ("densenet169_weights_tf_dim_ordering_tf_kernels_notop.h5",),
+        "DenseNet169", "torch", 32, "conv5_block32_", 168, (_FILE.format("densenet169"),)
     ),
-    "resnet50": Backbone(
-        "ResNet50",
-        "caffe",
-        32,
-        "conv5_block3_",
-        53,
-        ("resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",),
-    ),
-    "vgg19": Backbone(
-        "VGG19", "caffe", 32, "block5_", 16, ("vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",)
-    ),
-    "mobilenet": Backbone(
-        "MobileNet",
-        "tf",
-        32,
-        "conv_*_13",
-        27,
-        ("mobilenet_2_5_224_tf_no_top.h5", "mobilenet_2_5_224_imagenet_no_top.weights.h5"),
-        {"alpha": 0.25},
-    ),
+    "resnet50": Backbone("ResNet50", "caffe", 32, "conv5_block3_", 53, (_FILE.format("resnet50"),)),
+    "vgg19": Backbone("VGG19", "caffe", 32, "block5_", 16, (_FILE.format("vgg19"),)),
+    "mobilenet": Backbone("MobileNet", "tf", 32, "conv_*_13", 27, _MOBILENET, {"alpha": 0.25}),
 }
 
 
@@ -130,8 +98,7 @@ def find_weights(
     """
     row, cache_folder = find_backbone(name), _keras_cache()
     if source == "imagenet":
-        places = [folder / file for file in row.weights_files]
-        places += [cache_folder / file for file in row.weights_files]
+        places = [place / file for place in (folder, cache_folder) for file in row.weights_files]
         path = next((place for place in places if place.is_file()), None) or _download(name)
         if path is not None:
             return Weights("imagenet", path.name, digest_file(path)), path
@@ -153,8 +120,10 @@ def explain_random(asked: str) -> str:
 
 
 def _keras_cache() -> Path:
-    """Return where Keras keeps what it downloads; it reads the same variable."""
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+    """Return where Keras keeps what it downloads: it reads the same variable, and does without a home."""
+    home = os.path.expanduser("~")  # noqa: PTH111  unlike Path's, it leaves alone what it cannot tell
+    home = home if os.access(home, os.W_OK) else "/tmp"
+    return Path(os.environ.get("KERAS_HOME", f"{home}/.keras")).expanduser() / "models"
 
 
 @cache

@@ -63,10 +63,8 @@ def weighted_layers(backbone: keras.Model) -> list[keras.layers.Layer]:
 
 def last_block_depth(name: str, backbone: keras.Model) -> int:
     """Return how many weighted layers the last block has: the greatest depth that stays inside it."""
-    matches = [
-        Path(layer.name).match(find_backbone(name).last_block + "*") for layer in weighted_layers(backbone)
-    ]
-    return matches.index(False)
+    pattern = find_backbone(name).last_block + "*"
+    return [Path(layer.name).match(pattern) for layer in weighted_layers(backbone)].index(False)
 
 
 def articulation_points(backbone: keras.Model) -> list[int]:
@@ -81,15 +79,11 @@ def articulation_points(backbone: keras.Model) -> list[int]:
     return [place for place in range(len(backbone.layers)) if reach[place] <= place]
 
 
-def _stride(backbone: keras.Model, place: int) -> int:
-    ratio = backbone.input.shape[1] / backbone.layers[place].output.shape[1]
-    return int(2 ** round(np.log2(ratio)))
-
-
 def _last_maps(backbone: keras.Model, points: list[int]) -> dict[int, int]:
     """Return the position of the last map of every stride; one that only pads the map before it is none."""
+    ratios = {place: backbone.input.shape[1] / backbone.layers[place].output.shape[1] for place in points}
     return {
-        _stride(backbone, place): place
+        int(2 ** round(np.log2(ratios[place]))): place
         for place in points
         if not isinstance(backbone.layers[place], keras.layers.ZeroPadding2D)
     }

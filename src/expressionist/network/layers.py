@@ -24,13 +24,7 @@ class Log2(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("expressionist")
 class Rescale(keras.layers.Layer):
-    """(x - low) / span per gene, with the bounds that were fitted on training rows.
-
-    Parameters
-    ----------
-    n_genes : int
-        Number of genes; the bounds themselves are weights, so that they are saved with the model.
-    """
+    """(x - low) / span per gene. The bounds, fitted on training rows, are weights: saved with the model."""
 
     def __init__(self, n_genes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -51,12 +45,7 @@ class Rescale(keras.layers.Layer):
 class Paint(keras.layers.Layer):
     """Draw samples: a pixel shows the mean of its genes, and 0 where there is none. Linear in every gene.
 
-    Parameters
-    ----------
-    n_genes : int
-        Number of genes; their pixels are weights, so that they are saved with the model.
-    shape : tuple of int
-        (height, width) in pixels.
+    The genes' pixels are weights, so that they are saved with the model; `shape` is (height, width).
     """
 
     def __init__(self, n_genes: int, shape: tuple[int, int], **kwargs: Any) -> None:
@@ -147,19 +136,11 @@ class Ranks(keras.layers.Layer):
         return {**super().get_config(), "n_knots": self.n_knots}
 
 
-def _floor_spread(variance: np.ndarray) -> np.ndarray:
-    spread: np.ndarray = np.maximum(np.sqrt(variance), _LEAST_SPREAD * np.sqrt(variance.mean()))
-    return spread
-
-
 @keras.saving.register_keras_serializable("expressionist")
 class PixelScaling(keras.layers.Layer):
     """Turn grey pixels, 0 to 1, into the three channels that a backbone was pretrained on, copies of them.
 
-    Parameters
-    ----------
-    mode : str
-        ``tf``, ``torch`` or ``caffe``, as in `keras.applications.imagenet_utils.preprocess_input`.
+    `mode` is ``tf``, ``torch`` or ``caffe``, as in `keras.applications.imagenet_utils.preprocess_input`.
     """
 
     def __init__(self, mode: str, **kwargs: Any) -> None:
@@ -208,7 +189,8 @@ class Centre(keras.layers.Layer):
 
     def fit(self, mean: np.ndarray, variance: np.ndarray) -> None:
         """Take the features' mean and variance over training rows, both of shape (n_features,)."""
-        spread = _floor_spread(variance) if self.each else np.sqrt(variance.mean())
+        common = np.sqrt(variance.mean())
+        spread = np.maximum(np.sqrt(variance), _LEAST_SPREAD * common) if self.each else common
         self.mean.assign(mean)
         self.spread.assign(np.where(spread > 0, spread, 1.0))
 

@@ -26,5 +26,4 @@ def trace_prediction(model: keras.Model) -> Predict:
             lambda given: model(given, training=False), input_signature=[sign(model)], autograph=False
         )
         setattr(model, _KEPT, traced)
-    kept: Predict = getattr(model, _KEPT)
-    return kept
+    return getattr(model, _KEPT)

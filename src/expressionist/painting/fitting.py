@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expressionist.data import Scale, choose_genes, read_gene_sets
+from expressionist.data import Scale, choose_genes, name_copy, read_gene_sets
 from expressionist.errors import ParamsError
 from expressionist.painting.layout import Layout, square_shape
 from expressionist.painting.layouts import place_genes
@@ -22,36 +22,16 @@ def fit_imaging(
     method: str,
     options: Mapping[str, Any],
     n_genes: int | None,
-    shape: tuple[int, int] | None,
     rng: np.random.Generator,
+    shape: tuple[int, int] | None = None,
 ) -> tuple[Layout, Scale, np.ndarray]:
-    """Choose genes, and fit their scale and layout.
+    """Choose genes, and fit their scale and layout; also returned are their positions among those given.
 
-    Parameters
-    ----------
-    expression, genes : numpy.ndarray of shape (n_samples, n_genes_given), pandas.DataFrame
-        float32, finite, on a log scale, training rows only; the gene table, in the order of the columns.
-    method, options, rng
-        As for `layouts.place_genes`: the method's own options, and ``overlap``.
-    n_genes : int or None
-        As for `choose_genes`; None takes all genes, constant ones too.
-    shape : tuple of int or None
-        (height, width) in pixels; None is the smallest square that holds every gene on a pixel of its own.
+    Expression (n_samples, n_genes_given) and options are those of `place_genes`, not yet scaled. No `n_genes`
+    takes all genes, constant ones too; no `shape` the smallest square with a pixel for each.
 
-    Returns
-    -------
-    tuple of Layout, Scale and numpy.ndarray
-        Of the chosen genes; and their positions among those given, ascending.
-
-    Raises
-    ------
-    ParamsError, CohortError
-        If a parameter makes no sense; if the method cannot use these genes, or none of them varies.
-
-    Examples
-    --------
     >>> expression, genes = np.array([[0, 7, 1], [0, 9, 3]], "float32"), pd.DataFrame(index=list("abc"))
-    >>> keys = {"method": "random", "options": {}, "shape": None, "rng": np.random.default_rng(1)}
+    >>> keys = {"method": "random", "options": {}, "rng": np.random.default_rng(1)}
     >>> layout, scale, chosen = fit_imaging(expression, genes, n_genes=2, **keys)
     >>> layout.genes.tolist(), layout.shape, scale.low.tolist(), chosen.tolist()
     (['b', 'c'], (2, 2), [7.0, 1.0], [1, 2])
@@ -85,16 +65,15 @@ def lay_out(
         method=layout.method,
         options={**options, "overlap": layout.overlap},
         n_genes=expression.n_genes,
-        shape=None,
         rng=np.random.default_rng(layout.seed),
     )
 
 
-def read_options(layout: LayoutParams, incoming: Path) -> dict[str, Any]:
-    """Give a method's own options, with the gene sets of the file in `incoming` that they name."""
+def read_options(layout: LayoutParams, lists: Path) -> dict[str, Any]:
+    """Give a method's own options, with the gene sets of the file in `lists` that they name."""
     options = dict(layout.options)
     if isinstance(options.get("gene_sets"), str):
-        options["gene_sets"] = read_gene_sets(incoming / options["gene_sets"])
+        options["gene_sets"] = read_gene_sets(lists / name_copy(options["gene_sets"]))
     return options
 
 

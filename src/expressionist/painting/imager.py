@@ -25,19 +25,9 @@ from expressionist.painting.sample_table import ImagerError, SampleTable, name_c
 _KIND, _FORMAT = "expressionist.ExpressionImager", 1
 # What numpy, zip and JSON raise on bytes that are something else, and the layout and scale made of them.
 _DAMAGE = (
-    AttributeError,
-    BadZipFile,
-    CohortError,
-    EOFError,
-    LookupError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
+    AttributeError, BadZipFile, CohortError, EOFError, LookupError, OSError, OverflowError, RuntimeError,
+    TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 # Images have four dimensions, which no table output can hold: there is no `set_output`.

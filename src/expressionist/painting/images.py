@@ -116,10 +116,8 @@ def read_image_sets(images: Path, split: Path) -> tuple[dict[str, ImageSet], lis
     """
     rows, about = read_split(split), read_json(images / "images.json")
     tumour_types, types = np.unique(rows["tumour_type"], return_inverse=True)
-    sets = {
-        subset: ImageSet(
-            read_array(images / f"{subset}.npy"), types[rows["split"] == subset], about[subset]["md5"]
-        )
-        for subset in ("train", "validation")
-    }
+    sets = {}
+    for subset in ("train", "validation"):
+        own = types[rows["split"] == subset]
+        sets[subset] = ImageSet(read_array(images / f"{subset}.npy"), own, about[subset]["md5"])
     return sets, tumour_types.tolist()

@@ -31,14 +31,9 @@ def write_layout(
 
 def read_layout(folder: Path) -> tuple[Layout, Scale, pd.DataFrame, dict[str, Any]]:
     """Read what `write_layout` wrote: layout, scale, gene table and the rest."""
-    # Chromosomes are names, also where only numbered ones occur.
-    genes = read_table(folder / "genes.tsv", index="gene", text=("symbol", "chromosome"))
+    genes = read_table(folder / "genes.tsv", index="gene")
     about = read_json(folder / "layout.json")
-    layout = Layout(
-        genes=genes.index.to_numpy(dtype=str),
-        pixel=genes["pixel"].to_numpy(np.intp),
-        shape=(about["shape"][0], about["shape"][1]),
-        method=about["method"],
-    )
+    pixel, (height, width) = genes["pixel"].to_numpy(np.intp), about["shape"]
+    layout = Layout(genes.index.to_numpy(dtype=str), pixel, (height, width), about["method"])
     scale = Scale(low=genes["low"].to_numpy(np.float32), span=genes["span"].to_numpy(np.float32))
     return layout, scale, genes, about

@@ -33,11 +33,7 @@ class SampleTable:
 
     @classmethod
     def open(cls, source: object, *, reader: str) -> "SampleTable":
-        """Take a table as users have it, without a copy of what is an array; `reader` is who asks.
-
-        What is no table of numbers is refused in scikit-learn's own words, a name that stands twice or an
-        AnnData without X by an `ImagerError`.
-        """
+        """Take a table as users have it, without a copy of what is an array, for a `reader` of this name."""
         if isinstance(source, AnnData):
             return cls._open_anndata(source, reader)
         names = _read_names(source)
@@ -68,10 +64,7 @@ class SampleTable:
             yield slice(start, min(start + n_rows, self.shape[0]))
 
     def read(self, rows: slice, columns: np.ndarray, names: np.ndarray) -> np.ndarray:
-        """Read one of `blocks` as float32, row after row in memory: columns by position, in that order.
-
-        Columns with text, NaN or infinite values are refused under their `names`.
-        """
+        """Read one of `blocks` as float32, row after row; columns are positions, and refused by `names`."""
         block = self._cut(rows, columns, names)
         # A value beyond float32's range becomes infinite here and is refused below.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -92,6 +85,8 @@ class SampleTable:
         elif isinstance(block, pd.DataFrame):
             block = block.iloc[:, columns]
             _refuse_text(block, names)
+            # pandas has several marks for what is missing, and float one.
+            block = block.mask(block.isna()).to_numpy(np.float64, na_value=np.nan)
             columns = np.arange(len(columns))
         elif issparse(block):
             block = block[:, columns].toarray()
@@ -129,7 +124,7 @@ def _refuse_twice(columns: Iterable[object]) -> np.ndarray:
 def _is_uniform(block: pd.DataFrame) -> bool:
     """Whether a DataFrame is one array of plain numbers, so that its rows are there without a copy."""
     dtypes = set(block.dtypes)
-    return len(dtypes) == 1 and getattr(dtypes.pop(), "kind", "O") in "fiu"
+    return len(dtypes) == 1 and isinstance(only := dtypes.pop(), np.dtype) and only.kind in "fiu"
 
 
 def _refuse_text(block: pd.DataFrame, names: np.ndarray) -> None:

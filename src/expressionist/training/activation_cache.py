@@ -50,27 +50,17 @@ def digest(facts: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class ActivationCache:
-    """Outputs of frozen models for all samples, each entry a folder.
+    """Outputs of frozen models for all samples, each entry a folder; damaged ones are computed again.
 
-    Safe when two processes ask for the same activations (one computes, the other waits), and resumed after a
-    kill. An entry whose files are not what was written is computed again.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        May be deleted at any time.
-    dtype : str
-        What activations are kept as: ``float16`` halves the room on disk. Where one is too large for it,
-        float32 is taken.
-    most_bytes : float
-        Room that the cache may take; entries used longest ago are deleted first, but never the present one.
-    scheduler : str, optional
-        Address of a Dask scheduler whose workers compute what is missing; without it, this process does.
+    Of two processes that ask for the same, one computes and the other waits; after a kill it goes on.
     """
 
     folder: Path
+    # What activations are kept as: float16 halves the room. Where one is too large for it, float32 is taken.
     dtype: str = "float32"
+    # Room that the cache may take; entries used longest ago are deleted first, but never the present one.
     most_bytes: float = math.inf
+    # Address of a Dask scheduler whose workers compute what is missing; without it, this process does.
     scheduler: str | None = None
 
     def compute(
@@ -81,23 +71,10 @@ class ActivationCache:
         *,
         on_progress: Callable[[int], object] = lambda _: None,
     ) -> dict[str, np.ndarray]:
-        """Return a frozen model's outputs for all samples, from the cache where they are there already.
+        """Return a model's dict of outputs for all `inputs`, memory-mapped; computed unless they are there.
 
-        Parameters
-        ----------
-        model : keras.Model
-            Images, or the activations of an earlier cut → dict of activations.
-        inputs : numpy.ndarray of shape (n_samples, ...)
-            What the model takes; may be memory-mapped.
-        identity : mapping
-            Facts that the activations depend on: two entries are the same exactly when these are.
-        on_progress : callable
-            Told how many samples are done, batch by batch or shard by shard.
-
-        Returns
-        -------
-        dict of str to numpy.ndarray of shape (n_samples, ...)
-            Memory-mapped, read-only.
+        Two entries are the same exactly when `identity`, the facts that they depend on, is. `on_progress` is
+        told how many samples are done, batch by batch or shard by shard.
         """
         identity = {**identity, "dtype": self.dtype}
         key, names = digest(identity), list(model.output)
@@ -158,10 +135,7 @@ class ActivationCache:
                 on_progress(last - first)
 
     def _evict(self, key: str) -> None:
-        """Delete what was used longest ago, also what was never finished, until the rest has room.
-
-        Arrays that another process has mapped stay readable to it: their files go when the last map does.
-        """
+        """Delete what was used longest ago, also what was never finished; who has mapped it reads on."""
         used, sizes = {}, {}
         for path in self.folder.iterdir():
             # Another process may finish, record or delete an entry at any moment: what it works on is in use.
@@ -242,8 +216,7 @@ def _write_rows(
             for array, output in zip(arrays, outputs, strict=True):
                 array[start:stop] = output
             if stop - recorded >= _ROWS_PER_RECORD or stop == last:
-                # Rows are recorded only once they are on disk, so a kill can lose work but never keep a
-                # torn row.
+                # Recorded only once on disk: a kill can lose work but never keep a torn row.
                 for array in arrays:
                     array.flush()
                 record((recorded, stop))

@@ -16,8 +16,7 @@ _N_ROWS = 256
 class FrozenActivations:
     """The frozen activations of one backbone, for any images and division.
 
-    `front` takes painted images to the backbone's input; the backbone has its initial weights whenever
-    activations are asked for; `cache` keeps what is computed.
+    `front` gives the backbone's input; it has its initial weights whenever activations are asked for.
     """
 
     def __init__(self, front: keras.Model, backbone: keras.Model, cache: ActivationCache) -> None:
@@ -39,11 +38,9 @@ class FrozenActivations:
         facts: Mapping[str, Any],
         on_progress: Callable[[int], object],
     ) -> dict[str, np.ndarray]:
-        """Return what the prefix gives, by layer; divisions that need the same layer share what is kept.
+        """Return what the prefix gives, by layer: memory-mapped, averages in memory.
 
-        `images` are of shape (n_samples, height, width, 1), named in the cache by their digest; `facts` are
-        what activations depend on besides images and layers. Arrays of shape (n_samples, ...) come
-        memory-mapped, averages in memory.
+        The `facts` are what activations depend on besides images, named by their digest, and layers.
         """
         known = self._known.setdefault(images_digest, {})
 

@@ -30,10 +30,8 @@ class DepthSearch:
         Its name, by all that its trials depend on.
     space : Space
         What may be chosen.
-    params : TrainingParams
+    params, dropout : TrainingParams, float
         How a trial trains, where it does not choose otherwise.
-    dropout : float
-        Likewise.
     objective : str
         Metric on validation samples.
     tuner : FineTuner

@@ -43,17 +43,14 @@ _HEAD = ("head", "genes", "gene_dropout", "rank_units")
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Painted training and validation samples, their types' names, and how they were painted.
-
-    Training rows are fitted, validation rows only scored. `about` is what else the layout's file says: unit,
-    cohort, synthetic.
-    """
+    """Painted training and validation samples, their types' names, and how they were painted."""
 
     training: ImageSet
     validation: ImageSet
     tumour_types: list[str]
     layout: Layout
     scale: Scale
+    # What else the layout's file says: unit, cohort, synthetic.
     about: Mapping[str, Any]
 
 
@@ -204,12 +201,7 @@ class FineTuner:
             "tumour_types": self.data.tumour_types,
         }
         checkpoint = checkpoints / digest({**facts, "depth": depth, "training": asdict(params)})
-        # Whoever asks for full precision gets the whole network's losses, to which many steps of Adam carry
-        # the last bit of a convolution.
-        quick = self.network.precision != "float32"
-        fit = fit_tail(
-            model, training, validation, params, checkpoint=checkpoint, on_epoch=on_epoch, quick=quick
-        )
+        fit = fit_tail(model, training, validation, params, checkpoint=checkpoint, on_epoch=on_epoch)
         if checkpoint.is_dir():
             shutil.rmtree(checkpoint)
         trained = division.tail.trainable_variables if division.tail else []
@@ -270,11 +262,7 @@ class FineTuner:
             layer.set_weights(weights)
 
     def _take(
-        self,
-        division: Division,
-        images: ImageSet,
-        ranks: Ranks | None,
-        on_progress: Callable[[int], object],
+        self, division: Division, images: ImageSet, ranks: Ranks | None, on_progress: Callable[[int], object]
     ) -> Rows:
         """Put together what tail and head take."""
         inputs = self._frozen.take(division, images.images, images.digest, self._facts, on_progress)

@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from scipy.special import softmax
 from expressionist.errors import ParamsError
 from expressionist.evaluation import score
 from expressionist.files import reserve
-from expressionist.network import Predict, quick_convolutions, sign, trace_prediction
+from expressionist.network import Predict, sign, trace_prediction
 from expressionist.params import TrainingParams
 from expressionist.training.optimiser import compile_tail
 
@@ -27,12 +26,10 @@ _HEADERS = 2**16
 
 @dataclass(frozen=True)
 class Rows:
-    """Samples as a tail sees them: its inputs of shape (n_samples, ...), usually memory-mapped, by name.
-
-    `types`, of shape (n_samples,), has the tumour type of every sample, as a position.
-    """
+    """Samples as a tail sees them: its inputs by name, usually memory-mapped, and their tumour types."""
 
     inputs: Mapping[str, np.ndarray]
+    # As positions, of shape (n_samples,).
     types: np.ndarray
 
     def take(self, rows: np.ndarray | slice) -> dict[str, np.ndarray]:
@@ -47,28 +44,24 @@ class Rows:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training came to; the model itself holds the weights of the last epoch.
+    """What a training came to; the model itself holds the weights of the last epoch."""
 
-    `history` has for every epoch its number from 1, the ``loss`` on training rows (the mean of the
-    classifiers'), ``validation_<metric>`` and ``seconds``. `stopped`: whether the caller broke it off.
-    """
-
+    # Of every epoch its number from 1, the loss on training rows (the mean of the classifiers'),
+    # validation_<metric> and seconds.
     history: list[Epoch]
+    # Whether the caller broke it off.
     stopped: bool
 
 
-class _Batches:
-    """Training rows in an order of their own for every epoch, known from seed and epoch alone."""
-
-    def __init__(self, rows: Rows, weights: np.ndarray, batch_size: int, seed: int) -> None:
-        self.rows, self.weights, self.batch_size, self.seed = rows, weights, batch_size, seed
-
-    def of_epoch(self, epoch: int) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.rows.types))
-        for start in range(0, len(order), self.batch_size):
-            # Sorted positions read a memory map front to back; order within a batch changes nothing.
-            rows = np.sort(order[start : start + self.batch_size])
-            yield self.rows.take(rows), self.rows.types[rows], self.weights[rows]
+def _draw_batches(
+    rows: Rows, weights: np.ndarray, params: TrainingParams, epoch: int
+) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
+    """Yield all rows in an order of the epoch's own, known from seed and epoch alone."""
+    order = np.random.default_rng([params.seed, epoch]).permutation(len(rows.types))
+    for start in range(0, len(order), params.batch_size):
+        # Sorted positions read a memory map front to back; order within a batch changes nothing.
+        chosen = np.sort(order[start : start + params.batch_size])
+        yield rows.take(chosen), rows.types[chosen], weights[chosen]
 
 
 def weigh_samples(types: np.ndarray, n_types: int, rule: str) -> np.ndarray:
@@ -94,68 +87,44 @@ def fit_tail(
     *,
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], bool] = lambda _: False,
-    quick: bool = False,
 ) -> Fit:
-    """Train a tail for all its epochs and keep the last one: the rate has fallen to nothing by then.
+    """Train a centred tail for all its epochs and keep the last one: the rate has fallen to nothing by then.
 
-    The same seed gives the same fit, whether or not it was interrupted.
-
-    Parameters
-    ----------
-    model : keras.Model
-        As `attach_head` gives it, centred; compiled here.
-    training, validation : Rows
-        Training rows are fitted, validation rows only scored: they change nothing.
-    params : TrainingParams
-        Epochs, rates, batch size, class weights, seed.
-    checkpoint : pathlib.Path, optional
-        Folder from which a broken-off training goes on; removed by the caller.
-    on_epoch : callable
-        Given every epoch's row of the history; returns True to break off.
-    quick : bool
-        Whether convolutions may round otherwise than TensorFlow's where that takes less time.
-
-    Raises
-    ------
-    ParamsError
-        If the loss does not stay finite.
+    Validation rows are only scored. A training that was broken off goes on from `checkpoint`, which the
+    caller removes, and ends the same; `on_epoch` is given every row of the history, and returns True to end.
     """
     n_types = model.outputs[0].shape[-1]
     compile_tail(model, params, len(training.types))
     weights = weigh_samples(training.types, n_types, params.class_weight)
-    batches = _Batches(training, weights, params.batch_size, params.seed)
     history, stopped = _resume(model, checkpoint) if checkpoint else [], False
     step, predict = _trace_step(model), trace_prediction(model)
-    with quick_convolutions(model) if quick else nullcontext():
-        while not stopped and len(history) < params.epochs:
-            started = time.perf_counter()
-            loss = _train_epoch(step, batches.of_epoch(len(history))) / len(training.types)
-            _check_finite(loss, len(history) + 1)
-            scores = score(predict_types(predict, validation), validation.types)
-            epoch = {"epoch": len(history) + 1, "loss": loss, "seconds": time.perf_counter() - started}
-            history.append({**epoch, **{f"validation_{name}": value for name, value in scores.items()}})
-            stopped = on_epoch(history[-1])
-            # That it was broken off is the caller's to keep: a checkpoint that said so could outlive a kill,
-            # and end a training of the same facts whose caller wants all of it.
-            if checkpoint and not stopped:
-                _record(model, checkpoint, history)
+    while not stopped and len(history) < params.epochs:
+        started = time.perf_counter()
+        batches = _draw_batches(training, weights, params, len(history))
+        loss = sum(len(batch[1]) * float(step(*batch)) for batch in batches) / len(training.types)
+        if not np.isfinite(loss):
+            raise ParamsError(
+                f"The loss must stay finite, but got {loss} in epoch {len(history) + 1}. "
+                "Lower training.learning_rate."
+            )
+        scores = score(predict_types(predict, validation), validation.types)
+        epoch = {"epoch": len(history) + 1, "loss": loss, "seconds": time.perf_counter() - started}
+        history.append({**epoch, **{f"validation_{name}": value for name, value in scores.items()}})
+        stopped = on_epoch(history[-1])
+        # That it was broken off is the caller's to keep: a checkpoint that said so could outlive a kill,
+        # and end a training of the same facts whose caller wants all of it.
+        if checkpoint and not stopped:
+            _record(model, checkpoint, history)
     return Fit(history, stopped)
-
-
-def _check_finite(loss: float, epoch: int) -> None:
-    if not np.isfinite(loss):
-        raise ParamsError(
-            f"The loss must stay finite, but got {loss} in epoch {epoch}. Lower training.learning_rate."
-        )
 
 
 def _trace_step(model: keras.Model) -> Callable[..., Any]:
     """Make the function that trains a compiled model on one batch and returns its classifiers' mean loss.
 
-    What Keras's `train_on_batch` does, without its bookkeeping: that takes longer than all epochs of a small
-    head. The optimiser's variables are made before, and the batch's size is open, so one trace is enough.
+    Keras's `train_on_batch` without its bookkeeping, which takes longer than all epochs of a small head.
     """
     optimizer, variables = model.optimizer, model.trainable_variables
+    # With its variables made before, and the batch's size open, one trace is enough.
     optimizer.build(variables)
 
     def step(inputs: dict[str, Any], types: Any, weights: Any) -> Any:
@@ -168,13 +137,6 @@ def _trace_step(model: keras.Model) -> Callable[..., Any]:
 
     signature = [sign(model), tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.float32)]
     return tf.function(step, input_signature=signature, autograph=False)
-
-
-def _train_epoch(
-    step: Callable[..., Any], batches: Iterable[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]
-) -> float:
-    """Train on every batch once and return the sum of losses."""
-    return sum(len(types) * float(step(inputs, types, weights)) for inputs, types, weights in batches)
 
 
 def predict_types(predict: Predict, rows: Rows) -> np.ndarray:
@@ -205,10 +167,7 @@ def _record(model: keras.Model, checkpoint: Path, history: list[Epoch]) -> None:
 
 
 def _moving(model: keras.Model) -> list[Any]:
-    """List all that an epoch changes: what trains, the optimiser, and what dropout draws from.
-
-    The frozen rest is what the training began with, and is not written again after every epoch.
-    """
+    """List all that an epoch changes: what trains, the optimiser, and what dropout draws from."""
     drawn = [variable for variable in model.variables if variable.name == "seed_generator_state"]
     return [*model.trainable_variables, *model.optimizer.variables, *drawn]
 
@@ -223,5 +182,4 @@ def _resume(model: keras.Model, checkpoint: Path) -> list[Epoch]:
     with np.load(checkpoint / state["weights"]) as kept:
         for variable, name in zip(_moving(model), kept.files, strict=True):
             variable.assign(kept[name])
-    history: list[Epoch] = state["history"]
-    return history
+    return state["history"]

@@ -1,7 +1,6 @@
 """The optimiser of a tail: AdamW with a rate and a decay for every kind of layer."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -14,30 +13,17 @@ from expressionist.params import TrainingParams
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 
 
-@dataclass(frozen=True)
-class Group:
-    """Variables of one model that learn alike: their rate as a share of the optimiser's, and their decay.
-
-    The decay is decoupled, as a share of their rate.
-    """
-
-    variables: list[Any]
-    ratio: float
-    decay: float
-
-
 class GroupedAdamW(keras.optimizers.Optimizer):
     """AdamW (Loshchilov and Hutter 2019) with a rate and a decay for every group of variables.
 
-    What `keras.optimizers.MultiOptimizer` of several AdamW does, by TensorFlow's fused kernel: its one pass
-    over a variable and both moments takes a third of the time of Keras's chain of operations, and with
-    millions of weights behind one small batch that time is a good part of a step. Each variable that trains
-    is in one of the `groups`.
+    By TensorFlow's fused kernel, which takes a third of the time of Keras's chain of operations: a good part
+    of a step with millions of weights.
     """
 
-    def __init__(self, groups: Sequence[Group], learning_rate: Any) -> None:
+    def __init__(self, rules: Mapping[str, tuple[float, float]], learning_rate: Any) -> None:
         super().__init__(learning_rate)
-        self.rules = {each.path: (group.ratio, group.decay) for group in groups for each in group.variables}
+        # By path of a variable: its rate as a share of the optimiser's, and its decay as a share of its rate.
+        self.rules = rules
         self.slots: dict[Any, tuple[tuple[float, float], Any, Any]] = {}
 
     def build(self, variables: list[Any]) -> None:
@@ -74,20 +60,19 @@ class GroupedAdamW(keras.optimizers.Optimizer):
 def compile_tail(model: keras.Model, params: TrainingParams, n_samples: int) -> None:
     """Give a tail its loss and optimiser: cosine decay over all epochs, a rate for each kind of layer."""
     n_steps = params.epochs * -(-n_samples // params.batch_size)
-
-    def group(rate: float, decay: float, belongs: Callable[[str], bool]) -> Group:
-        # The path of a variable ends with its layer's name and its own.
-        chosen = [each for each in model.trainable_variables if belongs(each.path.split("/")[-2])]
-        return Group(chosen, rate / params.learning_rate, decay)
-
     rate, decay = params.learning_rate, params.weight_decay
-    groups = [
-        group(rate, decay, lambda name: name == CLASSIFIER),
-        group(params.rank_learning_rate, decay, lambda name: name in RANK_LAYERS),
+
+    def find_rule(layer: str) -> tuple[float, float]:
+        if layer == CLASSIFIER:
+            return 1.0, decay
+        if layer in RANK_LAYERS:
+            return params.rank_learning_rate / rate, decay
         # Decay would pull pretrained kernels away from what they were pretrained to.
-        group(params.tail_learning_rate, 0.0, lambda name: name not in (CLASSIFIER, *RANK_LAYERS)),
-    ]
+        return params.tail_learning_rate / rate, 0.0
+
+    # The path of a variable ends with its layer's name and its own.
+    rules = {each.path: find_rule(each.path.split("/")[-2]) for each in model.trainable_variables}
     schedule = keras.optimizers.schedules.CosineDecay(rate, n_steps)
-    optimizer = GroupedAdamW(groups, learning_rate=schedule)
+    optimizer = GroupedAdamW(rules, learning_rate=schedule)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, jit_compile=False)

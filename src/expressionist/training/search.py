@@ -25,10 +25,7 @@ _LOWER_IS_BETTER = ("log_loss", "ece")
 
 @dataclass(frozen=True)
 class Space:
-    """What may be chosen: fine-tune depths, and ranges (low, high) of learning rate and dropout.
-
-    The rate is sampled on a log scale; None leaves the value of params.yaml.
-    """
+    """What may be chosen: depths, and ranges (low, high) of rate and dropout; None leaves params.yaml's."""
 
     depths: tuple[int, ...]
     learning_rate: tuple[float, ...] | None = None
@@ -71,10 +68,7 @@ Train = Callable[[Mapping[str, Any], Callable[[Epoch], bool]], Outcome]
 
 
 def name_study(prefix: str, facts: Mapping[str, Any], space: Space) -> str:
-    """Name a study by a hash of all that its trials depend on, so that old trials never mix with new data.
-
-    A person recognises it by the `prefix`; `facts` are JSON-able.
-    """
+    """Name a study by a hash of all that its trials depend on: old trials never mix with new data."""
     content = json.dumps([facts, asdict(space)], sort_keys=True).encode()
     return f"{prefix}-{hashlib.sha256(content).hexdigest()[:12]}"
 
@@ -294,14 +288,13 @@ class _Worker:
 
 def describe(trial: FrozenTrial) -> dict[str, Any]:
     """Put a finished or killed trial into the form in which it is stored, logged and shown."""
-    seconds = trial.duration.total_seconds() if trial.duration else None
     return {
         "number": trial.number,
         "state": trial.state.name,
         "depth": trial.params.get("depth"),
         "params": trial.params,
         "value": trial.value,
-        "seconds": seconds,
+        "seconds": trial.duration.total_seconds() if trial.duration else None,
         "started": trial.datetime_start.isoformat() if trial.datetime_start else None,
         "history": trial.user_attrs.get("history", []),
         **trial.user_attrs.get("facts", {}),

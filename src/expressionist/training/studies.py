@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
@@ -54,19 +53,13 @@ class Studies:
 def open_studies(url: str) -> Iterator[Studies]:
     """Open a database of studies, made if it is empty; its locks are freed with the block.
 
-    The `url` is ``sqlite:///<path>`` or ``postgresql://<user>@<host>/<database>``. A password is no part of
-    it, since it would be written wherever params are: PostgreSQL's client finds it in ``PGPASSWORD`` or
-    ``~/.pgpass``.
-
-    Raises
-    ------
-    ParamsError
-        If the URL is of another kind or holds a password, the driver is not installed, or no server answers.
+    The `url` is ``sqlite:///<path>`` or ``postgresql://<user>@<host>/<database>``, without a password.
     """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite" and (path := url.removeprefix("sqlite:///")) not in ("", url):
-        with _open_files(Path(f"{path}.locks")) as locks:
-            yield from _open(url, {"connect_args": {"timeout": _SQLITE_PATIENCE}}, locks)
+        with ExitStack() as kept:
+            files = _FileLocks(Path(f"{path}.locks"), kept)
+            yield from _open(url, {"connect_args": {"timeout": _SQLITE_PATIENCE}}, files)
     elif scheme in _POSTGRES:
         address = _without_driver(url)
         with _connect(address) as locks:
@@ -97,8 +90,8 @@ class _FileLocks:
     """A lock is the kernel's on an open file."""
 
     def __init__(self, folder: Path, kept: ExitStack) -> None:
-        self.folder = folder
-        self.kept = kept
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.kept = folder, kept
 
     def _find(self, name: str) -> Path:
         return self.folder / hashlib.sha256(name.encode()).hexdigest()[:20]
@@ -120,13 +113,6 @@ class _FileLocks:
             if is_free:
                 path.unlink()  # its process is gone, and no other will ever go by its name
         return not is_free
-
-
-@contextmanager
-def _open_files(folder: Path) -> Iterator[_FileLocks]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as kept:
-        yield _FileLocks(folder, kept)
 
 
 class _ServerLocks:
@@ -159,7 +145,13 @@ class _ServerLocks:
 
 @contextmanager
 def _connect(address: str) -> Iterator[_ServerLocks]:
-    psycopg = _import_psycopg()
+    try:
+        psycopg = importlib.import_module("psycopg")
+    except ImportError as error:
+        raise ParamsError(
+            "The driver of PostgreSQL must be installed where search.storage is a postgresql:// URL, but got "
+            "none. Install the extra: pip install 'expressionist[postgres]'."
+        ) from error
     try:
         connection = psycopg.connect(address, autocommit=True, **_KEEPALIVES)
     except psycopg.Error as error:
@@ -175,18 +167,11 @@ def _connect(address: str) -> Iterator[_ServerLocks]:
         yield _ServerLocks(connection)
 
 
-def _import_psycopg() -> ModuleType:
-    try:
-        return importlib.import_module("psycopg")
-    except ImportError as error:
-        raise ParamsError(
-            "The driver of PostgreSQL must be installed where search.storage is a postgresql:// URL, but got "
-            "none. Install the extra: pip install 'expressionist[postgres]'."
-        ) from error
-
-
 def _without_driver(url: str) -> str:
-    """Write a PostgreSQL URL as its own client reads it, unless it holds a password."""
+    """Write a PostgreSQL URL as its own client reads it, unless it holds a password.
+
+    It would be written wherever params are; the client finds it in PGPASSWORD or ~/.pgpass.
+    """
     parts = urlsplit(url)
     if parts.password is not None or "password" in parse_qs(parts.query):
         raise ParamsError(

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from tests.painting.layouts.made_up import draw_programmes
 
 from expressionist.painting.layout_score import score_layout
+from expressionist.painting.layouts._embedding import standardise
 from expressionist.painting.layouts._grid import exchange, snap
 
 SHAPES = [(1, 1), (1, 13), (13, 1), (4, 9), (9, 4), (7, 7), (12, 12)]
@@ -31,15 +33,12 @@ def test_points_that_lie_on_a_grid_stay_on_it(shape):
     np.testing.assert_array_equal(snap(points, shape), shuffled)
 
 
-def test_an_upright_cloud_is_turned_for_a_wide_image():
-    points = np.stack([np.zeros(6), np.arange(6.0)], axis=1)
-    np.testing.assert_array_equal(snap(points, (1, 6)), np.arange(6))
-    np.testing.assert_array_equal(snap(points, (6, 1)), np.arange(6))
-
-
-def test_equal_points_keep_their_order():
-    pixel = snap(np.zeros((6, 2)), (1, 6))
-    np.testing.assert_array_equal(pixel, np.arange(6))
+@pytest.mark.parametrize(
+    ("extent", "shape"), [(1, (1, 6)), (1, (6, 1)), (0, (1, 6))], ids=["turned", "upright", "equal points"]
+)
+def test_points_keep_their_order_on_the_longer_side(extent, shape):
+    points = np.stack([np.zeros(6), extent * np.arange(6.0)], axis=1)
+    np.testing.assert_array_equal(snap(points, shape), np.arange(6))
 
 
 def test_spare_pixels_and_genes_without_a_point_lie_at_the_rim():
@@ -54,9 +53,8 @@ def test_spare_pixels_and_genes_without_a_point_lie_at_the_rim():
 
 def test_exchange_makes_neighbours_alike_and_moves_no_pixel():
     rng = np.random.default_rng(4)
-    scaled = (rng.normal(size=(50, 6)) @ rng.normal(size=(6, 380)) + rng.normal(size=(50, 380))).astype("f4")
-    profiles = scaled.T - scaled.mean(axis=0)[:, None]
-    profiles /= np.linalg.norm(profiles, axis=1, keepdims=True)
+    scaled = draw_programmes(50, 380, noise=1)
+    profiles = standardise(scaled, np.arange(380))
     before = np.sort(rng.permutation(400)[:380])
     after = exchange(before, profiles, (20, 20))
     assert sorted(after) == before.tolist()

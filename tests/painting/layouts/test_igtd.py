@@ -1,27 +1,13 @@
 """IGTD: ranks against their slow definition, and swaps that lower the error."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import rankdata
+from tests.painting.layouts.made_up import draw_programmes, name_genes
 
-from expressionist.painting.layouts import place_genes
-from expressionist.painting.layouts._ranks import (
-    _count_gain,
-    _find_candidates,
-    _sum_error,
-    _sum_ranks,
-    rank_genes,
-    rank_pixels,
-    swap,
-)
-
-
-def make_expression(n_samples, n_genes, seed=1):
-    rng = np.random.default_rng(seed)
-    programmes = rng.normal(size=(n_samples, 4)) @ rng.normal(size=(4, n_genes))
-    return (programmes + 0.5 * rng.normal(size=(n_samples, n_genes))).astype(np.float32)
+from expressionist.painting.layouts import _ranks, place_genes
+from expressionist.painting.layouts._ranks import rank_genes, rank_pixels, swap
 
 
 def rank(distances):
@@ -36,13 +22,19 @@ def measure_error(expression, pixel, shape):
     return np.square(gap).sum() / 2
 
 
+def exchange(pixel, i, j):
+    swapped = pixel.copy()
+    swapped[[i, j]] = pixel[[j, i]]
+    return swapped
+
+
 def look_up(pixel_ranks, pixel):
     row, column = np.divmod(pixel, pixel_ranks.shape[1])
     return pixel_ranks[abs(row[:, None] - row), abs(column[:, None] - column)]
 
 
 def test_ranks_of_genes():
-    expression = make_expression(30, 40)
+    expression = draw_programmes(30, 40)
     expression[:, 7] = expression[:, 3]
     chosen = np.random.default_rng(2).permutation(40)[:31]
     expected = rank(1 - np.corrcoef(expression.T[chosen]).round(6))
@@ -62,28 +54,26 @@ def test_ranks_of_pixels(shape, n_genes):
 @pytest.mark.parametrize("n_genes", [12, 20, 33])
 def test_all_gains_are_what_a_swap_gains(n_genes):
     # 20 pixels: some stay free, none does, some are shared.
-    shape, expression = (4, 5), make_expression(15, n_genes)
+    shape, expression = (4, 5), draw_programmes(15, n_genes)
     pixel = np.random.default_rng(4).permutation(np.arange(n_genes) % 20)
     ranks, steps = rank_genes(expression, np.arange(n_genes)), rank_pixels(pixel, shape)
     row, column = np.divmod(pixel, 5)
     sums = np.empty_like(ranks)
-    _sum_ranks(ranks, steps, pixel, out=sums)
+    _ranks._sum_ranks(ranks, steps, pixel, out=sums)
     np.testing.assert_allclose(sums, ranks @ look_up(steps, pixel), rtol=1e-5)
     gains, partners = np.zeros((n_genes, n_genes), np.float32), np.zeros((n_genes, n_genes), np.intp)
-    _find_candidates(sums, ranks, steps, row, column, gains, partners)
-    before = _sum_error(ranks, steps, row, column)
+    _ranks._find_candidates(sums, ranks, steps, row, column, gains, partners)
+    before = _ranks._sum_error(ranks, steps, row, column)
     assert (gains > 1e-4).any()
     for i, place in np.argwhere(gains > 1e-4):
         j = partners[i, place]
-        swapped = pixel.copy()
-        swapped[[i, j]] = pixel[[j, i]]
-        gain = (before - _sum_error(ranks, steps, *np.divmod(swapped, 5))) / 2
+        gain = (before - _ranks._sum_error(ranks, steps, *np.divmod(exchange(pixel, i, j), 5))) / 2
         assert gains[i, place] == pytest.approx(gain, abs=1e-4)
-        assert _count_gain(ranks, steps, row, column, i, j) == pytest.approx(gain, abs=1e-6)
+        assert _ranks._count_gain(ranks, steps, row, column, i, j) == pytest.approx(gain, abs=1e-6)
 
 
 def test_the_error_falls_and_is_what_is_told():
-    shape, expression = (6, 7), make_expression(30, 40)
+    shape, expression = (6, 7), draw_programmes(30, 40)
     pixel = np.random.default_rng(5).permutation(42)[:40]
     kept = pixel.copy()
     found, errors = swap(pixel, rank_genes(expression, np.arange(40)), rank_pixels(pixel, shape))
@@ -96,13 +86,10 @@ def test_the_error_falls_and_is_what_is_told():
 
 
 def test_no_single_swap_is_left():
-    expression, shape = make_expression(30, 36), (6, 6)
-    genes = pd.DataFrame(index=[f"g{number:02d}" for number in range(36)])
-    pixel = place_genes("igtd", expression, genes, shape, np.random.default_rng(1))
+    expression, shape = draw_programmes(30, 36), (6, 6)
+    pixel = place_genes("igtd", expression, name_genes(36), shape, np.random.default_rng(1))
     error = measure_error(expression, pixel, shape)
     for i in range(36):
         for j in range(i):
-            swapped = pixel.copy()
-            swapped[[i, j]] = pixel[[j, i]]
             # The last pass may leave what is below its share.
-            assert measure_error(expression, swapped, shape) > error * (1 - 1e-3)
+            assert measure_error(expression, exchange(pixel, i, j), shape) > error * (1 - 1e-3)

@@ -5,29 +5,21 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.painting.layouts.made_up import draw_modules, name_genes
 
 from expressionist.errors import CohortError, ParamsError
+from expressionist.painting.layout_score import score_layout
 from expressionist.painting.layouts import chromosome, coexpression, find_layout, place_genes, random
 from expressionist.painting.layouts._curve import spread_along, trace_curve
 from expressionist.params import list_layouts
-from rounds import count_rounds
 
 
 def correlate_neighbours(expression, pixel, shape):
-    """Mean correlation of genes on pixels beside or above one another."""
-    image = np.full(shape[0] * shape[1], -1)
-    image[pixel] = np.arange(len(pixel))
-    image = image.reshape(shape)
-    correlation = np.corrcoef(expression.T)
-    pairs = np.concatenate(
-        [
-            np.stack([image[:, :-1].ravel(), image[:, 1:].ravel()]),
-            np.stack([image[:-1].ravel(), image[1:].ravel()]),
-        ],
-        axis=1,
-    )
-    pairs = pairs[:, (pairs >= 0).all(axis=0)]
-    return correlation[pairs[0], pairs[1]].mean()
+    return score_layout(expression, pixel, shape)["neighbour_correlation"]
+
+
+UNKNOWN = ["hilbert", "_curve", "", "random.place", "os"]
+embedding = pytest.mark.parametrize("name", ["pca", "tsne", "umap"])
 
 
 def rng():
@@ -38,10 +30,7 @@ def draw_genes(n_genes, seed=4):
     """Nine samples of genes that vary, but for the third and the eleventh after the first."""
     expression = np.random.default_rng(seed).random((9, n_genes)).astype(np.float32)
     expression[:, [3, 11]] = 0.1
-    return expression, pd.DataFrame(index=[f"g{number:02d}" for number in range(n_genes)])
-
-
-two_genes = pd.DataFrame(index=["a", "b"])
+    return expression, name_genes(n_genes)
 
 
 def test_names_are_words_for_params_yaml():
@@ -50,55 +39,45 @@ def test_names_are_words_for_params_yaml():
     assert {"chromosome", "coexpression", "random"} <= set(list_layouts())
 
 
-@pytest.mark.parametrize("name", ["hilbert", "_curve", "", "random.place", "os"])
-def test_unknown_method_is_refused(name):
-    with pytest.raises(ParamsError, match="must be one of .*coexpression.*, but got"):
-        find_layout(name)
+@pytest.mark.parametrize(
+    ("name", "shape", "options", "message"),
+    [
+        *((name, (2, 2), {}, "one of .*coexpression.*, but got") for name in UNKNOWN),
+        *(("random", shape, {}, "at least one pixel") for shape in [(0, 3), (3, 0), (-1, 2)]),
+        ("random", (2, 2), {"perplexity": 30}, "random has no key 'perplexity'. Its keys are none at all."),
+        ("tsne", (2, 2), {"perplexity": 0}, "layout: tsne: perplexity must be 1 or more, but got 0"),
+        ("umap", (2, 2), {"n_neighbours": 0}, "layout: umap: n_neighbours must be 2 or more, but got 0"),
+        ("pca", (1, 2), {"overlap": "mean"}, "overlap must be one of single, average, but got 'mean'"),
+        *(
+            (name, (1, 2), {"overlap": "average"}, f"with {name}. Choose single, or one of pca, tsne, umap.")
+            for name in ("random", "coexpression", "igtd")
+        ),
+        *(
+            ("pathway", (2, 2), {"gene_sets": given}, f"pathway: gene_sets must .* but got {given!r}")
+            for given in (None, "sets.gmt", 3)
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused(name, shape, options, message):
+    with pytest.raises(ParamsError, match=message):
+        place_genes(name, np.eye(2, dtype="f4"), name_genes(2), shape, rng(), **options)
 
 
-def test_unknown_option_is_refused():
-    with pytest.raises(
-        ParamsError, match="layout: random has no key 'perplexity'. Its keys are none at all."
-    ):
-        place_genes("random", np.zeros((1, 2)), two_genes, (2, 2), rng(), perplexity=30)
-
-
-@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (-1, 2)])
-def test_image_without_pixels_is_refused(shape):
-    with pytest.raises(ParamsError, match="at least one pixel"):
-        place_genes("random", np.zeros((1, 2)), two_genes, shape, rng())
-
-
-def test_chromosomes_run_in_their_natural_order():
-    names = ["MT", "Y", "X", "22", "10", "2", "1", "GL000192.1"]
-    genes = pd.DataFrame({"chromosome": names, "start": 1})
-    pixel = chromosome.place(np.zeros((1, 8)), genes, (2, 4), rng())
-    assert [names[gene] for gene in np.argsort(pixel)] == ["1", "2", "10", "22", "X", "Y", "MT", "GL000192.1"]
-
-
-def test_genes_of_a_chromosome_run_by_start_as_a_number():
-    genes = pd.DataFrame({"chromosome": "7", "start": ["900", "1000", "90"]})
-    np.testing.assert_array_equal(chromosome.place(np.zeros((1, 3)), genes, (1, 3), rng()), [1, 2, 0])
-
-
-@pytest.mark.parametrize("names", [["chr2", "CHR10", "chrx", "chrM"], [" 2", "10 ", "x", "m"]])
-def test_spellings_of_chromosomes(names):
-    genes = pd.DataFrame({"chromosome": names, "start": 1})
-    np.testing.assert_array_equal(chromosome.place(np.zeros((1, 4)), genes, (2, 2), rng()), [0, 1, 2, 3])
-
-
-def test_chromosomes_read_as_numbers():
-    genes = pd.DataFrame({"chromosome": [10.0, np.nan, 2.0], "start": [1, 1, 1]})
-    np.testing.assert_array_equal(chromosome.place(np.zeros((1, 3)), genes, (1, 3), rng()), [1, 2, 0])
-
-
-def test_genes_without_position_come_last_in_their_order():
-    genes = pd.DataFrame(
-        {"chromosome": ["3", None, "2", "", "1", pd.NA], "start": [5, 6, np.nan, 8, 9, np.nan]}
-    )
-    np.testing.assert_array_equal(
-        chromosome.place(np.zeros((1, 6)), genes, (2, 3), rng()), [1, 2, 3, 4, 0, 5]
-    )
+@pytest.mark.parametrize(
+    ("chromosomes", "start", "pixel"),
+    [
+        (["MT", "Y", "X", "22", "10", "2", "1", "GL000192.1"], 1, [6, 5, 4, 3, 2, 1, 0, 7]),
+        ("7", ["900", "1000", "90"], [1, 2, 0]),
+        (["chr2", "CHR10", "chrx", "chrM"], 1, [0, 1, 2, 3]),
+        ([" 2", "10 ", "x", "m"], 1, [0, 1, 2, 3]),
+        ([10.0, np.nan, 2.0], 1, [1, 2, 0]),
+        (["3", None, "2", "", "1", pd.NA], [5, 6, np.nan, 8, 9, np.nan], [1, 2, 3, 4, 0, 5]),
+    ],
+    ids=["natural order", "by start as a number", "spelt", "spaced", "numbers", "without position last"],
+)
+def test_genes_run_by_chromosome_and_start(chromosomes, start, pixel):
+    genes = pd.DataFrame({"chromosome": chromosomes, "start": start})
+    np.testing.assert_array_equal(chromosome.place(np.zeros((1, len(genes))), genes, (2, 4), rng()), pixel)
 
 
 @pytest.mark.parametrize("lacking", ["chromosome", "start"])
@@ -109,18 +88,14 @@ def test_positions_must_be_there(lacking):
 
 
 def test_modules_of_genes_stay_together():
-    shuffle = np.random.default_rng(2)
-    profiles = shuffle.normal(size=(30, 16))
-    module = shuffle.permutation(np.repeat(np.arange(16), 16))
-    expression = profiles[:, module] + 0.3 * shuffle.normal(size=(30, 256))
-    genes = pd.DataFrame(index=[f"g{number}" for number in range(256)])
-    pixel = coexpression.place(expression.astype(np.float32), genes, (16, 16), rng())
-    along = module[np.argsort(np.argsort(trace_curve((16, 16)))[pixel])]
+    module = np.random.default_rng(2).permutation(np.repeat(np.arange(16), 16))
+    expression, genes, shape = draw_modules(module), name_genes(256), (16, 16)
+    pixel = coexpression.place(expression, genes, shape, rng())
+    along = module[np.argsort(np.argsort(trace_curve(shape))[pixel])]
     # 16 modules in 16 unbroken runs.
     assert np.count_nonzero(np.diff(along)) == 15
-    null = random.place(expression, genes, (16, 16), rng())
-    assert correlate_neighbours(expression, pixel, (16, 16)) > 0.6
-    assert abs(correlate_neighbours(expression, null, (16, 16))) < 0.1
+    assert correlate_neighbours(expression, pixel, shape) > 0.6
+    assert abs(correlate_neighbours(expression, random.place(expression, genes, shape, rng()), shape)) < 0.1
 
 
 def test_a_gradient_of_genes_is_unrolled():
@@ -128,8 +103,7 @@ def test_a_gradient_of_genes_is_unrolled():
     time, peak = np.linspace(0, 1, 60)[:, None], np.linspace(0, 1, 100)[None]
     expression = np.exp(-((time - peak) ** 2) / 0.02).astype(np.float32)
     shuffled = np.random.default_rng(3).permutation(100)
-    genes = pd.DataFrame(index=[f"g{number:03d}" for number in shuffled])
-    pixel = coexpression.place(expression[:, shuffled], genes, (1, 100), rng())
+    pixel = coexpression.place(expression[:, shuffled], name_genes(100).iloc[shuffled], (1, 100), rng())
     order = shuffled[np.argsort(pixel)]
     assert np.abs(np.diff(order)).mean() < 3
 
@@ -175,39 +149,32 @@ def test_crowded_path_shares_pixels_between_neighbours():
     np.testing.assert_array_equal(spread_along(np.array([5, 7]), np.array([3, 1, 0, 2])), [7, 5, 7, 5])
 
 
-@pytest.mark.parametrize("name", ["pca", "tsne", "umap"])
+@embedding
 @pytest.mark.parametrize("shape", [(16, 16), (8, 32), (17, 17)])
 def test_embedded_genes_of_a_module_stay_together(name, shape):
-    shuffle = np.random.default_rng(6)
-    profiles = shuffle.normal(size=(30, 8))
-    module = shuffle.permutation(np.repeat(np.arange(8), 32))
-    expression = (profiles[:, module] + 0.3 * shuffle.normal(size=(30, 256))).astype(np.float32)
-    genes = pd.DataFrame(index=[f"g{number:03d}" for number in range(256)])
-    pixel = find_layout(name).place(expression, genes, shape, rng())
+    module = np.random.default_rng(6).permutation(np.repeat(np.arange(8), 32))
+    expression = draw_modules(module)
+    pixel = place_genes(name, expression, name_genes(256), shape, rng())
     # 8 modules of 32 genes: two neighbours in three belong to one module where each is a patch of 4 × 8.
     assert correlate_neighbours(expression, pixel, shape) > 0.55
 
 
-@pytest.mark.parametrize("name", ["pca", "tsne", "umap"])
+@embedding
 def test_constant_genes_of_an_embedding_lie_at_the_rim(name):
-    row, column = np.divmod(find_layout(name).place(*draw_genes(49), (7, 7), rng())[[3, 11]], 7)
+    row, column = np.divmod(place_genes(name, *draw_genes(49), (7, 7), rng())[[3, 11]], 7)
     assert (np.maximum(abs(row - 3), abs(column - 3)) == 3).all()
 
 
 @pytest.mark.parametrize(("name", "option"), [("tsne", "perplexity"), ("umap", "n_neighbours")])
-def test_options_count_and_are_checked(name, option):
-    expression = np.random.default_rng(8).random((9, 100)).astype(np.float32)
-    genes = pd.DataFrame(index=[f"g{number:02d}" for number in range(100)])
+def test_options_count(name, option):
     few, many, too_many = (
-        place_genes(name, expression, genes, (10, 10), rng(), **{option: value}) for value in (3, 30, 10_000)
+        place_genes(name, *draw_genes(100), (10, 10), rng(), **{option: value}) for value in (3, 30, 10_000)
     )
     assert (few != many).any()
     assert len(set(too_many.tolist())) == 100
-    with pytest.raises(ParamsError, match=f"layout: {name}: {option} must be . or more, but got 0"):
-        place_genes(name, expression, genes, (10, 10), rng(), **{option: 0})
 
 
-@pytest.mark.parametrize("name", ["pca", "tsne", "umap"])
+@embedding
 @pytest.mark.parametrize("shape", [(10, 10), (3, 40), (1, 5), (7, 1), (1, 1)])
 def test_averaged_genes_lie_where_their_points_fall(name, shape):
     expression, genes = draw_genes(60)
@@ -226,94 +193,11 @@ def test_averaged_genes_lie_where_their_points_fall(name, shape):
         assert pixel[3] not in pixel[embedding.embedded]
 
 
-@pytest.mark.parametrize("name", ["pca", "tsne"])
-@pytest.mark.parametrize("expression", [np.ones((4, 12), "f4"), np.repeat(np.eye(3, dtype="f4"), 4, axis=1)])
-def test_poor_expression_is_averaged_too(name, expression):
-    pixel = place_genes(name, expression, pd.DataFrame(index=range(12)), (3, 4), rng(), overlap="average")
-    assert pixel.min() >= 0
-    assert pixel.max() < 12
-
-
-@pytest.mark.parametrize("name", ["random", "coexpression", "igtd"])
-def test_methods_without_points_cannot_average(name):
-    with pytest.raises(ParamsError, match=f"average with {name}. Choose single, or one of pca, tsne, umap."):
-        place_genes(name, np.eye(2, dtype="f4"), two_genes, (1, 2), rng(), overlap="average")
-
-
-def test_overlap_is_one_of_two_words():
-    with pytest.raises(ParamsError, match="overlap must be one of single, average, but got 'mean'"):
-        place_genes("pca", np.eye(2, dtype="f4"), two_genes, (1, 2), rng(), overlap="mean")
-
-
-# Curve, spreading and every layout method on any shape.
+# Curve and spreading on any shape.
 
 
 sides = st.integers(1, 60)
 few = settings(deadline=None)
-# For every method anew.
-fewer = settings(max_examples=count_rounds(5, 12), deadline=None)
-methods = pytest.mark.parametrize("method", list_layouts())
-averaging = pytest.mark.parametrize(
-    "method", [name for name in list_layouts() if hasattr(find_layout(name), "embed")]
-)
-
-
-@st.composite
-def tables(draw):
-    """Scaled expression with constant and equal genes, its gene table, and the options of methods."""
-    n_samples, n_genes = draw(st.integers(1, 12)), draw(st.integers(1, 40))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    expression = rng.random((n_samples, n_genes)).astype(np.float32)
-    if draw(st.booleans()):
-        expression = expression.round()
-    expression = expression[:, rng.integers(0, draw(st.integers(1, n_genes)), n_genes)]
-    expression[:, rng.random(n_genes) < draw(st.sampled_from([0, 0.3, 1]))] = 0.5
-    genes = pd.DataFrame(
-        {"chromosome": rng.choice(["1", "X"], n_genes), "start": rng.integers(0, 9, n_genes)},
-        index=[f"g{number}" for number in rng.permutation(n_genes)],
-    )
-    gene_sets = {"some": ["g0", *genes.index[rng.random(n_genes) < 0.5]], "others": genes.index[::3].tolist()}
-    return expression, genes, {"pathway": {"gene_sets": gene_sets}}
-
-
-@methods
-@fewer
-@given(tables(), st.integers(1, 9), st.integers(1, 9), st.sampled_from(["free", "row", "column"]))
-def test_any_method_fills_any_shape_evenly(method, table, height, width, form):
-    expression, genes, options = table
-    shape = {"free": (height, width), "row": (1, height * width), "column": (height * width, 1)}[form]
-    before = expression.copy()
-    pixel = place_genes(method, expression, genes, shape, np.random.default_rng(1), **options.get(method, {}))
-    overlap = np.bincount(pixel, minlength=height * width)
-    assert len(overlap) == height * width
-    assert overlap.sum() == len(genes)
-    assert overlap.max() - overlap.min() <= 1
-    np.testing.assert_array_equal(expression, before)
-
-
-@averaging
-@fewer
-@given(tables(), st.integers(1, 9), st.integers(1, 9))
-def test_averaged_genes_stay_on_the_image(method, table, height, width):
-    expression, genes, _ = table
-    pixel = place_genes(
-        method, expression, genes, (height, width), np.random.default_rng(1), overlap="average"
-    )
-    assert pixel.shape == (len(genes),)
-    assert pixel.min() >= 0
-    assert pixel.max() < height * width
-
-
-@methods
-@fewer
-@given(tables(), st.sampled_from([np.nan, np.inf, -np.inf]), st.data())
-def test_any_method_names_the_gene_that_is_not_finite(method, table, value, data):
-    expression, genes, options = table
-    sample = data.draw(st.integers(0, len(expression) - 1))
-    gene = data.draw(st.integers(0, len(genes) - 1))
-    expression[sample, gene] = value
-    with pytest.raises(CohortError, match=f"1 genes have NaN or infinite values: {genes.index[gene]}\\."):
-        place_genes(method, expression, genes, (5, 9), np.random.default_rng(1), **options.get(method, {}))
 
 
 @few

@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from tests.painting.layouts.made_up import draw_modules
 
-from expressionist.errors import ParamsError
-from expressionist.painting.layouts import place_genes
 from expressionist.painting.layouts._curve import trace_curve
 from expressionist.painting.layouts.pathway import place
 
@@ -16,12 +15,6 @@ GENES = pd.DataFrame(
 )
 
 
-def make_expression(module, n_samples=30, seed=2):
-    rng = np.random.default_rng(seed)
-    profiles = rng.normal(size=(n_samples, module.max() + 1))
-    return (profiles[:, module] + 0.3 * rng.normal(size=(n_samples, len(module)))).astype(np.float32)
-
-
 def rng():
     return np.random.default_rng(1)
 
@@ -29,7 +22,7 @@ def rng():
 @pytest.mark.parametrize("shape", [(8, 12), (10, 10), (1, 96), (5, 7)])
 def test_sets_are_runs_of_the_curve_and_the_rest_is_the_last(shape):
     module = np.random.default_rng(3).permutation(np.repeat(np.arange(N_MODULES), SIZE))
-    expression = make_expression(np.zeros(N_MODULES * SIZE, int))
+    expression = draw_modules(np.zeros(N_MODULES * SIZE, int))
     expression[:, module == 2] = 0.1
     sets = {str(number): GENES["symbol"][module == number].tolist() for number in range(N_MODULES - 1)}
     pixel = place(expression, GENES, shape, rng(), gene_sets=sets)
@@ -44,7 +37,7 @@ def test_sets_are_runs_of_the_curve_and_the_rest_is_the_last(shape):
 def test_like_sets_and_like_genes_stand_together():
     # Sets of eight genes each; two sets share a programme, and within a set two halves have one each.
     half = np.repeat(np.arange(12), 8)
-    expression = make_expression(np.array([0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5])[half])
+    expression = draw_modules(np.array([0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5])[half])
     sets = {str(number): GENES.index[half // 2 == number].tolist() for number in range(6)}
     shuffled = np.random.default_rng(4).permutation(96)
     pixel = place(expression[:, shuffled], GENES.iloc[shuffled], (1, 96), rng(), gene_sets=sets)
@@ -57,15 +50,9 @@ def test_like_sets_and_like_genes_stand_together():
 
 
 def test_constant_genes_come_last_in_their_set():
-    expression = make_expression(np.zeros(96, int))
+    expression = draw_modules(np.zeros(96, int))
     expression[:, [5, 50]] = 0.1
     sets = {"one": GENES.index[:48].tolist(), "two": GENES.index[48:].tolist()}
     pixel = place(expression, GENES, (1, 96), rng(), gene_sets=sets)
     assert pixel[5] == pixel[:48].max()
     assert pixel[50] == pixel[48:].max()
-
-
-@pytest.mark.parametrize("given", [None, "sets.gmt", 3])
-def test_gene_sets_must_be_given(given):
-    with pytest.raises(ParamsError, match=f"pathway: gene_sets must .* but got {given!r}"):
-        place_genes("pathway", np.eye(96, dtype="f4"), GENES, (10, 10), rng(), gene_sets=given)

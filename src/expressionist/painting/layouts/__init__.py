@@ -40,40 +40,17 @@ def place_genes(
     overlap: str = "single",
     **options: Any,  # noqa: ANN401
 ) -> np.ndarray:
-    """Place genes by a method, after checking what it is given.
+    """Place genes by a method, after checking what it is given: the flat pixel index of each.
 
-    A method has ``place(expression, genes, shape, rng, *, <options>)``, which takes and gives what this does.
-    One whose genes are points has ``embed(expression, genes, rng, *, <options>)`` too, which gives an
-    `_embedding.Embedding`. Both leave alone what they are given.
+    A method has ``place(expression, genes, shape, rng, *, <options>)``, which takes and gives what this does;
+    one whose genes are points has ``embed(expression, genes, rng, *, <options>)`` instead, which gives an
+    `_embedding.Embedding`. Both leave alone what they are given, and draw from `rng` only.
 
-    Parameters
-    ----------
-    method : str
-        What `find_layout` takes.
-    expression, genes : numpy.ndarray of shape (n_samples, n_genes), pandas.DataFrame of length n_genes
-        float32, scaled, finite, training samples only; the cohort's gene table, in the order of the columns,
-        which does not matter, as ids decide between ties.
-    shape : tuple of int
-        (height, width) in pixels.
-    rng : numpy.random.Generator
-        The only source of randomness.
-    overlap : str
-        ``single`` gives every gene a pixel of its own while there are enough; with ``average`` genes share
-        pixels as their points fall, as in DeepInsight, which takes an ``embed``.
-    **options
-        The method's own options.
-
-    Returns
-    -------
-    numpy.ndarray of shape (n_genes,)
-        Flat pixel index (row · width + column) of every gene. With ``single``, all are distinct as long as
-        there are pixels enough; otherwise every pixel holds equally many genes, give or take one. With
-        ``average``, genes that are constant in `expression` share a pixel, without others if one is free.
-
-    Raises
-    ------
-    ParamsError, CohortError
-        If a word, an option or the shape cannot be used; if expression and genes do not fit together.
+    Expression (n_samples, n_genes) is float32, scaled, finite, of training samples; the gene table is in the
+    order of its columns, which does not matter, as ids decide between ties. With ``single`` overlap, pixels
+    are distinct while there are enough; otherwise all hold equally many genes, give or take one. With
+    ``average``, which takes an ``embed``, genes share pixels as their points fall, as in DeepInsight, and
+    those that are constant share one, without others if one is free.
     """
     layout = find_layout(method)
     if min(shape) < 1:
@@ -94,8 +71,9 @@ def place_genes(
             f"{name_some(bad)}. Drop these genes."
         )
     pixel: np.ndarray
-    if overlap == "average":
-        pixel = layout.embed(expression, genes, rng, **options).share(shape)
+    if hasattr(layout, "embed"):
+        embedding = layout.embed(expression, genes, rng, **options)
+        pixel = embedding.share(shape) if overlap == "average" else embedding.snap(shape)
     else:
         pixel = layout.place(expression, genes, shape, rng, **options)
     return pixel
@@ -115,7 +93,8 @@ def _check_overlap(layout: ModuleType, method: str, overlap: str) -> None:
 
 
 def _check_options(layout: ModuleType, method: str, options: dict[str, Any]) -> None:
-    parameters = inspect.signature(layout.place).parameters.values()
+    place = layout.embed if hasattr(layout, "embed") else layout.place
+    parameters = inspect.signature(place).parameters.values()
     known = [item.name for item in parameters if item.kind is inspect.Parameter.KEYWORD_ONLY]
     for option in options:
         if option not in known:

@@ -6,10 +6,9 @@ import numpy as np
 
 
 def spread_along(path: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Put genes on a path in their order, and return the flat pixel index of each, of shape (n_genes,).
+    """Put genes, in an order of their positions, on a path of pixels; return each gene's flat pixel index.
 
-    `path` lists pixels, `order` positions of genes. While there are pixels enough, genes fill the path from
-    its start, one each; otherwise neighbours in the order share pixels, equally many on each or one more.
+    They fill it from its start, one each, or where pixels are too few, equally many on each or one more.
     """
     n_genes, n_pixels = len(order), len(path)
     step = np.arange(n_genes)
@@ -23,11 +22,9 @@ def spread_along(path: np.ndarray, order: np.ndarray) -> np.ndarray:
 def trace_curve(shape: tuple[int, int]) -> np.ndarray:
     """Return a Hilbert-like walk over every pixel of a rectangle: flat indices, of shape (height * width,).
 
-    Pixels that are close on the walk are close in the image, at every scale: what Hilbert's curve does for
-    squares whose side is a power of two (Skilling 2004, doi:10.1063/1.1751381), carried over to any rectangle
-    by J. Červený's idea (github.com/jakubcerveny/gilbert) of splitting it into two or three smaller
-    rectangles, with even sides wherever that is possible. Every step goes to a pixel beside, above or below;
-    at most one goes diagonally, and none where both sides are even.
+    What is close on it is close in the image, as on Hilbert's curve (Skilling 2004, doi:10.1063/1.1751381),
+    here by splitting into two or three rectangles, of even sides if possible (J. Červený's gilbert, GitHub).
+    Every step goes beside, above or below, at most one diagonally, and none where both sides are even.
     """
     height, width = shape
     if width >= height:

@@ -53,14 +53,12 @@ def lead(components: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """Genes as points in the plane, and the two ways from there to pixels.
+    """Genes as points in the plane, and the two ways from there to pixels."""
 
-    `embedded` and `constant` are the positions of genes with and without a point; `points` are columns and
-    rows in any unit, of shape (n_embedded, 2); `components` are those of `project_genes`.
-    """
-
+    # Positions of genes with and without a point.
     embedded: np.ndarray
     constant: np.ndarray
+    # Columns and rows in any unit, (n_embedded, 2); as from `project_genes`.
     points: np.ndarray
     components: np.ndarray
 
@@ -101,10 +99,9 @@ def embed_genes(
 
 
 def put_in_strips(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return the flat index of the pixel that each point falls on, of shape (n_points,).
+    """Return the flat index of the pixel that each point falls on, of shape (n_points,), as DeepInsight does.
 
-    Either range is cut into equal strips, as many as there are columns and rows (DeepInsight, Sharma et al.
-    2019, doi:10.1038/s41598-019-47765-6).
+    Either range is cut into equal strips, as many as there are columns and rows.
     """
     if not len(points):
         return np.zeros(0, np.intp)
@@ -125,10 +122,7 @@ def start_embedding(components: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def find_neighbours(components: np.ndarray, n_neighbours: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find every gene's nearest others by correlation r, exactly: positions, and distances sqrt(2 - 2 r).
-
-    Both are of shape (n_genes, n_neighbours), the nearest first.
-    """
+    """Find every gene's others of highest correlation r, the first first: positions, and sqrt(2 - 2 r)."""
     from sklearn.neighbors import NearestNeighbors
 
     lengths = np.linalg.norm(components, axis=1, keepdims=True)

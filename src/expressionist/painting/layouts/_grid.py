@@ -20,17 +20,12 @@ _FEW = 0.002
 def snap(
     points: np.ndarray, shape: tuple[int, int], *, profiles: np.ndarray | None = None, n_more: int = 0
 ) -> np.ndarray:
-    """Put points on the pixels of an image, one on each while there are pixels enough.
+    """Put points, (n_points, 2) columns and rows in any unit, on pixels of an image, and return flat indices.
 
-    The image is halved across its longer side, again and again, and the points with it, along the same axis:
-    each half of the image takes as many of them as it has places, so that neighbours stay neighbours and
-    nothing is left over. Then genes near one another change places wherever that makes neighbours on the
-    image more alike (`exchange`), if there are `profiles` and genes do not share pixels.
-
-    `points` are columns and rows in any unit, of shape (n_points, 2); which is which is turned about where
-    that suits an oblong image better, and of equal points those that stand first come first. Returned are
-    flat indices, of shape (n_points + n_more,), those of genes without a point last: they take the outermost
-    places. Pixels to spare lie at the rim; where there are too few, all hold equally many genes or one more.
+    The image is halved across its longer side, again and again, and the points with it: each half takes as
+    many as it has places. Then, if there are `profiles` and genes share no pixels, `exchange` follows. The
+    image may be turned about, equal points keep their order, and pixels to spare lie at the rim, where the
+    last indices, of `n_more` genes without a point, are. Too few pixels hold equally many genes or one more.
     """
     n_pixels, n_points = shape[0] * shape[1], len(points)
     pixel = spread_along(_order_pixels(shape), np.arange(n_points + n_more))
@@ -92,8 +87,7 @@ def _halve(points: np.ndarray, capacity: np.ndarray) -> Iterator[tuple[int, np.n
 def exchange(pixel: np.ndarray, profiles: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Exchange genes with others near by wherever that makes genes and those around them more alike.
 
-    `pixel` has every gene's flat index, all distinct, and comes back in another order. Inner products of
-    `profiles`, of shape (n_genes, n_components), say how alike two genes are.
+    Flat indices, all distinct, come back in another order; inner products of `profiles` say what is alike.
     """
     if not profiles.size:
         return pixel

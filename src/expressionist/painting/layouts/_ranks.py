@@ -20,10 +20,10 @@ _TILE = 64
 
 
 def rank_genes(expression: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Rank all pairs of genes that vary by the distance 1 - r of a correlation r.
+    """Rank all pairs of genes that vary by 1 - r of their correlation r: float32 (n_chosen, n_chosen).
 
-    Of shape (n_chosen, n_chosen), float32: the share of pairs that are no farther apart, ties at their mean;
-    0 on the diagonal. Counted, not sorted: there is never more than this one matrix of that size.
+    A rank is the share of pairs no farther apart, ties at their mean. Counted, so that no second such matrix
+    is needed.
     """
     profiles = standardise(expression, chosen)
     correlation: np.ndarray = profiles @ profiles.T
@@ -34,10 +34,7 @@ def rank_genes(expression: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 def rank_pixels(pixel: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Rank all pairs of genes by the Euclidean distance of their pixels, whichever gene has which.
-
-    Of shape (height, width): the rank, as in `rank_genes`, of two genes so many rows and columns apart.
-    """
+    """Rank, as `rank_genes`, two genes so many rows and columns apart: shape (height, width)."""
     counts = np.zeros((shape[0] - 1) ** 2 + (shape[1] - 1) ** 2 + 1, np.int64)
     _count_distances(pixel // shape[1], pixel % shape[1], counts)
     down, across = np.ogrid[: shape[0], : shape[1]]
@@ -82,13 +79,10 @@ def swap(
 ) -> tuple[np.ndarray, list[float]]:
     """Swap the pixels of two genes, again and again, as long as that lowers the error.
 
-    The error is the sum over pairs of genes of the squared difference of two ranks: that of their own
-    distance and that of their pixels' (Zhu et al. 2021, doi:10.1038/s41598-021-90923-y). With squares, what
-    every possible swap would gain follows from one product of the two matrices of ranks, and since the
-    second hangs on the distance of pixels alone, that product is a convolution of images: all swaps are
-    judged at once by Fourier transforms. The best ones are carried out in turn, each only if it still gains
-    when it is its turn, by an exact count. Returned are the same pixels in another order, and the error at
-    the start and after each pass, with ranks as shares of the number of pairs.
+    The error is the sum over pairs of squared differences of their two ranks (Zhu et al. 2021,
+    doi:10.1038/s41598-021-90923-y). What every swap would gain follows from one product of both matrices of
+    ranks, a convolution of images: Fourier transforms judge all at once. The best are carried out in turn, if
+    they still gain by an exact count. Also returned is the error at the start and after each pass.
     """
     width = pixel_ranks.shape[1]
     row, column = pixel // width, pixel % width

@@ -10,8 +10,7 @@ def order_by_similarity(
 ) -> np.ndarray:
     """Order points so that like ones stand together: read off Ward's tree, its branches turned to fit.
 
-    Inner products of `components`, of shape (n_points, n_components), say how alike two points are; `before`
-    and `behind` are what stands at either end. Returned are positions, first to last.
+    Inner products of `components` say what is alike; `before` and `behind` stand at the ends of the order.
     """
     if len(components) < 2 or not components.size:
         return np.arange(len(components))
@@ -38,10 +37,7 @@ def _link_neighbours(components: np.ndarray) -> object:
 def _read_tree(
     joins: np.ndarray, components: np.ndarray, before: np.ndarray, behind: np.ndarray
 ) -> np.ndarray:
-    """List a tree's leaves, turning every branch so that its ends resemble what stands beside them.
-
-    `joins` is of shape (n_leaves - 1, 2): row k joins two earlier nodes to node n_leaves + k.
-    """
+    """List leaves, branches turned to what is beside; row k of `joins` makes node n_leaves + k of two."""
     n_leaves = len(components)
     means = _average_nodes(joins, components)
     leaves = []

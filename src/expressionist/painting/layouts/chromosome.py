@@ -15,10 +15,9 @@ def place(
 ) -> np.ndarray:
     """Place genes row by row, ordered by ``chromosome`` and ``start`` (base pairs); equals keep their order.
 
-    Chromosomes run 1 to 22, X, Y, MT (with or without ``chr``; M is MT), then any other name in alphabetical
-    order; genes without a position come last. The images of Lyu and Haque (2018, doi:10.1145/3233547.3233588)
-    are laid out by chromosome too, though theirs sort its name as text (1, 10, 11, ...) and leave a
-    chromosome's genes in the order of the file. A gene table without these columns is refused.
+    Chromosomes run 1 to 22, X, Y, MT (with or without ``chr``; M is MT), then other names by the alphabet;
+    genes without a position come last. Lyu and Haque (2018, doi:10.1145/3233547.3233588) sort chromosomes as
+    text, and leave their genes in the order of the file. A gene table without these columns is refused.
     """
     missing = [column for column in _NEEDED if column not in genes]
     if missing:

@@ -13,11 +13,9 @@ def place(
 ) -> np.ndarray:
     """Place genes so that those that rise and fall together stand close together.
 
-    Genes are compared by the correlation of their expression (in its 50 leading components), joined into a
-    tree by Ward's method, which considers only each gene's 10 nearest genes, and read off the tree in an
-    order in which every branch is turned with its more similar end towards its neighbours (the idea of
-    Gruvaeus and Wainer 1972, doi:10.1111/j.2044-8317.1972.tb00491.x). The order is laid along `trace_curve`,
-    which keeps branches of any size together in the image.
+    Compared by correlation (in 50 leading components), genes are joined into a tree by Ward's method among
+    each one's 10 nearest, and read off it with every branch turned to its neighbours (after Gruvaeus and
+    Wainer 1972, doi:10.1111/j.2044-8317.1972.tb00491.x), along `trace_curve`, which keeps branches together.
     """
     varying, constant = part_genes(expression, genes)
     similar = order_by_similarity(project_genes(expression, varying, rng))

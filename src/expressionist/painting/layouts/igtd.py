@@ -16,11 +16,9 @@ def place(
 ) -> np.ndarray:
     """Place genes so that pairs rank by distance on the image as they do by correlation.
 
-    The error of IGTD (Zhu et al. 2021, doi:10.1038/s41598-021-90923-y), with squares, between the ranks of
-    the genes' distances 1 - r and the Euclidean distances of their pixels. Unlike there, the start is not
-    the order of the columns but the plane that fits the ranks best (classical scaling, Torgerson 1952,
-    doi:10.1007/BF02288916), and a pass looks at the swaps of all genes (`_ranks.swap`). Constant genes lie at
-    the rim.
+    The error of IGTD (Zhu et al. 2021, doi:10.1038/s41598-021-90923-y), with squares. Unlike there, the start
+    is the plane that fits the ranks best (classical scaling, Torgerson 1952, doi:10.1007/BF02288916), and a
+    pass looks at the swaps of all genes (`_ranks.swap`). Constant genes lie at the rim.
     """
     varying, constant = part_genes(expression, genes)
     ranks = rank_genes(expression, varying)

@@ -39,14 +39,11 @@ def place(
 ) -> np.ndarray:
     """Place genes so that every set of genes is one compact region, with like sets side by side.
 
-    A treemap along a space-filling curve (Wattenberg 2005, doi:10.1109/INFVIS.2005.1532145): sets follow one
-    another on `trace_curve`, each on as many pixels as it has genes. Their order is that of the similarity of
-    their mean profiles, as for genes in ``coexpression``, and so is the order of the genes of a set, which
-    begins and ends with those that are most like the sets before and behind. A gene of several sets goes to
-    that with the fewest genes (`gene_sets.assign_sets`). Genes of no set form a region of their own, the
-    last; constant ones come last in their set.
-
-    `gene_sets` has ids or symbols of genes for every set. Where no set holds any gene, that is refused.
+    A treemap along a space-filling curve (Wattenberg 2005, doi:10.1109/INFVIS.2005.1532145). Sets, and genes
+    in a set, are ordered by similarity, as in ``coexpression``; a set begins and ends with what is most like
+    those beside it. A gene of several sets goes to that with the fewest genes, genes of no set form the last
+    region, and constant ones come last in their set. `gene_sets` has ids or symbols by set; without any gene
+    among them, they are refused.
     """
     if not isinstance(gene_sets, Mapping):
         raise ParamsError(

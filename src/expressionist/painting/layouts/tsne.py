@@ -27,32 +27,16 @@ class Options:
     perplexity: float = key("How many genes count as a gene's neighbours, about.", default=30, ge=1)
 
 
-def place(
-    expression: np.ndarray,
-    genes: pd.DataFrame,
-    shape: tuple[int, int],
-    rng: np.random.Generator,
-    *,
-    perplexity: float = 30,
-) -> np.ndarray:
-    """Place genes by a t-SNE embedding of their profiles.
-
-    The method of DeepInsight (Sharma et al. 2019, doi:10.1038/s41598-019-47765-6) with t-SNE (van der Maaten
-    and Hinton 2008) by interpolation on a grid (FIt-SNE, Linderman et al. 2019,
-    doi:10.1038/s41592-018-0308-4) as in openTSNE, started from the two leading components (Kobak and
-    Berens 2019, doi:10.1038/s41467-019-13056-x). Genes are compared by the correlation of their 50 leading
-    components. Unlike there, every gene gets a pixel of its own (`_grid.snap`), constant genes at the rim.
-
-    The perplexity says how many genes count as a gene's neighbours, about; it is at least 1, or refused, and
-    never more than a third of the genes.
-    """
-    return embed(expression, genes, rng, perplexity=perplexity).snap(shape)
-
-
 def embed(
     expression: np.ndarray, genes: pd.DataFrame, rng: np.random.Generator, *, perplexity: float = 30
 ) -> Embedding:
-    """Return what `place` snaps to the pixels, with the same parameters and refusals."""
+    """Embed genes by t-SNE (van der Maaten and Hinton 2008) of their 50 leading components, by correlation.
+
+    The method of DeepInsight (Sharma et al. 2019, doi:10.1038/s41598-019-47765-6), by interpolation on a grid
+    (FIt-SNE, Linderman et al. 2019, doi:10.1038/s41592-018-0308-4) as in openTSNE, started from the two
+    leading components (Kobak and Berens 2019, doi:10.1038/s41467-019-13056-x). The perplexity, about how many
+    genes count as neighbours, is at least 1, or refused, and never more than a third of the genes.
+    """
     if not perplexity >= 1:
         raise ParamsError(
             f"layout: tsne: perplexity must be 1 or more, but got {perplexity!r}. The usual value is 30."

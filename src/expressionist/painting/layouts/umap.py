@@ -23,30 +23,15 @@ class Options:
     )
 
 
-def place(
-    expression: np.ndarray,
-    genes: pd.DataFrame,
-    shape: tuple[int, int],
-    rng: np.random.Generator,
-    *,
-    n_neighbours: int = 15,
-) -> np.ndarray:
-    """Place genes by a UMAP embedding of their profiles.
-
-    The method of DeepInsight (Sharma et al. 2019, doi:10.1038/s41598-019-47765-6) with UMAP (McInnes, Healy
-    and Melville 2018, arXiv:1802.03426), started from the two leading components; genes are compared by the
-    correlation of their 50 leading components. Unlike there, every gene gets a pixel of its own
-    (`_grid.snap`), constant genes at the rim.
-
-    `n_neighbours` counts the gene itself; it is at least 2, or refused, and never more than there are.
-    """
-    return embed(expression, genes, rng, n_neighbours=n_neighbours).snap(shape)
-
-
 def embed(
     expression: np.ndarray, genes: pd.DataFrame, rng: np.random.Generator, *, n_neighbours: int = 15
 ) -> Embedding:
-    """Return what `place` snaps to the pixels, with the same parameters and refusals."""
+    """Embed genes by UMAP (McInnes, Healy, Melville 2018, arXiv:1802.03426) of their 50 leading components.
+
+    The method of DeepInsight (Sharma et al. 2019, doi:10.1038/s41598-019-47765-6), by correlation and started
+    from the two leading components. `n_neighbours` counts the gene itself; it is at least 2, or refused, and
+    never more than there are.
+    """
     if not n_neighbours >= 2:
         raise ParamsError(
             f"layout: umap: n_neighbours must be 2 or more, but got {n_neighbours!r}. The usual value is 15."
