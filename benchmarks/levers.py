@@ -23,10 +23,11 @@ import pandas as pd
 import yaml
 
 from expressionist.commands.params_file import read_params
-from expressionist.data.cohort import LOG2_UNIT, Cohort
+from expressionist.data.cohort import Cohort
 from expressionist.data.expression import to_log2
 from expressionist.data.sources import tcga
 from expressionist.data.split import split_by_patient
+from expressionist.data.units import LOG2_UNIT
 from expressionist.network.backbones import find_weights
 from expressionist.painting.fitting import fit_imaging
 from expressionist.painting.images import ImageSet

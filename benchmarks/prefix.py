@@ -19,8 +19,8 @@ import keras
 import numpy as np
 
 from expressionist.commands.params_file import read_params
-from expressionist.data.cohort import AS_IS_UNIT
 from expressionist.data.expression import Scale
+from expressionist.data.units import AS_IS_UNIT
 from expressionist.network.backbones import Weights
 from expressionist.network.cut import divide
 from expressionist.network.head import attach_head

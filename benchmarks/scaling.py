@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from prefix import N_TYPES, PARAMS, train_cached
 
-from expressionist.data.cohort import AS_IS_UNIT
 from expressionist.data.expression import Scale
+from expressionist.data.units import AS_IS_UNIT
 from expressionist.files.store import read_array, write_array
 from expressionist.network.backbones import Weights
 from expressionist.painting.images import ImageSet

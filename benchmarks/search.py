@@ -3,11 +3,11 @@
 Run ``python benchmarks/search.py [--backbones resnet50 xception densenet169 vgg19] [--samples 1024] [--trials
 12] [--head global_average] [--once]``. Both ways run the same trials (depths from the whole last block to 0,
 in turn with other dropouts) for three epochs each on the same batches from the same seeds: ours with frozen
-activations computed once, and with quick convolutions unless ``--precision float32`` is said; plainly, with
-Keras's `fit`, the whole network with frozen layers, every trial from its own start. Printed are seconds of
-wall time and of processor time, what computing the frozen activations takes included, their ratios, and the
-largest difference of the losses on training and validation samples. What the first call into TensorFlow costs
-is paid before either way begins.
+activations computed once, in half precision unless ``--precision float32`` is said; plainly, with Keras's
+`fit`, the whole network with frozen layers, every trial from its own start. Printed are seconds of wall time
+and of processor time, what computing the frozen activations takes included, their ratios, and the largest
+difference of the losses on training and validation samples. What the first call into TensorFlow costs is paid
+before either way begins.
 
 With ``--once`` the plain way runs the first trial of every depth, whose seconds count for those of the same
 depth: they differ in the share of dropout only.

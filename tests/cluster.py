@@ -29,15 +29,10 @@ def start_cluster(n_workers=2, **settings):
     import distributed
 
     forked.start_server()
+    quiet = {"processes": True, "dashboard_address": ":0", "silence_logs": "CRITICAL"}
     with (
         dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"} | settings),
-        distributed.LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=":0",
-            silence_logs="CRITICAL",
-        ) as cluster,
+        distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, **quiet) as cluster,
     ):
         yield cluster
 

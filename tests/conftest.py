@@ -1,6 +1,7 @@
 """What holds for all tests: one thread a process, the sizes of random tests, and the slowest files first."""
 
 import os
+import sys
 
 import pytest
 from hypothesis import settings
@@ -37,6 +38,32 @@ FIRST = (
     "files/test_sharding.py",
     "layouts/test_layouts.py",
 )
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run a command in a folder, in this process, as starting one takes seconds: code, stdout and stderr."""
+    from expressionist.commands.app import main
+
+    def run(folder, *words):
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["expressionist", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Serve files on this machine, whatever proxy it has."""
+    from file_server import serve_files
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serve_files() as files:
+        yield files
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -33,13 +33,8 @@ MORE = [
     ("TCGA-AA-0002-01A-11R-A001-07", "ACC", HISEQ, "False", "0"),
     ("TCGA-AA-0001-10A-01D-A001-01", "ACC", "Genome_Wide_SNP_6", "False", "0"),
 ]
-TYPES = {
-    "TCGA-AA-0001": "ACC",
-    "TCGA-AA-0002": "UVM",
-    "TCGA-AB-0003": "LAML",
-    "TCGA-CC-0005": "SKCM",
-    "TCGA-CC-0007": "SKCM",
-}
+TYPES = {"TCGA-AA-0001": "ACC", "TCGA-AA-0002": "UVM", "TCGA-AB-0003": "LAML"}
+TYPES |= {"TCGA-CC-0005": "SKCM", "TCGA-CC-0007": "SKCM"}
 CELLS = {(0, 0): "-0.6", (5, 7): "NA", (5, 8): "", (4, 3): "NA"}
 
 

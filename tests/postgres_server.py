@@ -18,7 +18,7 @@ USER = "searcher"
 
 def find_programs():
     """Find the folder of Debian's or anybody's server programs."""
-    places = [Path(found).resolve().parent for name in ("initdb",) if (found := shutil.which(name))]
+    places = [Path(found).resolve().parent] if (found := shutil.which("initdb")) else []
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return next((place for place in places if (place / "postgres").exists()), None)
 
@@ -75,13 +75,8 @@ def serve():
             yield f"postgresql://{USER}@127.0.0.1:{port}/postgres"
         finally:
             server.terminate()  # "smart": waits for its clients
-            subprocess.run(
-                [*words, str(programs / "pg_ctl"), "-D", f"{name}/data", "-m", "immediate", "stop"],
-                cwd=name,
-                check=False,
-                capture_output=True,
-                timeout=60,
-            )
+            stop = [*words, str(programs / "pg_ctl"), "-D", f"{name}/data", "-m", "immediate", "stop"]
+            subprocess.run(stop, cwd=name, check=False, capture_output=True, timeout=60)
             server.wait(60)
 
 

@@ -1,7 +1,7 @@
 """A disk of a few megabytes, in memory, for what happens when it runs full."""
 
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -25,12 +25,8 @@ def fill(folder, *, leave):
     """Fill a disk but for some bytes; return the file that does it."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as stream:
-        try:
+        with suppress(OSError):
             while True:
                 stream.write(bytes(4096))
-        except OSError:
-            pass
-    size = ballast.stat().st_size - leave
-    with ballast.open("r+b") as stream:
-        stream.truncate(max(0, size))
+        stream.truncate(max(0, ballast.stat().st_size - leave))
     return ballast

@@ -7,42 +7,27 @@ import pytest
 from tests.toy import make_cohort, network_params, training_params
 
 from expressionist.files.code_digest import digest_code
-from expressionist.params.sections import (
-    BaselinesParams,
-    ExpressionParams,
-    LayoutParams,
-    SearchParams,
-    SplitParams,
-    WeightsParams,
-)
+from expressionist.params import sections
 from expressionist.pipeline import Recipe, SplitFitter, digest_pipeline
 from expressionist.stages.repeats import split_again
 
 N_GENES = 30
+SEARCH = {"n_trials": 1, "epochs": 1, "depths": (0,), "learning_rate": None, "dropout": None}
+SEARCH |= {"objective": "f1_macro", "prune": False, "storage": None, "seed": 1}
 RECIPE = Recipe(
-    ExpressionParams(N_GENES),
-    LayoutParams("coexpression", 1, {}),
-    WeightsParams("random", "none", required=False, seed=1),
+    sections.ExpressionParams(N_GENES),
+    sections.LayoutParams("coexpression", 1, {}),
+    sections.WeightsParams("random", "none", required=False, seed=1),
     network_params(magnify=0, side=32, strides=(8, 32), dropout=0.2, gene_dropout=0.2),
     training_params(epochs=2),
-    SearchParams(
-        n_trials=1,
-        epochs=1,
-        depths=(0,),
-        learning_rate=None,
-        dropout=None,
-        objective="f1_macro",
-        prune=False,
-        storage=None,
-        seed=1,
-    ),
-    BaselinesParams(("logistic_regression",), 1),
+    sections.SearchParams(**SEARCH),
+    sections.BaselinesParams(("logistic_regression",), 1),
 )
 
 
 @pytest.fixture(scope="module")
 def split():
-    return split_again(make_cohort().samples, SplitParams(validation=0.2, test=0.2, seed=1), 2)
+    return split_again(make_cohort().samples, sections.SplitParams(validation=0.2, test=0.2, seed=1), 2)
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +36,13 @@ def fitters(split, tmp_path_factory):
     cohort = make_cohort()
     test = (split == "test").to_numpy()
     expression = cohort.expression.copy()
-    # Of another variance per gene, and higher than anything seen: a scale, choice or order of genes would
-    # move.
+    # Of another variance per gene, and higher than anything seen: scale, choice, order of genes would move.
     rng = np.random.default_rng(0)
     expression[test] = rng.uniform(0, rng.uniform(5, 30, expression.shape[1]), (test.sum(), 40))
     given = (cohort, replace(cohort, expression=expression))
     folders = (tmp_path_factory.mktemp(name) for name in ("before", "after"))
     return [
-        (each, SplitFitter(each, split, RECIPE, incoming=folder, folder=folder, cache_gigabytes=1.0))
+        (each, SplitFitter(each, split, RECIPE, lists=folder, folder=folder, cache_gigabytes=1.0))
         for each, folder in zip(given, folders, strict=True)
     ]
 
@@ -94,11 +78,9 @@ def test_other_test_rows_change_neither_choice_nor_fit(fitters, split, kind):
     np.testing.assert_allclose(fitted[0].predict(anything).sum(axis=1), 1, atol=1e-6)
     validation = [fitter.validate(each) for (_, fitter), each in zip(fitters, fitted, strict=True)]
     assert validation[0] == validation[1]
-    test = (split == "test").to_numpy()
-    scores = [
-        each.score(cohort.take(test), fitter.tumour_types)
-        for (cohort, fitter), each in zip(fitters, fitted, strict=True)
-    ]
+    scores = []
+    for (cohort, fitter), each in zip(fitters, fitted, strict=True):
+        scores.append(each.score(cohort.take((split == "test").to_numpy()), fitter.tumour_types))
     assert scores[0]["log_loss"] != scores[1]["log_loss"]
     assert fitted[0].choice["temperature"] != 1
     if kind == "network":

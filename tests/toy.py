@@ -2,16 +2,15 @@
 
 import os
 import signal
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from expressionist.data.cohort import LOG2_UNIT, Cohort
+from expressionist.data.cohort import Cohort
 from expressionist.data.expression import Scale
+from expressionist.data.units import LOG2_UNIT
 from expressionist.painting.layout import Layout
 from expressionist.params.sections import NetworkParams, TrainingParams
 
@@ -54,32 +53,15 @@ def make_scale(n_genes, *, seed=0):
 
 
 def network_params(**changes):
-    defaults = {
-        "magnify": 2,
-        "side": 8,
-        "head": "flatten",
-        "strides": (2, 4),
-        "dropout": 0.0,
-        "genes": True,
-        "gene_dropout": 0.0,
-        "rank_units": 0,
-        "precision": "float32",
-    }
-    return NetworkParams(**(defaults | changes))
+    drawn = {"magnify": 2, "side": 8, "head": "flatten", "strides": (2, 4), "dropout": 0.0, "genes": True}
+    rest = {"gene_dropout": 0.0, "rank_units": 0, "precision": "float32"}
+    return NetworkParams(**(drawn | rest | changes))
 
 
 def training_params(**changes):
-    defaults = {
-        "epochs": 4,
-        "batch_size": 8,
-        "learning_rate": 1e-2,
-        "rank_learning_rate": 1e-2,
-        "tail_learning_rate": 3e-3,
-        "weight_decay": 1e-2,
-        "class_weight": "sqrt",
-        "seed": 5,
-    }
-    return TrainingParams(**(defaults | changes))
+    sizes = {"epochs": 4, "batch_size": 8, "weight_decay": 1e-2, "class_weight": "sqrt", "seed": 5}
+    rates = {"learning_rate": 1e-2, "rank_learning_rate": 1e-2, "tail_learning_rate": 3e-3}
+    return TrainingParams(**(sizes | rates | changes))
 
 
 def make_backbone(side=(16, 16), *, seed=0):
@@ -108,11 +90,8 @@ def make_backbone(side=(16, 16), *, seed=0):
     backbone = keras.Model(pixels, layers.ReLU(name="out")(x), name="toy")
     rng = np.random.default_rng(seed)
     for variable in backbone.weights:
-        draw = (
-            rng.uniform(0.5, 2, variable.shape)
-            if "variance" in variable.name
-            else rng.normal(0, 0.3, variable.shape)
-        )
+        shape = variable.shape
+        draw = rng.uniform(0.5, 2, shape) if "variance" in variable.name else rng.normal(0, 0.3, shape)
         variable.assign(draw + (1.0 if variable.name == "gamma" else 0.0))
     return backbone
 
@@ -134,12 +113,16 @@ def make_linear_model(layout, n_types, *, seed=0):
     return model, kernel[layout.pixel] / layout.overlap.ravel()[layout.pixel][:, None]
 
 
-def fork(function):
-    """Run a function in a copy of this process, and return the number of the signal or error that ended it.
+def predict_with(store, model, table):
+    """Predict with a registered model, as the command does."""
+    from expressionist.tracking import find_version, load_model, predict
 
-    TensorFlow must not compute in the copy: its threads are not copied. The function may kill itself by
-    `kill_me`.
-    """
+    return predict(*load_model(find_version(store, model).folder), table, once=True)
+
+
+def fork(function):
+    """Run a function in a copy of this process; return the number of the signal or error that ended it."""
+    # TensorFlow must not compute in the copy: its threads are not copied.
     process = os.fork()
     if process == 0:
         try:
@@ -153,33 +136,3 @@ def fork(function):
 def kill_me():
     """Die like under `kill -9`: nothing is flushed, closed or tidied up."""
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-class FileServer:
-    """Serves a folder on this machine, and notes what was asked for."""
-
-    def __init__(self, folder):
-        self.asked = []
-        asked = self.asked
-
-        class Handler(SimpleHTTPRequestHandler):
-            def __init__(self, *args):
-                super().__init__(*args, directory=str(folder))
-
-            def do_GET(self):
-                asked.append(self.path.lstrip("/"))
-                super().do_GET()
-
-            def log_message(self, *args):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *error):
-        self.server.shutdown()
-        self.server.server_close()

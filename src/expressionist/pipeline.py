@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from expressionist.data import Cohort, to_log2, write_split
+from expressionist.data import Cohort, keep_listed, to_log2, write_split
 from expressionist.evaluation import LabelledRows, fit_baseline, fit_temperature, score
 from expressionist.files import digest_code, write_whole
 from expressionist.network import predict_logits
@@ -93,18 +93,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model that was fitted on training samples, with what was chosen on validation samples.
+    """A model that was fitted on training samples, with what was chosen on validation samples."""
 
-    Parameters
-    ----------
-    choice : mapping
-        Hyper-parameters, or a network's depth and whatever else its search chose.
-    predict : callable
-        Expression of shape (n_samples, n_genes), in the unit and with all genes of the cohort, to
-        probabilities of shape (n_samples, n_types).
-    """
-
+    # Hyper-parameters, or a network's depth and whatever else its search chose.
     choice: Mapping[str, Any]
+    # Expression of shape (n_samples, n_genes), in the unit and with all genes of the cohort, to
+    # probabilities of shape (n_samples, n_types).
     predict: Callable[[np.ndarray], np.ndarray]
 
     def score(self, cohort: Cohort, tumour_types: list[str]) -> dict[str, float]:
@@ -130,8 +124,8 @@ class SplitFitter:
         As `split_by_patient` gives it.
     recipe : Recipe
         How everything is fitted.
-    incoming : pathlib.Path
-        Folder in which the file of gene sets lies that the layout method ``pathway`` reads.
+    lists : pathlib.Path
+        Folder of the list of genes to choose from, and of the layout method's gene sets.
     folder : pathlib.Path
         Where a split of exactly these facts is prepared, and found again after a kill.
     cache_gigabytes : float
@@ -144,7 +138,7 @@ class SplitFitter:
         split: pd.Series,
         recipe: Recipe,
         *,
-        incoming: Path,
+        lists: Path,
         folder: Path,
         cache_gigabytes: float,
     ) -> None:
@@ -152,7 +146,7 @@ class SplitFitter:
         self.known, self.split = cohort.take(known), split[known]
         self.recipe, self.folder, self.cache_gigabytes = recipe, folder, cache_gigabytes
         if not (folder / "layout").exists():
-            self._lay_out(incoming)
+            self._lay_out(lists)
         self.layout, self.scale, *_ = read_layout(folder / "layout")
         self.genes = self.known.genes.index.get_indexer(pd.Index(self.layout.genes))
 
@@ -173,11 +167,12 @@ class SplitFitter:
     def _validation(self) -> Cohort:
         return self.known.take((self.split == "validation").to_numpy())
 
-    def _lay_out(self, incoming: Path) -> None:
-        given, known = self.recipe.layout, self.known
+    def _lay_out(self, lists: Path) -> None:
+        given, chooser = self.recipe.layout, self.recipe.expression
+        known, _ = keep_listed(self.known, chooser.genes, lists)
         training = to_log2(known.expression[(self.split == "train").to_numpy()], known.unit)
-        options = read_options(given, incoming)
-        laid, scale, chosen = lay_out(training, known.genes, self.recipe.expression, given, options)
+        options = read_options(given, lists)
+        laid, scale, chosen = lay_out(training, known.genes, chooser, given, options)
         about = {"unit": known.unit, "cohort": known.name, "synthetic": known.synthetic}
         write_layout(self.folder / "layout", laid, scale, known.genes.iloc[chosen], about)
 

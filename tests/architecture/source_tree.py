@@ -10,7 +10,6 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/expressionist"
 
 MODULES = Code(PACKAGE).modules
-SHORT = {name.removeprefix("expressionist."): path for name, path in MODULES.items()}
 
 
 @cache

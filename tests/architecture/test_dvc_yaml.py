@@ -24,15 +24,12 @@ CACHE = "data/cache"
 PARAMS_OF = {"cohort": ["cohort.source", "cohort.folder", "cohort.${cohort.source}"]}
 # Which code counts is a matter of two words only.
 PARAMS_OF_CODE = ["cohort.source", "layout.method"]
-# Folders that params.yaml names, and the stages that read them: fetch brings what prepare reads, layout
-# reads gene sets, which are no part of a source, and repeats does all that layout, tune and train do.
-FOLDERS = {
-    "fetch": ["${cohort.folder}"],
-    "layout": ["${cohort.folder}"],
-    "tune": ["${weights.folder}"],
-    "train": ["${weights.folder}"],
-    "repeats": ["${cohort.folder}", "${weights.folder}"],
-}
+# Folders that params.yaml names, and the stages that read them: fetch brings what prepare reads, lists the
+# gene sets, which are no part of a source, and repeats does all that tune and train do.
+INCOMING, WEIGHTS = ["${cohort.folder}"], ["${weights.folder}"]
+FOLDERS = {"fetch": INCOMING, "lists": INCOMING, "tune": WEIGHTS, "train": WEIGHTS, "repeats": WEIGHTS}
+# What a person has brought: it is not removed with what stages made of it.
+BROUGHT = {"data/raw", "data/lists"}
 WRITTEN = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 stages = pytest.mark.parametrize("stage", STAGES)
 
@@ -55,12 +52,8 @@ def read_list(stage, *kinds):
     return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
 
 
-def read_code_deps(stage):
-    return [dep for dep in read_list(stage, "deps") if dep.startswith("data/code/")]
-
-
-def read_data_deps(stage):
-    return [dep for dep in read_list(stage, "deps") if not dep.startswith("data/code/")]
+def read_deps(stage, *, code):
+    return [dep for dep in read_list(stage, "deps") if dep.startswith("data/code/") is code]
 
 
 def read_outs(stage):
@@ -96,6 +89,17 @@ def test_command(stage):
 
 
 @stages
+def test_no_path_of_params_stands_in_a_command(stage):
+    """A shell would take a space or a quote in it for its own; backbones are words that we know."""
+    assert set(re.findall(r"\$\{(.*?)\}", WRITTEN[stage]["cmd"])) <= {"item.backbone"}
+
+
+def test_what_was_brought_is_kept_where_it_cannot_be_brought_again():
+    lasting = [out for stage in WRITTEN.values() for out in stage.get("outs", []) if isinstance(out, dict)]
+    assert {path for out in lasting for path in out if out[path].get("persist")} == BROUGHT
+
+
+@stages
 def test_params(stage):
     sections = read_signature(stage).sections
     expected = [line for section in sections for line in PARAMS_OF.get(section, [section])]
@@ -109,7 +113,7 @@ def test_paths(stage):
     options = read_options(stage)
     kinds = {f"--{name.replace('_', '-')}": kind for name, kind in options.items()}
     paths = {flag: path for flag, path in flags.items() if kinds.get(flag) == "Path" and path != CACHE}
-    outs, deps = read_outs(stage), read_data_deps(stage)
+    outs, deps = read_outs(stage), read_deps(stage, code=False)
     expected_outs = [path for flag, path in paths.items() if flag == "--out" or path in outs]
     compare_lines(stage, "outs", outs, expected_outs)
     read = [path for path in paths.values() if path not in outs]
@@ -120,9 +124,8 @@ def test_paths(stage):
 
 @stages
 def test_code(stage):
-    """Every stage hangs on its own text, which the stage `code` writes from all there is."""
     expected = [] if stage == "code" else [f"data/code/{stage}.txt"]
-    compare_lines(stage, "deps", read_code_deps(stage), expected)
+    compare_lines(stage, "deps", read_deps(stage, code=True), expected)
 
 
 @stages
@@ -136,9 +139,9 @@ def test_matrix(stage):
 
 
 def test_data_comes_from_stages():
-    made = {out: stage for stage in WRITTEN for out in read_outs(stage)}
+    made = {out for stage in WRITTEN for out in read_outs(stage)}
     for stage in WRITTEN:
-        for dep in read_data_deps(stage):
+        for dep in read_deps(stage, code=False):
             given = [*FOLDERS.get(stage, []), "src/expressionist"]
             known = dep in given or any(holds(dep, out) or holds(out, dep) for out in made)
             assert known, f"dvc.yaml: {stage}: no stage writes {dep}"
@@ -167,7 +170,7 @@ def test_dvc_resolves_it(tmp_path, monkeypatch):
 
 
 def test_make_clean_removes_what_the_stages_make():
-    """All of it but the raw files, and nothing else."""
+    """All of it but what was brought, and nothing else."""
     (line,) = re.findall(r"^MADE := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     made = {"/".join(Path(out).parts[:2]) for stage in WRITTEN for out in read_outs(stage)}
-    assert set(line.split()) == made - {"data/raw"} | {CACHE}
+    assert set(line.split()) == made - BROUGHT | {CACHE}

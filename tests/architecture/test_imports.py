@@ -10,15 +10,10 @@ import pytest
 from architecture.source_tree import MODULES, ROOT, close_over, find_tools, read_imports
 
 # Which modules may know a tool; a name that ends in a dot stands for all modules below it.
+WITH_TENSORFLOW = ["explain.controls", "explain.integrated_gradients", "network.", "training."]
 KNOWN_TO = {
-    "keras": [
-        "explain.controls",
-        "explain.integrated_gradients",
-        "network.",
-        "tracking.serving",
-        "training.",
-    ],
-    "tensorflow": ["explain.controls", "explain.integrated_gradients", "network.", "training."],
+    "keras": [*WITH_TENSORFLOW, "tracking.serving"],
+    "tensorflow": WITH_TENSORFLOW,
     "shap": ["explain.controls"],
     "mlflow": ["tracking."],
     "optuna": ["training.search", "training.studies"],
@@ -41,9 +36,9 @@ QUICK = [
     "__main__",
     "params",
     "data",
+    "data.sources",
     "painting",
     "painting.layouts",
-    "data.sources",
     "files",
     "tracking",
 ]
@@ -51,16 +46,9 @@ QUICK = [
 LOADED_BY_MLFLOW = "expressionist.tracking.served_model"
 
 
-def find_light():
-    return [
-        name
-        for name in MODULES
-        if name != LOADED_BY_MLFLOW
-        and not any(
-            {"keras", "tensorflow"} & find_tools(other, at_load=True)
-            for other in close_over(name, at_load=True)
-        )
-    ]
+def is_light(module):
+    loaded = close_over(module, at_load=True)
+    return not any({"keras", "tensorflow"} & find_tools(each, at_load=True) for each in loaded)
 
 
 def import_elsewhere(modules, folder):
@@ -80,27 +68,16 @@ tools = {name.partition(".")[0] for name in sys.modules}
 print(json.dumps({"said": said, "seeded": seeded, "tools": sorted(tools)}))
 """
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [sys.executable, "-c", program, *modules],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = [sys.executable, "-c", program, *modules]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_floors():
-    done = subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
-        + ["--no-cache", "--no-logo"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    words = [sys.executable, "-c", code, "--no-cache", "--no-logo"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -108,11 +85,8 @@ def test_floors():
 def test_tools_stand_at_the_edge(tool):
     allowed = [f"expressionist.{name}" for name in KNOWN_TO[tool]]
     users = {name for name in MODULES if tool in find_tools(name)}
-    strangers = {
-        name
-        for name in users
-        if not any(name == module or (module.endswith(".") and name.startswith(module)) for module in allowed)
-    }
+    inside = tuple(name for name in allowed if name.endswith("."))
+    strangers = {name for name in users if name not in allowed and not name.startswith(inside)}
     assert not strangers, f"{tool} must be known to {KNOWN_TO[tool]} only, but {sorted(strangers)} import it"
     idle = {name for name in allowed if not any(user.startswith(name) for user in users)}
     assert not idle, f"{sorted(idle)} no longer import {tool}; take them off the list"
@@ -121,21 +95,15 @@ def test_tools_stand_at_the_edge(tool):
 @pytest.mark.parametrize("package", PLUG_INS)
 def test_plug_ins_do_not_know_each_other(package):
     inside = f"expressionist.{package}."
-    for name in MODULES:
-        if not name.startswith(inside):
-            continue
-        own = name.removeprefix(inside).partition(".")[0]
-        others = {
-            other.removeprefix(inside).partition(".")[0]
-            for other in read_imports(name) & MODULES.keys()
-            if other.startswith(inside)
-        }
-        borrowed = {other for other in others - {own} if not other.startswith("_")}
+    tops = {name: name.removeprefix(inside).partition(".")[0] for name in MODULES if name.startswith(inside)}
+    for name, own in tops.items():
+        others = {tops[other] for other in read_imports(name) & tops.keys()} - {own}
+        borrowed = {other for other in others if not other.startswith("_")}
         assert not borrowed, f"{name} imports {sorted(borrowed)}; move what they share to {inside}_<noun>"
 
 
 def test_nothing_light_loads_tensorflow(tmp_path):
-    light = find_light()
+    light = [name for name in MODULES if name != LOADED_BY_MLFLOW and is_light(name)]
     missing = {f"expressionist.{name}".rstrip(".") for name in QUICK} - set(light)
     assert not missing, f"{sorted(missing)} have come to import keras"
     found = import_elsewhere(light, tmp_path)

@@ -9,6 +9,8 @@ from architecture.source_tree import MODULES, PACKAGE, ROOT, read_imports, read_
 ROW = re.compile(r"^\| (\d+) \| `(\w+)` \| (.+) \|$", re.MULTILINE)
 MAP = [(int(floor), name, job) for floor, name, job in ROW.findall((ROOT / "CONTRIBUTING.md").read_text())]
 
+FOLDERS = [path.parent for path in PACKAGE.glob("*/__init__.py")]
+
 
 def read_floors():
     """Read the folders and files of every floor, from the top, as import-linter holds them."""
@@ -31,10 +33,8 @@ def test_the_map_has_the_floors_of_the_contract():
 
 
 def test_the_map_is_the_tree():
-    parts = {
-        path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
-    }
-    assert {name for _, name, _ in MAP} == parts - {"__init__"}
+    parts = {path.stem for path in [*PACKAGE.glob("*.py"), *FOLDERS]} - {"__init__"}
+    assert {name for _, name, _ in MAP} == parts
 
 
 def test_the_map_says_what_they_say_of_themselves():
@@ -43,8 +43,7 @@ def test_the_map_says_what_they_say_of_themselves():
 
 
 def test_a_newcomer_meets_few_folders_and_files():
-    folders = [path for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
-    assert len(folders) <= 12
+    assert len(FOLDERS) <= 12
     assert len(list(PACKAGE.glob("*.py"))) <= 5
 
 
@@ -59,10 +58,8 @@ def test_from_outside_a_folder_one_imports_from_its_surface_only():
                 continue
             assert node.module == f"expressionist.{top}", f"{module} reaches into {node.module}"
             if (PACKAGE / top).is_dir():
-                lent = read_surface(node.module)
-                assert {item.name for item in node.names} <= lent.keys(), (
-                    f"{module}: {node.module} lends no such"
-                )
+                asked = {item.name for item in node.names}
+                assert asked <= read_surface(node.module).keys(), f"{module}: {node.module} lends no such"
 
 
 def test_surfaces_name_nothing_that_nobody_asks_for():

@@ -1,46 +1,40 @@
 """The command line: a command per stage, refusals in one line, and nothing heavy before it is needed."""
 
+import os
+import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from expressionist import stages
 from expressionist.commands import app as command_line
-from expressionist.errors import ParamsError
 
+PARAMS = Path(__file__).parents[2] / "params.yaml"
 NAMES = sorted(path.stem for path in Path(stages.__path__[0]).glob("[!_]*.py"))
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Run the command line in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["expressionist", *words])
-        with pytest.raises(SystemExit) as ended:
-            command_line.main()
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return run
+def call(call, tmp_path: Path):
+    """Run the command line in an empty folder."""
+    return partial(call, tmp_path)
 
 
 def test_help_lists_every_stage_and_every_other_command(call) -> None:
     code, said, _ = call("--help")
     assert code == 0
-    for name in (*NAMES, "promote", "models", "predict", "inspect"):
+    for name in (*NAMES, "promote", "models", "predict", "validate", "inspect"):
         assert f" {name} " in said
 
 
 def run_script(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False
-    )
+    words = [sys.executable, "-c", script]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("words", [(), ("tune",), ("models",), ("predict",)], ids=" ".join)
+@pytest.mark.parametrize("words", [(), ("tune",), ("models",), ("predict",), ("validate",)], ids=" ".join)
 def test_help_imports_nothing_that_takes_long(tmp_path: Path, words: tuple[str, ...]) -> None:
     code = (
         f"import sys; sys.argv = {['expressionist', *words, '--help']}; before = set(sys.modules)\n"
@@ -75,7 +69,8 @@ def test_a_process_that_ends_at_once_loses_nothing(tmp_path: Path, words: tuple[
 def test_a_command_has_no_options_but_its_own(call) -> None:
     for command, own, others in (
         ("models", {"--root", "--tracking-uri"}, {"--to", "--model", "--cache"}),
-        ("predict", {"--root", "--model", "--genes-in"}, {"--to", "--cache"}),
+        ("predict", {"--root", "--model", "--genes-in", "--align"}, {"--to", "--cache", "--labels"}),
+        ("validate", {"--root", "--model", "--labels", "--map", "--exclude-trained"}, {"--to", "--cache"}),
         ("promote", {"--root", "--to", "--across-data"}, {"--model", "--cache"}),
         ("worker", {"--cache-gigabytes", "--scheduler", "--patience"}, {"--root", "--to"}),
         ("tune", {"--backbone", "--cache-gigabytes", "--out"}, {"--to", "--patience"}),
@@ -91,15 +86,10 @@ def test_a_stage_takes_its_sections_from_params_and_its_paths_as_options(call, m
     from expressionist.stages import split
 
     seen = {}
-
-    def run(given: object, *, cohort: Path, out: Path) -> None:
-        seen.update(split=given, cohort=cohort, out=out)
-
-    monkeypatch.setattr(split, "run", run)
-    root = Path(__file__).parents[2]
-    (tmp_path / "params.yaml").write_text(
-        (root / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+    monkeypatch.setattr(
+        split, "run", lambda given, *, cohort, out: seen.update(split=given, cohort=cohort, out=out)
     )
+    shutil.copyfile(PARAMS, tmp_path / "params.yaml")
     code, _, said = call("split", "--cohort", "here", "--out", "there.tsv")
     assert (code, said) == (0, "")
     assert (seen["cohort"], seen["out"]) == (Path("here"), Path("there.tsv"))
@@ -111,11 +101,7 @@ def test_the_scheduler_is_a_matter_of_the_environment(call, monkeypatch, address
     from expressionist.stages import images
 
     seen = {}
-
-    def run(*, scheduler: str | None, **_: Path) -> None:
-        seen.update(scheduler=scheduler)
-
-    monkeypatch.setattr(images, "run", run)
+    monkeypatch.setattr(images, "run", lambda **given: seen.update(given))
     paths = [word for name in ("cohort", "split", "layout", "out") for word in (f"--{name}", "somewhere")]
     for words in ((), ("--scheduler", "tcp://other:1")):
         monkeypatch.setenv("EXPRESSIONIST_SCHEDULER", address)
@@ -133,8 +119,11 @@ def test_a_refusal_is_one_line_and_exit_code_2(call) -> None:
 @pytest.mark.parametrize("stage", ["fetch", "split"])
 def test_what_a_later_stage_would_refuse_is_refused_by_every_command(call, tmp_path, stage) -> None:
     """All of it at once: `fetch` reads neither backbones nor baseline models, and runs for an hour."""
-    shipped = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
-    broken = shipped.replace("- resnet50", "- resnet51").replace("- linear_svm", "- xgboost")
+    broken = (
+        PARAMS.read_text(encoding="utf-8")
+        .replace("- resnet50", "- resnet51")
+        .replace("- linear_svm", "- xgboost")
+    )
     (tmp_path / "params.yaml").write_text(broken, encoding="utf-8")
     options = {"fetch": ("--raw", "raw", "--cache", "cache"), "split": ("--cohort", "c", "--out", "o")}
     code, printed, said = call(stage, *options[stage])
@@ -165,6 +154,37 @@ def test_an_option_too_few_and_an_unknown_command_are_named(call, words, named) 
     assert named in said
 
 
-def test_refusals_are_told_from_other_errors() -> None:
-    assert issubclass(ParamsError, command_line.Refusal)
-    assert not issubclass(ValueError, command_line.Refusal)
+def test_without_a_project_nothing_is_made(call, tmp_path) -> None:
+    for words in (["models"], ["promote"], ["predict", "t.csv", "--model", "models:/a@b"]):
+        code, printed, said = call(*words)
+        assert (code, printed, said.count("\n")) == (2, "", 1)
+        assert "must have a store of models, mlruns/mlflow.db, but got" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_does_not_answer_is_told_at_once(call, monkeypatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    code, printed, said = call("models")
+    assert (code, printed, said.count("\n")) == (2, "", 1)
+    assert "http://127.0.0.1:9 gave: " in said
+
+
+def test_the_project_is_found_from_a_folder_below(tmp_path, monkeypatch) -> None:
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    (tmp_path / "params.yaml").touch()
+    assert command_line._find_root() == Path()
+    (tmp_path / "dvc.yaml").touch()
+    assert command_line._find_root() == tmp_path
+    monkeypatch.chdir(tmp_path)
+    assert command_line._find_root() == Path()
+
+
+def test_who_promotes_has_a_name_without_one(monkeypatch) -> None:
+    def fail() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(command_line.getpass, "getuser", fail)
+    assert command_line._name_user() == f"uid {os.getuid()}"

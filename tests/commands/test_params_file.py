@@ -81,10 +81,7 @@ def test_what_is_not_in_use_may_be_left_out():
         ({"backbones": ["resnet51"]}, r"backbones: entry 1 must be one of xception, .*, but got 'resnet51'"),
         ({"backbones": []}, r"backbones must name at least one, but got \[\]"),
         ({"backbones": ["vgg19", "vgg19"]}, "backbones must name each of them once, but got"),
-        (
-            {"baselines.models": ["xgboost"]},
-            "baselines: models: entry 1 must be one of logistic_regr",
-        ),
+        ({"baselines.models": ["xgboost"]}, "baselines: models: entry 1 must be one of logistic_regr"),
         ({"baselines.models": []}, r"baselines: models must name at least one, but got \[\]"),
         ({"layout.method": "tsnee"}, "layout: method must be one of chromosome, .*, but got 'tsnee'"),
         ({"layout.overlap": "averege"}, "layout: overlap must be one of single, average"),
@@ -92,17 +89,17 @@ def test_what_is_not_in_use_may_be_left_out():
         ({"layout.method": "pathway"}, "layout: pathway: gene_sets must name a GMT file .*, but got None"),
         (
             {"layout.method": "umap", "layout.umap.n_neighbours": 1},
-            "layout: umap: n_neighbours must be at least 2",
+            "layout: umap: n_neighbours must be at le",
         ),
         ({"layout.pca": {"whiten": True}}, "layout: pca has no key 'whiten'. Its keys are none at all"),
         ({"cohort.source": "tgca"}, "cohort: source must be one of embedded, .*, but got 'tgca'"),
-        ({"cohort.source": "tcga", "cohort.tcga.unit": "tpm"}, "cohort: tcga: unit must be one of counts"),
+        ({"cohort.source": "tcga", "cohort.tcga.unit": "reads"}, "cohort: tcga: unit must be one of counts"),
         ({"cohort.source": "tcga", "cohort.tcga.samples": ...}, "cohort: tcga must have the key 'samples'"),
         ({"cohort.embedded.n_samples": 100}, "cohort: embedded: n_samples must be at least 264, but got 100"),
         ({"cohort.source": ["tcga"]}, r"cohort: source must be one of .*, but got \['tcga'\]"),
         (
             {"backbones": ["xception"], "search.depths": [99]},
-            "search: depths must be at most 40 for xception, .* but got 99",
+            "search: depths .* 40 for xception, .* but got 99",
         ),
         ({"search.depths": []}, r"search: depths must name at least one, but got \[\]"),
         ({"search.depths": [-1]}, "search: depths: entry 1 must be at least 0, but got -1"),
@@ -118,22 +115,13 @@ def test_what_is_not_in_use_may_be_left_out():
         ({"split.seed": -1}, "split: seed must be at least 0, but got -1"),
         ({"network.strides": [3]}, "network: strides: entry 1 must be one of 1, 2, 4, 8, 16, 32, but got 3"),
         ({"weights.source": "random", "weights.required": True}, "weights: required must be false where"),
-        (
-            {"registry.name": "mine/best"},
-            "registry: name must be a name without / and :, but got 'mine/best'",
-        ),
-        (
-            {"registry.gate.acuracy": 1},
-            "registry: gate has no key 'acuracy'. Its keys are accuracy, f1_macro,",
-        ),
+        ({"registry.name": "mine/best"}, "registry: name must be a name without / and :, but got 'mine/"),
+        ({"registry.gate.acuracy": 1}, "registry: gate has no key 'acuracy'. Its keys are accuracy,"),
         ({"split.seed": ...}, "split must have the key 'seed'. Add it."),
         ({"split.test": float("nan")}, "split: test must be at most 0.5, but got nan"),
         ({"split": 4}, "split must be a mapping of keys to values, but got 4"),
         ({"cohort": "embedded"}, "cohort must be a mapping of keys to values, but got 'embedded'"),
-        (
-            {"training.batch_size": None},
-            "training: batch_size must be a whole number, but got None. Give one.",
-        ),
+        ({"training.batch_size": None}, "training: batch_size must be a whole number, but got None. Give"),
     ],
 )
 def test_refused_at_the_start_in_one_line(changes, sentence):
@@ -148,19 +136,10 @@ def test_refused_at_the_start_in_one_line(changes, sentence):
     [
         ({"cohort.tcga.unti": "TPM"}, ": cohort: tcga has no key 'unti'. Its keys are expression, samples,"),
         ({"cohort.table.smallest_type": "5"}, ": cohort: table: smallest_type must be a whole number"),
-        (
-            {"cohort.pancan-mrna.mirror": "file:///etc"},
-            ": cohort: pancan-mrna: mirror must be an http or https",
-        ),
+        ({"cohort.pancan-mrna.mirror": "file:///etc"}, ": cohort: pancan-mrna: mirror must be an http or h"),
         ({"layout.tsne.perplexty": 3}, ": layout: tsne has no key 'perplexty'. Its keys are perplexity."),
-        (
-            {"cohort.tcag": {}},
-            ": cohort has no key 'tcag'. Its keys are source, folder, and embedded, pancan-",
-        ),
-        (
-            {"layout.sead": 1},
-            ": layout has no key 'sead'. Its keys are method, seed, overlap, and chromosome,",
-        ),
+        ({"cohort.tcag": {}}, ": cohort has no key 'tcag'. Its keys are source, folder, and embedded, "),
+        ({"layout.sead": 1}, ": layout has no key 'sead'. Its keys are method, seed, overlap, and chromos"),
         ({"registry": ...}, " must have the key 'registry'. Add it."),
         ({"slpit": {}}, " has no key 'slpit'. Its keys are cohort, split,"),
     ],
@@ -172,27 +151,16 @@ def test_a_key_or_section_that_is_unknown_or_missing_names_itself(changes, sente
 
 def test_all_faults_are_told_at_once():
     """Those of single keys, of keys of one section, and of keys in several."""
-    faults = list_faults(
-        {
-            "split.seed": "one",
-            "split.tset": 0.1,
-            "training.epochs": 0,
-            "attribution.max_steps": 1,
-            "backbones": ["vgg19", "resnet50"],
-            "search.depths": [17],
-            "cohort.tcga.unit": "tpm",
-            "layout.tsne.perplexity": 0,
-        }
-    )
-    expected = [
-        "tcga: unit must",
-        "split: seed must",
-        "split has no key 'tset'",
-        "tsne: perplexity must",
-        "training: epochs must",
-        "attribution: max_steps must",
-        "depths must be at most 16 for vgg19",
-    ]
+    expected = {
+        "split: seed must": {"split.seed": "one"},
+        "split has no key 'tset'": {"split.tset": 0.1},
+        "training: epochs must": {"training.epochs": 0},
+        "attribution: max_steps must": {"attribution.max_steps": 1},
+        "depths must be at most 16 for vgg19": {"backbones": ["vgg19", "resnet50"], "search.depths": [17]},
+        "tcga: unit must": {"cohort.tcga.unit": "reads"},
+        "tsne: perplexity must": {"layout.tsne.perplexity": 0},
+    }
+    faults = list_faults({name: value for each in expected.values() for name, value in each.items()})
     assert len(faults) == len(expected)
     for part in expected:
         assert sum(part in fault for fault in faults) == 1
@@ -249,14 +217,11 @@ def test_file_that_holds_no_mapping(tmp_path, text):
     ("old", "said"),
     [
         ({"layout.crowding": "single"}, "layout: crowding is called overlap since version 0.2.0. Change it."),
-        (
-            {"baselines.opponents": []},
-            "baselines: opponents is called models since version 0.2.0. Change it.",
-        ),
+        ({"baselines.opponents": []}, "baselines: opponents is called models since version 0.2.0. Change it"),
         ({"network.channels": "copies"}, "network: channels is gone, as"),
         (
             {"network.head": "places"},
-            "network: head: places is called flatten since version 0.2.0. Change it.",
+            "network: head: places is called flatten since version 0.2.0. Change it",
         ),
         ({"network.head": "pooled"}, "network: head: pooled is called global_average since version 0.2.0."),
     ],

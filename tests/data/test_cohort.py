@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from expressionist.data.cohort import AS_IS_UNIT, UNITS, Cohort
+from expressionist.data.cohort import Cohort
+from expressionist.data.units import AS_IS_UNIT, UNITS
 from expressionist.errors import CohortError
 
 
@@ -74,7 +75,7 @@ def test_taking_nothing_is_refused(cohort):
 
 
 def test_unknown_unit(cohort):
-    with refuse("unit must be one of counts, RSEM, RPM, TPM, FPKM, log2(x+1), as is, but got 'CPM'"):
+    with refuse("unit must be one of counts, RSEM, RPM, TPM, FPKM, FPKM-UQ, log2(x+1), as is, but got 'CPM'"):
         replace(cohort, unit="CPM")
 
 

@@ -38,3 +38,14 @@ def test_an_h5ad_of_somebody_else_is_refused(tmp_path: Path) -> None:
     anndata.AnnData(np.ones((2, 3), np.float32)).write_h5ad(tmp_path / "cohort.h5ad")
     with pytest.raises(CohortError, match="must hold a cohort with its unit"):
         read_cohort(tmp_path / "cohort.h5ad")
+
+
+@pytest.mark.parametrize("name", ["", "_index", "sample_id", ".", "..", "/", "a/b", "é ß", " ", '"', "0"])
+def test_a_column_may_be_called_anything(tmp_path: Path, name: str) -> None:
+    cohort = make_cohort()
+    samples = cohort.samples.assign(**{name: "x"}).rename_axis("sample_id")
+    write_cohort(tmp_path / "cohort.h5ad", replace(cohort, samples=samples))
+    found = read_cohort(tmp_path / "cohort.h5ad").samples
+    # What has no name is the row numbers of whoever wrote the table.
+    assert found.shape[1] == cohort.samples.shape[1] + (name != "")
+    assert name == "" or (found.iloc[:, -1] == "x").all()

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -153,6 +154,32 @@ def test_missing_zero_and_negative_values_are_counted(tmp_path):
     assert said["Unit"] == "as is (some values are negative)"
 
 
+@pytest.fixture
+def annotated():
+    """Logarithms as scanpy takes them, and the counts they are of."""
+    obs = SAMPLES[["patient", "tumour_type"]].astype(str)
+    counts = draw().to_numpy()
+    data = anndata.AnnData(np.log1p(counts), obs=obs, var=pd.DataFrame(index=draw().columns))
+    data.layers["counts"], data.uns["log1p"] = counts, {"base": None}
+    return data
+
+
+def test_it_says_what_an_h5ad_has_and_that_scanpy_took_logarithms(tmp_path, annotated):
+    annotated.write_h5ad(tmp_path / "m.h5ad")
+    said = say(tmp_path / "m.h5ad")
+    assert said["Parts"] == "X, layers/counts; X is read"
+    assert said["Unit"] == "ln(x+1) (the file says so, in uns['log1p'])"
+    assert said["Refused"] == ""
+
+
+def test_scaled_genes_are_told_with_what_to_take_instead(tmp_path, annotated):
+    annotated.X = (annotated.X - annotated.X.mean(axis=0)) / np.maximum(annotated.X.std(axis=0), 1e-3)
+    annotated.write_h5ad(tmp_path / "m.h5ad")
+    said = say(tmp_path / "m.h5ad")
+    assert said["Unit"].startswith("as is (genes have a mean of 0 and a standard deviation of 1: scaled")
+    assert said["Refused"].endswith("State as matrix what was not scaled: layers/counts.")
+
+
 def test_it_tells_encodings(tmp_path):
     (tmp_path / "m.tsv").write_bytes("Größe\tx\r".encode("latin-1"))
     assert describe_file(tmp_path / "m.tsv") == ".tsv, 8 bytes, not UTF-8, old Mac line ends, not packed"
@@ -183,7 +210,7 @@ def test_the_command_tells_by_its_exit_code_whether_the_files_would_do(tmp_path,
     code, said, wrong = call("inspect", "m.csv")
     assert (code, wrong) == (0, "")
     assert "12 samples × 60 genes" in said
-    assert said.splitlines()[-1] == "    smallest_type: 5"
+    assert said.splitlines()[-1] == "    matrix: X"
     (tmp_path / "m.csv").write_text(GOOD.replace("5", ""))
     code, said, wrong = call("inspect", "m.csv")
     assert (code, wrong) == (1, "")

@@ -29,6 +29,10 @@ def draw_fold(seed, n_samples=80, n_genes=30, *, distance=1.5):
     return LabelledRows(expression.astype(np.float32), types)
 
 
+def fit(name, *folds, n_types=N_TYPES, seed=0):
+    return fit_baseline(name, *folds, n_types=n_types, seed=seed)
+
+
 def untempered(fitted):
     return replace(fitted, choice={**fitted.choice, "temperature": 1.0})
 
@@ -43,10 +47,8 @@ def _small_forest(monkeypatch):
 def test_every_baseline_learns_without_a_warning(name, n_genes):
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
-        fitted = fit_baseline(
-            name, draw_fold(1, n_genes=n_genes), draw_fold(2, n_genes=n_genes), n_types=N_TYPES, seed=0
-        )
-    test = draw_fold(3, n_genes=n_genes)
+        training, validation, test = (draw_fold(seed, n_genes=n_genes) for seed in (1, 2, 3))
+        fitted = fit(name, training, validation)
     probabilities = fitted.predict_proba(test.expression)
     assert probabilities.dtype == np.float64
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
@@ -58,9 +60,8 @@ def test_every_baseline_learns_without_a_warning(name, n_genes):
 def test_types_without_training_samples_have_probability_zero(name):
     training, validation = draw_fold(1), draw_fold(2)
     seen = training.types != 2
-    fitted = fit_baseline(
-        name, LabelledRows(training.expression[seen], training.types[seen]), validation, n_types=6, seed=0
-    )
+    training = LabelledRows(training.expression[seen], training.types[seen])
+    fitted = fit(name, training, validation, n_types=6)
     probabilities = fitted.predict_proba(validation.expression)
     assert probabilities.shape == (80, 6)
     np.testing.assert_array_equal(probabilities[:, [2, 4, 5]], 0)
@@ -69,13 +70,14 @@ def test_types_without_training_samples_have_probability_zero(name):
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_the_same_seed_gives_the_same_baseline(name):
+def test_the_same_seed_gives_the_same_baseline_which_survives_pickling(name):
     training, validation = draw_fold(1, n_genes=200), draw_fold(2, n_genes=200)
-    one, other = (fit_baseline(name, training, validation, n_types=N_TYPES, seed=5) for _ in range(2))
+    one, other = (fit(name, training, validation, seed=5) for _ in range(2))
     assert one.choice == other.choice
-    np.testing.assert_array_equal(
-        one.predict_proba(validation.expression), other.predict_proba(validation.expression)
-    )
+    again = pickle.loads(pickle.dumps(other))
+    for each in (other, again):
+        expected = one.predict_proba(validation.expression)
+        np.testing.assert_array_equal(each.predict_proba(validation.expression), expected)
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -84,17 +86,15 @@ def test_validation_samples_choose_but_do_not_teach(name, monkeypatch):
     fixed = BASELINES[name].choices[:1]
     monkeypatch.setitem(BASELINES, name, replace(BASELINES[name], choices=fixed))
     moved = LabelledRows(validation.expression * 3 + 5, validation.types[::-1].copy())
-    one, other = (fit_baseline(name, training, fold, n_types=N_TYPES, seed=0) for fold in (validation, moved))
-    assert one.choice["temperature"] != other.choice["temperature"]
-    np.testing.assert_array_equal(
-        *(untempered(fitted).predict_proba(validation.expression) for fitted in (one, other))
-    )
+    fitted = [fit(name, training, fold) for fold in (validation, moved)]
+    assert fitted[0].choice["temperature"] != fitted[1].choice["temperature"]
+    np.testing.assert_array_equal(*(untempered(each).predict_proba(validation.expression) for each in fitted))
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_probabilities_are_those_of_scikit_learns_temperature(name):
     training, validation, test = (draw_fold(seed, distance=0.3) for seed in (1, 2, 3))
-    fitted = fit_baseline(name, training, validation, n_types=N_TYPES, seed=0)
+    fitted = fit(name, training, validation)
     plain = untempered(fitted)
     logits = [np.log(plain.predict_proba(fold.expression)) for fold in (validation, test)]
     theirs = scikit_temperature.calibrate(logits[0], validation.types)
@@ -107,7 +107,7 @@ def test_probabilities_are_those_of_scikit_learns_temperature(name):
 @pytest.mark.parametrize("distance", [0.2, 0.4, 1.5])
 def test_the_temperature_lowers_validation_log_loss_and_moves_no_prediction(name, distance):
     training, validation, test = (draw_fold(seed, distance=distance) for seed in (1, 2, 3))
-    fitted = fit_baseline(name, training, validation, n_types=N_TYPES, seed=0)
+    fitted = fit(name, training, validation)
     before, after = (
         [each.predict_proba(fold.expression) for fold in (validation, test)]
         for each in (untempered(fitted), fitted)
@@ -118,25 +118,16 @@ def test_the_temperature_lowers_validation_log_loss_and_moves_no_prediction(name
         np.testing.assert_array_equal(one.argmax(axis=1), other.argmax(axis=1))
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_a_fitted_baseline_survives_pickling(name):
-    fitted = fit_baseline(name, draw_fold(1), draw_fold(2), n_types=N_TYPES, seed=0)
-    expression = draw_fold(3).expression
-    again = pickle.loads(pickle.dumps(fitted))
-    np.testing.assert_array_equal(again.predict_proba(expression), fitted.predict_proba(expression))
-
-
 def test_the_best_choice_on_validation_is_kept():
     training, validation = draw_fold(1, distance=0.4), draw_fold(2, distance=0.4)
-    fitted = fit_baseline("k_nearest_neighbours", training, validation, n_types=N_TYPES, seed=0)
-    reached = []
-    for choice in BASELINES["k_nearest_neighbours"].choices:
-        model = BASELINES["k_nearest_neighbours"].build(0, **choice)
-        model.fit(fitted.prepare.transform(training.expression), training.types)
-        probabilities = model.predict_proba(fitted.prepare.transform(validation.expression))
-        reached.append(score(probabilities, validation.types)["f1_macro"])
+    fitted = fit("k_nearest_neighbours", training, validation)
+    x, held_out = (fitted.prepare.transform(fold.expression) for fold in (training, validation))
+    row, reached = BASELINES["k_nearest_neighbours"], []
+    for choice in row.choices:
+        model = row.build(0, **choice).fit(x, training.types)
+        reached.append(score(model.predict_proba(held_out), validation.types)["f1_macro"])
     assert len(set(reached)) > 1
-    best = BASELINES["k_nearest_neighbours"].choices[int(np.argmax(reached))]
+    best = row.choices[int(np.argmax(reached))]
     assert fitted.choice == {**best, "temperature": fitted.choice["temperature"]}
 
 
@@ -149,20 +140,18 @@ def test_the_rotated_model_is_the_direct_one(monkeypatch):
     assert rotation.transform(x).shape == (60, 60)
     direct = BASELINES["logistic_regression"].build(0, C=0.01).fit(x, training.types)
     rotated = BASELINES["logistic_regression"].build(0, C=0.01).fit(rotation.transform(x), training.types)
-    expected = direct.decision_function(held_out)
-    np.testing.assert_allclose(
-        rotated.decision_function(rotation.transform(held_out)), expected, atol=1e-5 * np.abs(expected).max()
+    expected, found = (
+        direct.decision_function(held_out),
+        rotated.decision_function(rotation.transform(held_out)),
     )
-
-
-def test_few_genes_are_not_rotated():
-    x = draw_fold(1, n_samples=60, n_genes=100).expression
-    assert baselines._RowSpace().fit(x).transform(x) is x
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    few = x[:, :100]
+    assert baselines._RowSpace().fit(few).transform(few) is few, "few genes are not rotated"
 
 
 def test_logistic_regression_is_the_plain_scikit_learn_one():
     training, validation = draw_fold(1, n_genes=300), draw_fold(2, n_genes=300)
-    fitted = fit_baseline("logistic_regression", training, validation, n_types=N_TYPES, seed=0)
+    fitted = fit("logistic_regression", training, validation)
     scaler = StandardScaler().fit(training.expression)
     plain = LogisticRegression(C=fitted.choice["C"], class_weight="balanced", max_iter=5000, tol=1e-7)
     plain.fit(scaler.transform(training.expression).astype(np.float64), training.types)
@@ -180,7 +169,7 @@ def rank(expression):
 )
 def test_svms_are_scikit_learns_with_one_kernel_for_all_types(name, prepare, kernel, gamma):
     training, test = (draw_fold(seed, n_genes=300, distance=0.3) for seed in (1, 2))
-    fitted = fit_baseline(name, training, test, n_types=N_TYPES, seed=0)
+    fitted = fit(name, training, test)
     scaler = StandardScaler().fit(prepare(training.expression))
     x, held_out = (scaler.transform(prepare(fold.expression)) for fold in (training, test))
     C = fitted.choice["C"] / (300 if kernel == "linear" else 1)  # our linear kernel is the mean over genes
@@ -198,15 +187,7 @@ def test_neighbours_by_hand():
     np.testing.assert_allclose(model.predict_proba(np.array([[0.5]])), [[(2 + 0.6) / 4, (1 + 0.4) / 4]])
 
 
-def test_two_types_are_enough():
-    fold = draw_fold(1)
-    pair = LabelledRows(fold.expression[fold.types < 2], fold.types[fold.types < 2])
-    for name in BASELINES:
-        probabilities = fit_baseline(name, pair, pair, n_types=2, seed=0).predict_proba(pair.expression)
-        assert score(probabilities, pair.types)["accuracy"] > 0.9
-
-
-def test_one_more_baseline_is_one_more_row(monkeypatch):
+def test_two_types_are_enough_and_one_more_baseline_is_one_more_row(monkeypatch):
     row = baselines.Baseline(
         prepare=BASELINES["logistic_regression"].prepare,
         build=lambda seed, C: LinearSVC(C=C, random_state=seed, max_iter=10_000),
@@ -215,14 +196,15 @@ def test_one_more_baseline_is_one_more_row(monkeypatch):
     monkeypatch.setitem(BASELINES, "one_more", row)
     fold = draw_fold(1)
     pair = LabelledRows(fold.expression[fold.types < 2], fold.types[fold.types < 2])
-    fitted = fit_baseline("one_more", pair, pair, n_types=2, seed=0)
+    for name in BASELINES:
+        fitted = fit(name, pair, pair, n_types=2)
+        assert score(fitted.predict_proba(pair.expression), pair.types)["accuracy"] > 0.9
     assert fitted.choice.keys() == {"C", "temperature"}
-    assert score(fitted.predict_proba(pair.expression), pair.types)["accuracy"] > 0.9
 
 
 def test_an_unknown_baseline_is_refused():
     with pytest.raises(ParamsError, match="one of logistic_regression, .*'xgboost'"):
-        fit_baseline("xgboost", draw_fold(1), draw_fold(2), n_types=N_TYPES, seed=0)
+        fit("xgboost", draw_fold(1), draw_fold(2))
 
 
 @pytest.mark.parametrize(
@@ -231,14 +213,18 @@ def test_an_unknown_baseline_is_refused():
         (LabelledRows(np.ones((3, 2), np.float32), np.zeros(2, int)), draw_fold(2), "a type per sample"),
         (draw_fold(1), LabelledRows(np.ones((0, 30), np.float32), np.zeros(0, int)), "a type per sample"),
         (draw_fold(1), draw_fold(2, n_genes=31), "30 in training and 31"),
-        (
-            LabelledRows(draw_fold(1).expression, draw_fold(1).types + 1),
-            draw_fold(2),
-            "from 0 to 3, but got 1 to 4",
-        ),
-        (LabelledRows(draw_fold(1).expression, np.zeros(80, int)), draw_fold(2), "at least two tumour types"),
+        (replace(draw_fold(1), types=draw_fold(1).types + 1), draw_fold(2), "from 0 to 3, but got 1 to 4"),
+        (replace(draw_fold(1), types=np.zeros(80, int)), draw_fold(2), "at least two tumour types"),
     ],
 )
 def test_folds_that_do_not_fit_are_refused(training, validation, words):
     with pytest.raises(CohortError, match=words):
-        fit_baseline("logistic_regression", training, validation, n_types=N_TYPES, seed=0)
+        fit("logistic_regression", training, validation)
+
+
+def test_no_more_neighbours_are_asked_for_than_there_are_training_samples():
+    types = np.arange(6) % 2
+    fold = LabelledRows((np.eye(2)[types] + np.arange(6)[:, None] / 100).astype(np.float32), types)
+    fitted = fit_baseline("k_nearest_neighbours", fold, fold, n_types=2, seed=0)
+    assert fitted.choice["n_neighbours"] <= 6
+    assert fitted.predict_proba(fold.expression).argmax(axis=1).tolist() == types.tolist()

@@ -9,15 +9,7 @@ from scipy.stats import binom
 from sklearn import metrics as sk
 
 from expressionist.errors import Refusal
-from expressionist.evaluation.metrics import (
-    METRICS,
-    McNemar,
-    bootstrap,
-    confusion,
-    mcnemar,
-    per_type,
-    score,
-)
+from expressionist.evaluation.metrics import METRICS, McNemar, bootstrap, confusion, mcnemar, per_type, score
 
 
 def draw(rng, n_samples, n_types, *, sharpness=2.0):
@@ -29,6 +21,13 @@ def draw(rng, n_samples, n_types, *, sharpness=2.0):
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
+
+
+def resample(probabilities, truth, n_resamples=30, level=0.95, seed=0, patients=None):
+    """Draw patients, or samples of a patient each."""
+    keys = {"n_resamples": n_resamples, "level": level, "rng": np.random.default_rng(seed)}
+    patients = np.arange(len(truth)) if patients is None else patients
+    return bootstrap(probabilities, truth, **keys, patients=patients)
 
 
 def test_score_agrees_with_scikit_learn(rng):
@@ -94,34 +93,22 @@ def test_a_certain_mistake_costs_the_same_in_float32_and_float64():
     assert losses["float32"] == losses["float64"] == pytest.approx(-np.log(np.finfo(np.float32).eps))
 
 
-def test_confusion_agrees_with_scikit_learn(rng):
-    probabilities, truth = draw(rng, 200, 5)
-    expected = sk.confusion_matrix(truth, probabilities.argmax(axis=1), labels=range(5))
-    np.testing.assert_array_equal(confusion(probabilities, truth), expected)
-
-
-def test_per_type_agrees_with_scikit_learn_and_with_the_macro_means(rng):
+def test_confusion_and_scores_per_type_agree_with_scikit_learn_and_with_the_macro_means(rng):
     probabilities, truth = draw(rng, 200, 5, sharpness=1.0)
     truth[truth == 3] = 4
-    table = per_type(probabilities, truth, list("abcde"))
-    precision, recall, f1, n_samples = sk.precision_recall_fscore_support(
-        truth, probabilities.argmax(axis=1), labels=range(5), zero_division=0
+    predicted, table = probabilities.argmax(axis=1), per_type(probabilities, truth, list("abcde"))
+    expected = sk.confusion_matrix(truth, predicted, labels=range(5))
+    np.testing.assert_array_equal(confusion(probabilities, truth), expected)
+    *scores, n_samples = sk.precision_recall_fscore_support(
+        truth, predicted, labels=range(5), zero_division=0
     )
     present = n_samples > 0
     assert table["n_samples"].tolist() == n_samples.tolist()
-    for column, mean, expected in (
-        ("precision", "precision_macro", precision),
-        ("recall", "balanced_accuracy", recall),
-        ("f1", "f1_macro", f1),
-    ):
+    means = {"precision": "precision_macro", "recall": "balanced_accuracy", "f1": "f1_macro"}
+    for (column, mean), expected in zip(means.items(), scores, strict=True):
         np.testing.assert_allclose(table[column][present], expected[present])
         assert np.isnan(table[column][3])
         assert table[column].mean() == pytest.approx(score(probabilities, truth)[mean])
-
-
-def test_per_type_refuses_too_few_names():
-    with pytest.raises(Refusal, match="1 names for 2"):
-        per_type(np.eye(2), np.array([0, 1]), ["ACC"])
 
 
 @pytest.mark.parametrize("of_patients", [False, True])
@@ -130,8 +117,7 @@ def test_one_resample_is_the_score_of_the_drawn_samples_or_of_all_samples_of_the
 ):
     probabilities, truth = draw(rng, 60, 4)
     units = np.array([f"p{number}" for number in rng.integers(20, size=60)]) if of_patients else np.arange(60)
-    keys = {"n_resamples": 1, "level": 0.9, "patients": units if of_patients else None}
-    intervals = bootstrap(probabilities, truth, **keys, rng=np.random.default_rng(1))
+    intervals = resample(probabilities, truth, 1, seed=1, patients=units if of_patients else None)
     names = np.unique(units)
     times = np.random.default_rng(1).multinomial(len(names), np.full(len(names), 1 / len(names)))
     drawn = np.concatenate([np.flatnonzero(units == name) for name in np.repeat(names, times)])
@@ -142,35 +128,27 @@ def test_one_resample_is_the_score_of_the_drawn_samples_or_of_all_samples_of_the
 
 def test_the_interval_of_accuracy_is_that_of_the_binomial():
     probabilities, truth = np.eye(2)[[0] * 80 + [1] * 20], np.zeros(100, dtype=int)
-    low, high = bootstrap(probabilities, truth, n_resamples=4000, level=0.95, rng=np.random.default_rng(0))[
-        "accuracy"
-    ]
+    low, high = resample(probabilities, truth, 4000)["accuracy"]
     assert low == pytest.approx(binom.ppf(0.025, 100, 0.8) / 100, abs=0.0101)
     assert high == pytest.approx(binom.ppf(0.975, 100, 0.8) / 100, abs=0.0101)
 
 
 def test_twins_widen_the_interval_only_if_patients_are_drawn(rng):
     probabilities, truth = draw(rng, 100, 4, sharpness=1.0)
-    twice, twice_truth, patients = (
-        np.repeat(probabilities, 4, axis=0),
-        np.repeat(truth, 4),
-        np.repeat(np.arange(100), 4),
+    four_times = np.repeat(probabilities, 4, axis=0), np.repeat(truth, 4)
+
+    apart, together = (
+        np.ptp(resample(*four_times, 500, patients=patients)["accuracy"])
+        for patients in (None, np.repeat(np.arange(100), 4))
     )
-
-    def width(**patients):
-        low, high = bootstrap(
-            twice, twice_truth, n_resamples=500, level=0.95, rng=np.random.default_rng(0), **patients
-        )["accuracy"]
-        return high - low
-
-    assert width(patients=patients) > 1.5 * width()
+    assert together > 1.5 * apart
 
 
 def test_many_resamples_in_parts_are_the_same_as_at_once(rng, monkeypatch):
     probabilities, truth = draw(rng, 50, 4)
-    at_once = bootstrap(probabilities, truth, n_resamples=30, level=0.9, rng=np.random.default_rng(3))
+    at_once = resample(probabilities, truth)
     monkeypatch.setattr("expressionist.evaluation.metrics._N_WEIGHTS_AT_ONCE", 7 * 50)
-    in_parts = bootstrap(probabilities, truth, n_resamples=30, level=0.9, rng=np.random.default_rng(3))
+    in_parts = resample(probabilities, truth)
     for name in METRICS:
         assert in_parts[name] == pytest.approx(at_once[name])
 
@@ -178,20 +156,21 @@ def test_many_resamples_in_parts_are_the_same_as_at_once(rng, monkeypatch):
 def test_a_thousand_resamples_of_a_thousand_samples_are_fast(rng):
     probabilities, truth = draw(rng, 1000, 33)
     start = time.process_time()
-    bootstrap(probabilities, truth, n_resamples=1000, level=0.95, rng=rng)
+    resample(probabilities, truth, 1000)
     assert time.process_time() - start < 2
 
 
-def test_bootstrap_refuses_patients_of_other_samples():
-    with pytest.raises(Refusal, match="1 patients for 2 samples"):
-        bootstrap(
-            np.eye(2),
-            np.array([0, 1]),
-            n_resamples=1,
-            level=0.9,
-            rng=np.random.default_rng(0),
-            patients=np.array(["a"]),
-        )
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: resample(np.eye(2), np.array([0, 1]), patients=np.array(["a"])), "1 patients for 2 samples"),
+        (lambda: mcnemar(np.ones(2, dtype=bool), np.ones(3, dtype=bool)), "same samples"),
+        (lambda: per_type(np.eye(2), np.array([0, 1]), ["ACC"]), "1 names for 2"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(call, words):
+    with pytest.raises(Refusal, match=words):
+        call()
 
 
 @pytest.mark.parametrize(
@@ -201,11 +180,6 @@ def test_mcnemar_by_hand(only_a, only_b, p_value):
     a = np.array([True] * only_a + [False] * only_b + [True] * 3 + [False] * 2)
     b = np.array([False] * only_a + [True] * only_b + [True] * 3 + [False] * 2)
     assert mcnemar(a, b) == McNemar(only_a, only_b, pytest.approx(p_value))
-
-
-def test_mcnemar_refuses_different_samples():
-    with pytest.raises(Refusal, match="same samples"):
-        mcnemar(np.ones(2, dtype=bool), np.ones(3, dtype=bool))
 
 
 @pytest.mark.parametrize(
@@ -261,10 +235,8 @@ def test_neither_the_order_of_samples_nor_of_types_matters(made, random):
 @awkward
 @given(predictions())
 def test_every_sample_twice_scores_the_same(made):
-    probabilities, truth = made
-    assert score(np.tile(probabilities, (2, 1)), np.tile(truth, 2)) == pytest.approx(
-        score(probabilities, truth)
-    )
+    twice = score(*(np.concatenate([each, each]) for each in made))
+    assert twice == pytest.approx(score(*made))
 
 
 @awkward
@@ -278,21 +250,9 @@ def test_confusion_counts_every_sample_once(made):
 @awkward
 @given(predictions(), st.integers(1, 20), st.integers(0, 99))
 def test_intervals_are_ordered_and_nested(made, n_resamples, seed):
-    narrow, wide = (
-        bootstrap(*made, n_resamples=n_resamples, level=level, rng=np.random.default_rng(seed))
-        for level in (0.5, 0.9)
-    )
+    narrow, wide = (resample(*made, n_resamples, level, seed) for level in (0.5, 0.9))
     for name, (low, high) in narrow.items():
         assert wide[name][0] - 1e-12 <= low <= high <= wide[name][1] + 1e-12
-
-
-@awkward
-@given(predictions(), st.integers(0, 99))
-def test_a_patient_per_sample_is_no_grouping(made, seed):
-    truth = made[1]
-    every = {"n_resamples": 5, "level": 0.9}
-    alone = bootstrap(*made, **every, rng=np.random.default_rng(seed), patients=np.arange(len(truth)))
-    assert alone == bootstrap(*made, **every, rng=np.random.default_rng(seed))
 
 
 @awkward

@@ -15,10 +15,15 @@ from pathlib import Path
 import yaml
 
 from expressionist.commands.params_file import read_params
+from expressionist.files.store import read_json
+from expressionist.tracking.store import open_store
 from forked import Forked, run_main
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = "mobilenet"
+SEARCH = f"data/search/{BACKBONE}.json"
+MODEL = f"data/models/{BACKBONE}"
+EVALUATION = f"data/evaluation/{BACKBONE}"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 # Small enough to run in seconds, and still all that a real run is.
@@ -55,11 +60,8 @@ def write_params(folder, **changes):
 def read_options(stage):
     """Read the options of a stage's command in dvc.yaml, for the one backbone: name → text."""
     words = shlex.split(STAGES[stage]["cmd"].replace("${item.backbone}", BACKBONE))[2:]
-    words = [word.replace("${cohort.folder}", "data/incoming") for word in words]
-    return {
-        flag.removeprefix("--").replace("-", "_"): value
-        for flag, value in zip(words[::2], words[1::2], strict=True)
-    }
+    names = (flag.removeprefix("--").replace("-", "_") for flag in words[::2])
+    return dict(zip(names, words[1::2], strict=True))
 
 
 def run_stages(folder, *stages):
@@ -74,12 +76,10 @@ def run_stage(folder, stage, params):
     run = importlib.import_module(f"expressionist.stages.{stage}").run
     declared = inspect.signature(run).parameters.values()
     sections = [getattr(params, item.name) for item in declared if item.kind is not item.KEYWORD_ONLY]
-    options = {
-        name: value if name == "backbone" else folder / value for name, value in read_options(stage).items()
-    }
-    environment = {"root": folder, "tracking_uri": None, "cache_gigabytes": 1.0, "scheduler": None}
-    options |= {item.name: environment[item.name] for item in declared if item.name in environment}
-    run(*sections, **options)
+    given = {name: folder / value for name, value in read_options(stage).items()}
+    given |= {"backbone": BACKBONE, "root": folder, "tracking_uri": None}
+    given |= {"scheduler": None, "cache_gigabytes": 1.0}
+    run(*sections, **{item.name: given[item.name] for item in declared if item.kind is item.KEYWORD_ONLY})
 
 
 def copy_data(source, folder, *names):
@@ -104,26 +104,18 @@ def environment():
 
 def stage_command(stage):
     """Give the command line of a stage as dvc.yaml has it."""
-    words = [
-        word for name, value in read_options(stage).items() for word in (f"--{name.replace('_', '-')}", value)
-    ]
-    return [sys.executable, "-m", "expressionist", stage, *words]
+    options = {f"--{name.replace('_', '-')}": value for name, value in read_options(stage).items()}
+    return [sys.executable, "-m", "expressionist", stage, *sum(options.items(), ())]
 
 
 def start(folder, words, log, errors=None):
-    """Start a command in a checkout; what it says goes into one file, or into two.
-
-    A command of the package is a copy of a process that has imported all it needs, which takes seconds.
-    """
-    errors = log if errors is None else errors
+    """Start a command in a checkout; what it says goes into one file, or into two."""
+    errors, env = log if errors is None else errors, environment()
+    # One of the package is a copy of a process that has imported all it needs, which takes seconds.
     if list(words[:3]) == [sys.executable, "-m", "expressionist"]:
-        return Forked(
-            run_main, *words[3:], folder=folder, environment=environment(), stdout=log, stderr=errors
-        )
+        return Forked(run_main, *words[3:], folder=folder, environment=env, stdout=log, stderr=errors)
     with Path(log).open("a") as out, Path(errors).open("a") as err:
-        return subprocess.Popen(
-            words, cwd=folder, env=environment(), stdout=out, stderr=err, start_new_session=True
-        )
+        return subprocess.Popen(words, cwd=folder, env=env, stdout=out, stderr=err, start_new_session=True)
 
 
 def kill(process):
@@ -145,9 +137,11 @@ def run_command(folder, *words, timeout=600):
         return subprocess.CompletedProcess(words, ended, *(each.read_text("utf-8") for each in (out, err)))
 
 
-def run_expressionist(folder, *words):
-    """Run the command line in a checkout to its end."""
-    return run_command(folder, sys.executable, "-m", "expressionist", *words)
+def finish(folder, *words, timeout=600):
+    """Run a command in a checkout to its end, which must be a good one; return what it printed."""
+    ended = run_command(folder, *words, timeout=timeout)
+    assert ended.returncode == 0, f"{ended.stdout[-2000:]}\n{ended.stderr[-3000:]}"
+    return ended.stdout
 
 
 def kill_when(folder, words, is_time, *, timeout=600):
@@ -173,8 +167,20 @@ def read_weights(folder):
 
     from expressionist.network import layers  # noqa: F401  registers the layers that the model file names
 
-    path = folder / "data/models" / BACKBONE / "model.keras"
-    return keras.saving.load_model(path, compile=False).get_weights()
+    return keras.saving.load_model(folder / MODEL / "model.keras", compile=False).get_weights()
+
+
+def read_values(folder):
+    """Read what the finished trials of a search were worth: depth → value."""
+    trials = read_json(folder / SEARCH)["trials"]
+    return {trial["depth"]: trial["value"] for trial in trials if trial["state"] == "COMPLETE"}
+
+
+def list_runs(folder, filter_string=""):
+    """List the runs of a checkout's store, of all experiments."""
+    client = open_store(folder).client
+    experiments = [item.experiment_id for item in client.search_experiments()]
+    return list(client.search_runs(experiments, filter_string, max_results=1000))
 
 
 def without_times(records):

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from pipeline.checkout import copy_data, run_stages, write_params
-from pipeline.commands import call  # noqa: F401  a fixture
+from pipeline.scramble import scramble_test_rows
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,12 +22,9 @@ def _no_store_but_ours():
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """A checkout in which everything up to `compare` was run, in one process and undisturbed; not to be
-    changed.
-
-    The workers of pytest-xdist share it: the first to need it makes it, and others wait.
-    """
+    """A checkout in which all up to `compare` was run, in one process and undisturbed; not to be changed."""
     shared = tmp_path_factory.getbasetemp()
+    # The workers of pytest-xdist share it: the first to need it makes it, and others wait.
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
     folder, done = shared / "tiny", shared / "tiny.done"
@@ -36,8 +33,8 @@ def tiny(tmp_path_factory):
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)
             write_params(folder)
-            run_stages(folder, "fetch", "prepare", "split", "layout", "images", "baselines", "tune", "train")
-            run_stages(folder, "novelty", "evaluate", "repeats", "compare")
+            run_stages(folder, "fetch", "prepare", "lists", "split", "layout", "images", "baselines")
+            run_stages(folder, "tune", "train", "novelty", "evaluate", "repeats", "compare")
             done.touch()
     return folder
 
@@ -53,13 +50,9 @@ def published(tiny, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def scrambled(tiny, tmp_path_factory):
-    """The tiny checkout with other expression in its test rows, and everything from `layout` to `evaluate`
-    run on it."""
-    from pipeline.scramble import scramble_test_rows
-
+    """The tiny checkout with other expression in its test rows, and `layout` to `evaluate` run on it."""
     folder = tmp_path_factory.mktemp("scrambled")
     copy_data(tiny, folder, "cohort", "split.tsv")
     scramble_test_rows(folder / "data")
-    run_stages(folder, "layout", "images", "baselines", "tune", "train")
-    run_stages(folder, "novelty", "evaluate")
+    run_stages(folder, "layout", "images", "baselines", "tune", "train", "novelty", "evaluate")
     return folder

@@ -15,9 +15,7 @@ def scramble_test_rows(data):
     test = (split.loc[cohort.samples.index, "split"] == "test").to_numpy()
     expression = np.array(cohort.expression)
     rng = np.random.default_rng(0)
-    # Higher than anything seen, and of another variance per gene: a scale, choice or order of genes would
-    # move.
-    expression[test] = rng.integers(
-        0, 10 ** rng.integers(1, 7, expression.shape[1]), (test.sum(), expression.shape[1])
-    )
+    # Higher than anything seen, of another variance per gene: scale, choice and order of genes would move.
+    n_genes = expression.shape[1]
+    expression[test] = rng.integers(0, 10 ** rng.integers(1, 7, n_genes), (test.sum(), n_genes))
     write_cohort(path, replace(cohort, expression=expression))

@@ -62,10 +62,9 @@ def test_painted_images_are_the_same_bytes(prepared, tmp_path, workers):
     stage.run(**prepared, scheduler=None, out=tmp_path / "here")
     stage.run(**prepared, scheduler=workers.scheduler_address, out=tmp_path / "there")
     here, there = read_tree(tmp_path / "here"), read_tree(tmp_path / "there")
-    assert set(here) == {*(f"{side}.npy" for side in ("train", "validation", "test")), "images.json"} | {
-        "preview.png",
-        "differences.png",
-    }
+    assert set(here) == set(
+        "train.npy validation.npy test.npy images.json preview.png differences.png".split()
+    )
     assert there == here
 
 
@@ -124,14 +123,9 @@ def networks():
     return early, keras.Model(given, part([given]))
 
 
-def make_doubling():
+def make_model(factor=2.0):
     pixels = keras.Input((8, 8, 1))
-    return keras.Model(pixels, {"twice": keras.layers.Rescaling(2.0)(pixels)})
-
-
-@pytest.fixture
-def doubling():
-    return make_doubling()
+    return keras.Model(pixels, {"scaled": keras.layers.Rescaling(factor)(pixels)})
 
 
 def compute(model, inputs, folder, *, identity=None, on_progress=lambda _: None, **kept):
@@ -161,10 +155,11 @@ def test_activations_are_those_of_one_process(images, networks, tmp_path, worker
     assert list_entries(tmp_path / "there") == list_entries(tmp_path / "here")
 
 
-def test_what_lies_in_no_file_of_its_own_is_the_same(images, doubling, tmp_path, workers):
+def test_what_lies_in_no_file_of_its_own_is_the_same(images, tmp_path, workers):
+    doubling = make_model()
     for name, given in (("memory", np.array(images)[:9]), ("part", images[3:12]), ("turned", images[::-1])):
         found = compute(doubling, given, tmp_path / name, scheduler=workers.scheduler_address)
-        np.testing.assert_array_equal(found["twice"], 2 * given)
+        np.testing.assert_array_equal(found["scaled"], 2 * given)
 
 
 def test_images_painted_anew_under_the_same_name_are_not_taken(images, tmp_path):
@@ -184,18 +179,16 @@ def test_the_prefix_outlives_a_worker(images, networks, tmp_path, workers):
             os.kill(cluster.list_workers(workers)[-1], signal.SIGKILL)
 
     told, (early, _) = [], networks
-    there = compute(
-        early, images, tmp_path / "there", scheduler=workers.scheduler_address, on_progress=kill_one
-    )
+    about = {"scheduler": workers.scheduler_address, "on_progress": kill_one}
+    there = compute(early, images, tmp_path / "there", **about)
     assert sum(told) == N_SAMPLES
     for name, expected in compute(early, images, tmp_path / "here").items():
         np.testing.assert_allclose(there[name], expected, **CLOSE)
 
 
 def test_what_half_precision_cannot_hold_is_kept_whole(images, tmp_path, workers):
-    pixels = keras.Input((8, 8, 1))
-    model = keras.Model(pixels, {"huge": keras.layers.Rescaling(1e6)(pixels)})
-    found = compute(model, images, tmp_path, dtype="float16", scheduler=workers.scheduler_address)["huge"]
+    about = {"dtype": "float16", "scheduler": workers.scheduler_address}
+    found = compute(make_model(1e6), images, tmp_path, **about)["scaled"]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, images * np.float32(1e6), rtol=1e-6)
 
@@ -209,10 +202,10 @@ def compute_and_die(folder, address):
     told = []
     prefix._ROWS_PER_SHARD, prefix._BATCH_SIZE = 2 * BATCH, BATCH
     images = np.load(folder / "images.npy", mmap_mode="r")
-    compute(make_doubling(), images, folder / "cache", scheduler=address, on_progress=die)
+    compute(make_model(), images, folder / "cache", scheduler=address, on_progress=die)
 
 
-def test_after_a_kill_of_the_command_one_process_goes_on(images, doubling, tmp_path, workers, monkeypatch):
+def test_after_a_kill_of_the_command_one_process_goes_on(images, tmp_path, workers, monkeypatch):
     """Shards that were done, in whatever order, are not computed again, and nothing is left behind."""
     log = tmp_path / "killed.log"
     about = {"folder": tmp_path, "environment": environment(), "stdout": log, "stderr": log}
@@ -224,7 +217,7 @@ def test_after_a_kill_of_the_command_one_process_goes_on(images, doubling, tmp_p
     assert n_done == 16
     assert list(partial.glob("shared-*"))
     for first, last in done:
-        rows = np.load(partial / "twice.npy")[first:last]
+        rows = np.load(partial / "scaled.npy")[first:last]
         np.testing.assert_array_equal(rows, 2 * images[first:last])
 
     def trace_counting(model):
@@ -237,14 +230,14 @@ def test_after_a_kill_of_the_command_one_process_goes_on(images, doubling, tmp_p
 
     n_seen, told = [], []
     monkeypatch.setattr(prefix, "trace_prediction", trace_counting)
-    found = compute(doubling, images, tmp_path / "cache", on_progress=told.append)
-    np.testing.assert_array_equal(found["twice"], 2 * images)
+    found = compute(make_model(), images, tmp_path / "cache", on_progress=told.append)
+    np.testing.assert_array_equal(found["scaled"], 2 * images)
     assert sum(n_seen) == N_SAMPLES - n_done
     assert sum(told) == N_SAMPLES
     assert not list((tmp_path / "cache").rglob("shared-*"))
 
 
-def test_what_one_process_has_begun_a_cluster_finishes(images, doubling, tmp_path, workers, monkeypatch):
+def test_what_one_process_has_begun_a_cluster_finishes(images, tmp_path, workers, monkeypatch):
     def stop(n_done):
         told.append(n_done)
         if sum(told) > 16:
@@ -254,9 +247,10 @@ def test_what_one_process_has_begun_a_cluster_finishes(images, doubling, tmp_pat
     monkeypatch.setattr(prefix, "_BATCH_SIZE", BATCH)
     told = []
     with pytest.raises(KeyboardInterrupt):
-        compute(doubling, images, tmp_path, on_progress=stop)
+        compute(make_model(), images, tmp_path, on_progress=stop)
     told.clear()
-    found = compute(doubling, images, tmp_path, scheduler=workers.scheduler_address, on_progress=told.append)
+    about = {"scheduler": workers.scheduler_address, "on_progress": told.append}
+    found = compute(make_model(), images, tmp_path, **about)
     assert told[0] == 16
     assert sum(told) == N_SAMPLES
-    np.testing.assert_array_equal(found["twice"], 2 * images)
+    np.testing.assert_array_equal(found["scaled"], 2 * images)

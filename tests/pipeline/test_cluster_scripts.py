@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -23,14 +24,8 @@ def call(tmp_path):
         program.chmod(0o755)
 
     def run(script, *words, **environment):
-        ended = subprocess.run(
-            ["bash", str(SCRIPTS / script), *words],
-            cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command, env = ["bash", str(SCRIPTS / script), *words], {"PATH": os.environ["PATH"], **environment}
+        ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
         called = tmp_path / "called"
         return ended, sorted(called.read_text(encoding="utf-8").splitlines()) if called.exists() else []
 
@@ -60,8 +55,6 @@ def test_outside_of_a_job_it_says_what_is_missing(call):
 
 
 def test_one_worker_per_gpu_is_begun_by_ssh(call, tmp_path):
-    import time
-
     ended, _ = call("ssh.sh", "node1:2", "node2:1")
     assert ended.returncode == 0, ended.stderr
     called = []

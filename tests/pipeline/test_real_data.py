@@ -23,7 +23,7 @@ def real(tmp_path_factory):
     write_params(
         folder, **changes, **{"cohort.tcga.positions": f"../{POSITIONS.name}", "expression.n_genes": 30000}
     )
-    run_stages(folder, "fetch", "prepare", "split", "layout", "images")
+    run_stages(folder, "fetch", "prepare", "lists", "split", "layout", "images")
     return folder / "data"
 
 

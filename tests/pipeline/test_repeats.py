@@ -1,5 +1,4 @@
-"""The patients split anew: what a repeat does is what the stages do, it survives a kill, and `compare` shows
-it."""
+"""The patients split anew: a repeat does what the stages do, survives a kill, and is shown by `compare`."""
 
 from functools import partial
 
@@ -11,19 +10,12 @@ from expressionist.commands.params_file import read_params
 from expressionist.data.cohort_file import read_cohort
 from expressionist.data.split import read_split
 from expressionist.evaluation.metrics import METRICS
-from expressionist.files.store import read_json, read_table
+from expressionist.files.store import read_json, read_table, write_json
 from expressionist.params.sections import SplitParams
 from expressionist.pipeline import Recipe, SplitFitter
 from expressionist.stages.repeats import split_again
-from pipeline.checkout import (
-    BACKBONE,
-    copy_data,
-    kill_when,
-    run_command,
-    run_stages,
-    stage_command,
-    write_params,
-)
+from pipeline import checkout
+from pipeline.checkout import BACKBONE, EVALUATION
 
 BASELINES = ["k_nearest_neighbours", "linear_svm"]
 FEW = {"split.repeats": 2, "baselines.models": BASELINES, "search.depths": [0]}
@@ -34,9 +26,9 @@ TABLE = "data/repeats.tsv"
 def repeated(tiny, tmp_path_factory):
     """The tiny cohort split twice, undisturbed; not to be changed but for `compare`."""
     folder = tmp_path_factory.mktemp("repeated")
-    copy_data(tiny, folder, "cohort", "layout", "models", "evaluation", "baselines")
-    write_params(folder, **FEW)
-    run_stages(folder, "repeats")
+    checkout.copy_data(tiny, folder, "cohort", "lists", "layout", "models", "evaluation", "baselines")
+    checkout.write_params(folder, **FEW)
+    checkout.run_stages(folder, "repeats")
     return folder
 
 
@@ -51,7 +43,7 @@ def test_the_first_split_scores_as_the_stages_do(tiny, tmp_path):
     recipe = Recipe(*(getattr(params, name) for name in sections))
     cohort = read_cohort(tiny / "data/cohort/cohort.h5ad")
     split = read_split(tiny / "data/split.tsv").loc[cohort.samples.index, "split"]
-    about = {"incoming": tmp_path, "folder": tmp_path / "split", "cache_gigabytes": 1.0}
+    about = {"lists": tmp_path, "folder": tmp_path / "split", "cache_gigabytes": 1.0}
     fitter = SplitFitter(cohort, split, recipe, **about)
     test = cohort.take((split == "test").to_numpy())
     expected = read_table(tiny / "data/comparison/comparison.tsv", index="model")
@@ -60,16 +52,14 @@ def test_the_first_split_scores_as_the_stages_do(tiny, tmp_path):
     assert sorted(models) == sorted(expected.index)
     for name, fit in models.items():
         fitted = fit(name)
-        scores = fitted.score(test, fitter.tumour_types)
-        assert [scores[metric] for metric in METRICS] == pytest.approx(
-            expected.loc[name, list(METRICS)].tolist(), rel=1e-4
-        ), name
-        validation = fitter.validate(fitted)["f1_macro"]
-        assert validation == pytest.approx(expected.loc[name, "validation_f1_macro"]), name
+        scores, row = fitted.score(test, fitter.tumour_types), expected.loc[name]
+        assert [scores[each] for each in METRICS] == pytest.approx(row[list(METRICS)].tolist(), rel=1e-4), (
+            name
+        )
+        assert fitter.validate(fitted)["f1_macro"] == pytest.approx(row["validation_f1_macro"]), name
     assert fitted.choice["depth"] == expected.loc[BACKBONE, "depth"]
-    assert fitted.choice["temperature"] == pytest.approx(
-        read_json(tiny / f"data/evaluation/{BACKBONE}/probabilities.json")["temperature"], rel=1e-4
-    )
+    temperature = read_json(tiny / EVALUATION / "probabilities.json")["temperature"]
+    assert fitted.choice["temperature"] == pytest.approx(temperature, rel=1e-4)
 
 
 def test_no_patient_stands_on_two_sides_of_any_repeat(tiny):
@@ -77,19 +67,18 @@ def test_no_patient_stands_on_two_sides_of_any_repeat(tiny):
     # A patient with several samples is what could go wrong.
     assert samples["patient"].duplicated().any()
     split = SplitParams(validation=0.1, test=0.1, seed=1, repeats=9)
-    splits = [split_again(samples, split, repeat) for repeat in range(2, 10)]
+    splits = [read_split(tiny / "data/split.tsv").loc[samples.index, "split"]]
+    splits += [split_again(samples, split, repeat) for repeat in range(2, 10)]
     for each in splits:
         assert (each.groupby(samples["patient"]).nunique() == 1).all()
         assert each.groupby(samples["tumour_type"]).nunique().eq(3).all()
-    first = read_split(tiny / "data/split.tsv").loc[samples.index, "split"]
-    different = {tuple(each) for each in [first, *splits]}
-    assert len(different) == 9, "every repeat is a split of its own"
-    assert splits[0].equals(split_again(samples, split, 2))
+    assert len(set(map(tuple, splits))) == 9, "every repeat is a split of its own"
+    assert splits[1].equals(split_again(samples, split, 2))
 
 
 def test_one_split_needs_no_cohort_and_writes_a_table_without_rows(tmp_path):
-    write_params(tmp_path)
-    run_stages(tmp_path, "repeats")
+    checkout.write_params(tmp_path)
+    checkout.run_stages(tmp_path, "repeats")
     table = read_table(tmp_path / TABLE)
     assert table.empty
     assert {"repeat", "model", "kind", "depth", *METRICS} <= set(table)
@@ -98,15 +87,13 @@ def test_one_split_needs_no_cohort_and_writes_a_table_without_rows(tmp_path):
 
 def test_every_model_has_a_row_per_repeat(repeated):
     table = read_table(repeated / TABLE)
-    assert list(zip(table["repeat"], table["model"], strict=True)) == [
-        (2, name) for name in [*BASELINES, BACKBONE]
-    ]
+    assert table["repeat"].tolist() == [2, 2, 2]
+    assert table["model"].tolist() == [*BASELINES, BACKBONE]
     assert table["kind"].tolist() == ["baseline", "baseline", "network"]
     assert table["depth"].isna().tolist() == [True, True, False]
     assert not table.drop(columns="depth").isna().any(axis=None)
     # Nothing is left of it but the results: activations and images are large.
-    kept = [path.name for path in (repeated / "data/cache/repeats").iterdir()]
-    assert kept == ["results"]
+    assert [path.name for path in (repeated / "data/cache/repeats").iterdir()] == ["results"]
     assert len(list_results(repeated)) == 3
 
 
@@ -124,18 +111,18 @@ def test_a_second_run_computes_only_what_is_missing(repeated, monkeypatch):
 
     for kind in ("fit_baseline", "fit_network"):
         monkeypatch.setattr(SplitFitter, kind, note(kind))
-    run_stages(repeated, "repeats")
+    checkout.run_stages(repeated, "repeats")
     assert fitted == []
     (one,) = (path for path in list_results(repeated) if "n_neighbours" in read_json(path)["choice"])
     one.unlink()
-    run_stages(repeated, "repeats")
+    checkout.run_stages(repeated, "repeats")
     assert fitted == ["k_nearest_neighbours"]
     assert one.exists()
     assert (repeated / TABLE).read_bytes() == before
 
 
 def test_what_a_result_hangs_on_is_in_its_name(repeated, tmp_path, monkeypatch):
-    copy_data(repeated, tmp_path, "cohort", "cache/repeats")
+    checkout.copy_data(repeated, tmp_path, "cohort", "lists", "cache/repeats")
     asked = []
 
     def refuse(self, name, *_):
@@ -144,36 +131,26 @@ def test_what_a_result_hangs_on_is_in_its_name(repeated, tmp_path, monkeypatch):
 
     monkeypatch.setattr(SplitFitter, "fit_baseline", refuse)
     monkeypatch.setattr(SplitFitter, "fit_network", refuse)
-    for changed, first in [
-        ({"split.seed": 2}, BASELINES[0]),
-        ({"split.test": 0.2}, BASELINES[0]),
-        ({"expression.n_genes": 100}, BASELINES[0]),
-        ({"layout.seed": 2}, BASELINES[0]),
-        ({"baselines.seed": 2}, BASELINES[0]),
-        ({"training.epochs": 3}, BACKBONE),
-        ({"search.depths": [1]}, BACKBONE),
-        ({"weights.seed": 2}, BACKBONE),
-        ({"network.dropout": 0.1}, BACKBONE),
-    ]:
-        write_params(tmp_path, **FEW | changed)
+    of_all = {"split.seed": 2, "split.test": 0.2, "expression.n_genes": 100, "layout.seed": 2}
+    of_networks = {"training.epochs": 3, "search.depths": [1], "weights.seed": 2, "network.dropout": 0.1}
+    for name, value in {**of_all, "baselines.seed": 2, **of_networks}.items():
+        checkout.write_params(tmp_path, **FEW | {name: value})
         with pytest.raises(KeyboardInterrupt):
-            run_stages(tmp_path, "repeats")
-        assert asked.pop() == first, changed
-    write_params(tmp_path, **FEW | {"search.storage": "postgresql://me@there/studies"})
-    run_stages(tmp_path, "repeats")
+            checkout.run_stages(tmp_path, "repeats")
+        assert asked.pop() == (BACKBONE if name in of_networks else BASELINES[0]), name
+    checkout.write_params(tmp_path, **FEW | {"search.storage": "postgresql://me@there/studies"})
+    checkout.run_stages(tmp_path, "repeats")
     assert (tmp_path / TABLE).read_bytes() == (repeated / TABLE).read_bytes()
 
 
 def test_a_kill_costs_at_most_the_model_in_work(repeated, tmp_path):
-    copy_data(repeated, tmp_path, "cohort")
+    checkout.copy_data(repeated, tmp_path, "cohort", "lists")
     states = "data/cache/repeats/*/*/checkpoints/*/state.json"
-    kill_when(tmp_path, stage_command("repeats"), lambda: any(tmp_path.glob(states)))
+    checkout.kill_when(tmp_path, checkout.stage_command("repeats"), lambda: any(tmp_path.glob(states)))
     assert not (tmp_path / TABLE).exists()
     done = {path: path.stat().st_mtime_ns for path in list_results(tmp_path)}
     assert len(done) == len(BASELINES)
-    ended = run_command(tmp_path, *stage_command("repeats"))
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    assert ended.stdout.count("(kept)") == len(BASELINES)
+    assert checkout.finish(tmp_path, *checkout.stage_command("repeats")).count("(kept)") == len(BASELINES)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     found, expected = (read_table(folder / TABLE) for folder in (tmp_path, repeated))
     pd.testing.assert_frame_equal(found, expected, rtol=1e-3)
@@ -181,32 +158,29 @@ def test_a_kill_costs_at_most_the_model_in_work(repeated, tmp_path):
 
 
 def test_compare_shows_the_spread(repeated, tiny):
-    folder = repeated
     about = read_json(tiny / "data/baselines/baselines.json")
-    others = [name for name in about if name not in BASELINES]
     # As the stage `baselines` would have written it with these params.
-    (folder / "data/baselines/baselines.json").write_text(
-        pd.Series({name: about[name] for name in BASELINES}).to_json(), encoding="utf-8"
-    )
-    run_stages(folder, "compare")
-    table = read_table(folder / "data/comparison/comparison.tsv", index="model")
-    assert not set(others) & set(table.index)
-    repeats = read_table(folder / TABLE).set_index("model")
+    write_json(repeated / "data/baselines/baselines.json", {name: about[name] for name in BASELINES})
+    checkout.run_stages(repeated, "compare")
+    folder = repeated / "data/comparison"
+    table = read_table(folder / "comparison.tsv", index="model")
+    assert set(table.index) == {*BASELINES, BACKBONE}
+    repeats = read_table(repeated / TABLE, index="model")
     for name in table.index:
         both = np.array([table.loc[name, "f1_macro"], repeats.loc[name, "f1_macro"]])
         assert table.loc[name, "n_splits"] == 2
         assert table.loc[name, "f1_macro_mean"] == pytest.approx(both.mean(), abs=1e-8)
         assert table.loc[name, "f1_macro_sd"] == pytest.approx(both.std(ddof=1), abs=1e-8)
-    facts = read_json(folder / "data/comparison/comparison.json")
+    facts = read_json(folder / "comparison.json")
     # What is said of the first split is said all the same: `explain` hangs on it.
     alone = read_json(tiny / "data/comparison/comparison.json")
     assert facts == alone | {"best_on_test": facts["best_on_test"]}
-    spread = read_json(folder / "data/comparison/spread.json")
+    spread = read_json(folder / "spread.json")
     assert spread["n_splits"] == 2
     assert spread["said"].startswith(f"Over 2 splits {BACKBONE} has ")
-    splits = read_table(folder / "data/comparison/splits.tsv")
+    splits = read_table(folder / "splits.tsv")
     assert splits.groupby("repeat")["model"].nunique().to_dict() == {1: 3, 2: 3}
-    assert "f1_macro_sd" in read_json(folder / "data/comparison/metrics.json")[BACKBONE]
+    assert "f1_macro_sd" in read_json(folder / "metrics.json")[BACKBONE]
 
 
 def test_compare_says_nothing_of_spreads_without_repeats(tiny):

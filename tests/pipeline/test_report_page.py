@@ -57,19 +57,13 @@ def make_content() -> ReportContent:
     overlap = np.ones((20, 20), int)
     overlap[-1, 5:] = 0
     means = rng.random((len(types), 20, 20))
-    scores = pd.DataFrame(
-        {
-            "model": ["vgg19", "linear_svm", "resnet50"],
-            "kind": ["network", "baseline", "network"],
-            "f1_macro": [0.9, 0.7, 0.8],
-        }
-    )
+    rows = [("vgg19", "network", 0.9), ("linear_svm", "baseline", 0.7), ("resnet50", "network", 0.8)]
+    scores = pd.DataFrame(rows, columns=["model", "kind", "f1_macro"])
     scores = scores.assign(f1_macro_low=scores["f1_macro"] - 0.05, f1_macro_high=scores["f1_macro"] + 0.05)
     preview = Picture(draw_preview(means, types, overlap), "Mean image of every tumour type", "Caption")
     image = Picture(draw_attribution(means[0], means[1] - 0.5, overlap, "T00"), "Attribution image")
-    genes = pd.DataFrame(
-        {"symbol": ["TYR", "<script>alert(1)</script>"], "attribution": [0.5, -0.1], "gene": [7299, 1]}
-    )
+    rows = [("TYR", 0.5, 7299), ("<script>alert(1)</script>", -0.1, 1)]
+    genes = pd.DataFrame(rows, columns=["symbol", "attribution", "gene"])
     others = Part(tables=[Table(genes.iloc[1:])])
     return ReportContent(
         title="A made-up cohort",
@@ -90,91 +84,71 @@ def make_content() -> ReportContent:
     )
 
 
-def open_in_browser(page: Path) -> tuple[str, list[str]]:
-    """Open a page; return its content after loading and what was written to the console."""
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--enable-logging=stderr",
-    ]
-    profile = f"--user-data-dir={page.parent / 'profile'}"
-    command = [str(CHROMIUM), *options, profile, "--virtual-time-budget=10000", "--dump-dom", page.as_uri()]
+def open_in_browser(path: Path, page: str) -> tuple[str, list[str]]:
+    """Write and open a page; return its content after loading and what was written to the console."""
+    path.write_text(page, encoding="utf-8")
+    options = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --enable-logging=stderr".split()
+    options += [f"--user-data-dir={path.parent / 'profile'}", "--virtual-time-budget=10000", "--dump-dom"]
+    command = [str(CHROMIUM), *options, path.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-def wrap(page: str) -> str:
-    frames = "".join(
-        f'<iframe width="{width}" height="900" srcdoc="{html.escape(page)}"></iframe>' for width in WIDTHS
-    )
-    return f"<!doctype html><meta charset=utf-8><body>{frames}<script>{MEASURE}</script>"
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], list[str]]:
-    path = tmp_path_factory.mktemp("report") / "measured.html"
-    path.write_text(wrap(build_page(make_content())), encoding="utf-8")
-    content, console = open_in_browser(path)
+def measure(path: Path, page: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Open a page in frames of several widths; return what is seen in each, and the console."""
+    frame = f'<iframe width="{{}}" height="900" srcdoc="{html.escape(page)}"></iframe>'
+    frames = "".join(frame.replace("{}", str(width), 1) for width in WIDTHS)
+    wrapped = f"<!doctype html><meta charset=utf-8><body>{frames}<script>{MEASURE}</script>"
+    content, console = open_in_browser(path, wrapped)
     found = re.search(r'<pre id="seen">(.*?)</pre>', content, re.DOTALL)
     assert found, content[-2000:]
     return json.loads(html.unescape(found.group(1))), console
 
 
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    seen, console = measure(tmp_path_factory.mktemp("report") / "report.html", build_page(make_content()))
+    assert console == [], "nothing is said while the page is used"
+    return seen
+
+
 def test_the_page_opens_by_itself_without_a_word_on_the_console(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_text(build_page(make_content()), encoding="utf-8")
-    content, console = open_in_browser(path)
+    content, console = open_in_browser(tmp_path / "report.html", build_page(make_content()))
     assert console == []
     assert "A made-up cohort" in content
 
 
 def test_an_error_would_be_heard(tmp_path: Path) -> None:
-    path = tmp_path / "broken.html"
-    path.write_text(
-        build_page(make_content()).replace('"use strict";', '"use strict"; missing();'), encoding="utf-8"
-    )
-    _, console = open_in_browser(path)
+    broken = build_page(make_content()).replace('"use strict";', '"use strict"; missing();')
+    _, console = open_in_browser(tmp_path / "broken.html", broken)
     # The page's own policy refuses the changed script.
     assert any("Content Security Policy" in line for line in console)
 
 
-def test_nothing_is_said_while_the_page_is_used(opened: tuple[list[dict[str, Any]], list[str]]) -> None:
-    assert opened[1] == []
-
-
-def test_every_picture_is_drawn(opened: tuple[list[dict[str, Any]], list[str]]) -> None:
-    for seen in opened[0]:
+def test_every_picture_is_drawn(opened: list[dict[str, Any]]) -> None:
+    for seen in opened:
         assert (seen["images"], seen["blank"], seen["missing_alt"]) == (3, [], 0)
 
 
-def test_nothing_is_wider_than_the_window(opened: tuple[list[dict[str, Any]], list[str]]) -> None:
-    for seen, width in zip(opened[0], WIDTHS, strict=True):
+def test_nothing_is_wider_than_the_window(opened: list[dict[str, Any]]) -> None:
+    for seen, width in zip(opened, WIDTHS, strict=True):
         assert width - 20 <= seen["width"] <= width
         assert seen["content"] <= seen["width"]
 
 
-def test_tables_sort_by_number_both_ways(opened: tuple[list[dict[str, Any]], list[str]]) -> None:
+def test_tables_sort_by_number_both_ways(opened: list[dict[str, Any]]) -> None:
     best_first = ["vgg19", "resnet50", "linear_svm"]
-    for seen in opened[0]:
+    for seen in opened:
         assert seen["orders"] == [["vgg19", "linear_svm", "resnet50"], best_first, best_first[::-1]]
 
 
-def test_a_gene_is_found_among_the_types(opened: tuple[list[dict[str, Any]], list[str]]) -> None:
-    for seen in opened[0]:
+def test_a_gene_is_found_among_the_types(opened: list[dict[str, Any]]) -> None:
+    for seen in opened:
         assert seen["left"] == ["T00TYR"]
 
 
 def test_a_drawn_picture_is_told_from_a_blank_one(tmp_path: Path) -> None:
-    path = tmp_path / "blank.html"
-    path.write_text(
-        wrap('<img alt="broken" src="data:image/png;base64,AAAA"><p style="width: 3000px">wide'),
-        encoding="utf-8",
-    )
-    content, _ = open_in_browser(path)
-    found = re.search(r'<pre id="seen">(.*?)</pre>', content, re.DOTALL)
-    assert found, content[-2000:]
-    for seen in json.loads(html.unescape(found.group(1))):
+    page = '<img alt="broken" src="data:image/png;base64,AAAA"><p style="width: 3000px">wide'
+    for seen in measure(tmp_path / "blank.html", page)[0]:
         assert seen["blank"] == ["broken"]
         assert seen["content"] > seen["width"]

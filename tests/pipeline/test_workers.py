@@ -13,18 +13,8 @@ import postgres_server
 from expressionist.commands.app import worker
 from expressionist.files.store import read_json
 from expressionist.training.studies import open_studies
-from pipeline.checkout import (
-    BACKBONE,
-    copy_data,
-    read_options,
-    run_expressionist,
-    stage_command,
-    start,
-    without_times,
-    write_params,
-)
-
-SEARCH = f"data/search/{BACKBONE}.json"
+from pipeline import checkout
+from pipeline.checkout import BACKBONE, SEARCH
 
 
 @pytest.fixture(params=["one machine", pytest.param("two machines", marks=postgres_server.needed)])
@@ -32,14 +22,14 @@ def checkouts(request, tiny, tmp_path, monkeypatch):
     """Two checkouts with the images, on one server; or twice the same, with its file."""
     folders = [tmp_path / "here", tmp_path / "there"]
     if request.param == "one machine":
-        copy_data(tiny, folders[0], "split.tsv", "layout", "images")
+        checkout.copy_data(tiny, folders[0], "split.tsv", "layout", "images")
         yield *folders[:1] * 2, f"sqlite:///{folders[0] / 'data/cache/studies.db'}"
         return
     with postgres_server.serve() as url:
         monkeypatch.setenv("PGPASSWORD", postgres_server.PASSWORD)
         for folder in folders:
-            copy_data(tiny, folder, "split.tsv", "layout", "images")
-            write_params(folder, **{"search.storage": url})
+            checkout.copy_data(tiny, folder, "split.tsv", "layout", "images")
+            checkout.write_params(folder, **{"search.storage": url})
         yield *folders, url
 
 
@@ -50,13 +40,13 @@ def count_running(storage):
         return sum(trial.state == TrialState.RUNNING for study in found for trial in study.trials)
 
 
-def test_a_killed_worker_leaves_its_trial_to_the_search(tiny, checkouts, tmp_path):
+def test_a_killed_worker_leaves_its_trial_to_the_search(tiny, checkouts, tmp_path, call):
     here, there, storage = checkouts
     (here / "data/cache").mkdir(parents=True)
     words = [sys.executable, "-m", "expressionist", "worker", BACKBONE]
     # First, so that it stands ready when the search begins, which leaves it the second of the two trials.
-    joined = start(there, words, tmp_path / "worker.log")
-    search = start(here, stage_command("tune"), tmp_path / "tune.log")
+    joined = checkout.start(there, words, tmp_path / "worker.log")
+    search = checkout.start(here, checkout.stage_command("tune"), tmp_path / "tune.log")
     try:
         deadline = time.monotonic() + 600
         while count_running(storage) < 2:
@@ -71,43 +61,37 @@ def test_a_killed_worker_leaves_its_trial_to_the_search(tiny, checkouts, tmp_pat
             process.wait()
     found, alone = (read_json(folder / SEARCH) for folder in (here, tiny))
     assert sorted(trial["state"] for trial in found["trials"]) == ["COMPLETE", "COMPLETE", "FAIL"]
-    by_depth = {trial["depth"]: trial for trial in found["trials"] if trial["state"] == "COMPLETE"}
-    for trial in alone["trials"]:
-        assert by_depth[trial["depth"]]["value"] == pytest.approx(trial["value"], abs=1e-6)
+    assert checkout.read_values(here) == pytest.approx(checkout.read_values(tiny), abs=1e-6)
     assert found["best"]["depth"] == alone["best"]["depth"]
-    numbered = ("trials", "best")
-    assert {k: v for k, v in without_times(found).items() if k not in numbered} == {
-        k: v for k, v in without_times(alone).items() if k not in numbered
-    }
+    for record in (found, alone):
+        del record["trials"], record["best"]
+    assert checkout.without_times(found) == checkout.without_times(alone)
     for path in [*here.rglob("*"), *there.rglob("*"), *tmp_path.glob("*.log")]:
         assert not path.is_file() or postgres_server.PASSWORD.encode() not in path.read_bytes()
     # Nothing is left, which a worker that comes too late is told.
-    ended = run_expressionist(there, "worker", BACKBONE)
-    assert ended.returncode == 0, ended.stderr
-    assert "no trial is left to begin; 0 were run here" in ended.stdout
+    code, printed, said = call(there, "worker", BACKBONE)
+    assert code == 0, said
+    assert "no trial is left to begin; 0 were run here" in printed
 
 
 def test_a_worker_looks_where_the_search_looks():
     """Paths stand in dvc.yaml; these are the same."""
     declared = {each.name: str(each.default) for each in worker.params}
     paths = {name: declared[name] for name in ("split", "layout", "images", "cache")}
-    options = read_options("tune")
+    options = checkout.read_options("tune")
     assert paths == {name: options[name] for name in paths}
 
 
-def test_a_worker_of_another_search_is_told_what_there_is(tiny, tmp_path):
-    copy_data(tiny, tmp_path, "split.tsv", "layout", "images")
-    ended = run_expressionist(tmp_path, "worker", BACKBONE, "--patience", "0")
-    assert ended.returncode == 2
-    assert "A search must have begun before it is joined" in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_a_worker_of_another_search_is_told_what_there_is(tiny, tmp_path, call):
+    checkout.copy_data(tiny, tmp_path, "split.tsv", "layout", "images")
+    code, _, said = call(tmp_path, "worker", BACKBONE, "--patience", "0")
+    assert code == 2
+    assert "A search must have begun before it is joined" in said
+    assert "Traceback" not in said
 
 
-def test_a_worker_without_images_is_told_where_to_get_them(tmp_path):
-    write_params(tmp_path)
-    ended = run_expressionist(tmp_path, "worker", BACKBONE)
-    assert ended.returncode == 2
-    assert (
-        "A worker must have what it trains on, but got no data/split.tsv, data/layout, data/im"
-        in ended.stderr
-    )
+def test_a_worker_without_images_is_told_where_to_get_them(tmp_path, call):
+    checkout.write_params(tmp_path)
+    code, _, said = call(tmp_path, "worker", BACKBONE)
+    assert code == 2
+    assert "A worker must have what it trains on, but got no data/split.tsv, data/layout, data/im" in said

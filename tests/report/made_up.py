@@ -26,28 +26,13 @@ TRIALS = [
     {"number": 2, "state": "FAIL", "depth": 2, "params": {"depth": 2, "dropout": 0.5}, "value": None}
     | {"seconds": None, "history": []},
 ]
-SEARCH: dict[str, Any] = {
-    "study": "toy-mobilenet-1",
-    "objective": "f1_macro",
-    "space": {"depths": [0, 1, 2]},
-    "digests": {"images": "abc.dir"},
-    "params": {"search": {"n_trials": 3}},
-    "trials": TRIALS,
-    "best": {"number": 0},
-}
-TRAINING: dict[str, Any] = {
-    "backbone": "mobilenet",
-    "depth": 0,
-    "unfrozen_layers": [],
-    "n_unfrozen_parameters": 0,
-    "n_parameters": 1000,
-    "weights": {"source": "random", "file": "", "digest": "random-1", "random": True, "asked": "random"},
-    "tumour_types": TYPES,
-    "history": HISTORY,
-    "seconds": 1.0,
-    "params": {"training": {"epochs": 2}},
-    "study": "toy-mobilenet-1",
-}
+SEARCH: dict[str, Any] = {"study": "toy-mobilenet-1", "objective": "f1_macro", "space": {"depths": [0, 1, 2]}}
+SEARCH |= {"digests": {"images": "abc.dir"}, "params": {"search": {"n_trials": 3}}}
+SEARCH |= {"trials": TRIALS, "best": {"number": 0}}
+WEIGHTS = {"source": "random", "file": "", "digest": "random-1", "random": True, "asked": "random"}
+TRAINING: dict[str, Any] = {"backbone": "mobilenet", "depth": 0, "unfrozen_layers": [], "weights": WEIGHTS}
+TRAINING |= {"n_unfrozen_parameters": 0, "n_parameters": 1000, "tumour_types": TYPES, "history": HISTORY}
+TRAINING |= {"seconds": 1.0, "params": {"training": {"epochs": 2}}, "study": "toy-mobilenet-1"}
 
 
 def make_run(**known: object) -> FinishedRun:
@@ -71,28 +56,14 @@ def make_recovery(**found: int) -> pd.DataFrame:
 
 def make_probabilities(**changes: object) -> dict[str, Any]:
     bins = {"confidence": [0.6], "share_right": [0.7], "n_samples": [9]}
-    side = {
-        "n_samples": 9,
-        "ece_before": 0.2,
-        "ece_after": 0.1,
-        "log_loss_before": 0.9,
-        "log_loss_after": 0.8,
-    }
-    side |= {"answered": 0.75, "answered_accuracy": 0.95}
+    side = {"n_samples": 9, "ece_before": 0.2, "ece_after": 0.1}
+    side |= {"log_loss_before": 0.9, "log_loss_after": 0.8, "answered": 0.75, "answered_accuracy": 0.95}
     side |= {"reliability_before": bins, "reliability_after": bins}
-    return {
-        "temperature": 1.25,
-        "abstain_below": 0.55,
-        "validation": side,
-        "test": side,
-        "coverage": {"threshold": [0.6], "coverage": [1.0], "accuracy": [0.7]},
-        "false_alarms": 0.05,
-        "n_normals_shown": 30,
-        "flagged": {"validation": [0, 9], "test": [1, 18], "shuffled": [18, 18], "linear": [18, 18]}
-        | {"normal": [4, 5]},
-        "flagged_normals": {"T0": [4, 5]},
-        **changes,
-    }
+    facts = {"temperature": 1.25, "abstain_below": 0.55, "validation": side, "test": side}
+    facts |= {"coverage": {"threshold": [0.6], "coverage": [1.0], "accuracy": [0.7]}, "false_alarms": 0.05}
+    flagged = {"validation": [0, 9], "test": [1, 18], "normal": [4, 5]}
+    flagged |= dict.fromkeys(["shuffled", "linear"], [18, 18])
+    return {**facts, "flagged": flagged, "flagged_normals": {"T0": [4, 5]}, "n_normals_shown": 30, **changes}
 
 
 def make_gaps() -> pd.DataFrame:
@@ -109,4 +80,8 @@ def make_explanation(**changes: object) -> dict[str, Any]:
     gap = {"median": 0.05, "p95": 0.05, "n_steps": 16}
     facts = {"backbone": "mobilenet", "n_samples": 2, "n_genes": 40, "markers_matched_by": "planted"}
     facts |= {"gap": {"mean": gap, "zero": gap, "random": gap}, "complete": False, "tumour_types": TYPES}
+    facts["missing_genes"] = [
+        {"share": share, "n_missing": n, "n_samples": 9, "accuracy": 0.9 - share, "lowest": 0.8 - share}
+        for share, n in ((0.0, 0), (0.05, 2), (0.3, 12))
+    ]
     return {**facts, **changes}

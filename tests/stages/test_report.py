@@ -8,17 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.report.made_up import (
-    ATTRIBUTION,
-    EVALUATION,
-    SEARCH,
-    TRAINING,
-    TYPES,
-    make_explanation,
-    make_gaps,
-    make_probabilities,
-    make_recovery,
-)
+from tests.report import made_up
+from tests.report.made_up import EVALUATION, TRAINING, TYPES
 from tests.toy import make_cohort
 
 from expressionist.data.cohort_file import write_cohort
@@ -59,18 +50,18 @@ def write_inputs(folder: Path, n_repeats: int = 1) -> dict[str, Path]:
     at = {"cohort": paths["quality"], "split": paths["split"]}
     split.run(SplitParams(validation=0.2, test=0.3, seed=1), cohort=paths["quality"], out=paths["split"])
     method = LayoutParams("random", 1, {})
-    layout.run(ExpressionParams(n_genes=40), method, **at, incoming=folder, out=paths["layout"])
+    layout.run(ExpressionParams(n_genes=40), method, **at, lists=folder, out=paths["layout"])
     images.run(**at, layout=paths["layout"], scheduler=None, out=paths["images"])
     models = BaselinesParams(("k_nearest_neighbours",), 1)
     baselines.run(models, **at, layout=paths["layout"], out=paths["baselines"])
-    write_json(paths["search"] / "mobilenet.json", SEARCH)
+    write_json(paths["search"] / "mobilenet.json", made_up.SEARCH)
     write_json(paths["models"] / "mobilenet" / "training.json", TRAINING)
     _write_evaluation(paths["evaluations"] / "mobilenet", read_split(paths["split"]))
     among = {name: paths[name] for name in ("layout", "models", "evaluations", "baselines")}
     repeats = folder / "repeats.tsv"
     write_table(repeats, make_repeats(n_repeats), index=False)
     compare.run(EVALUATION, ("mobilenet",), **among, repeats=repeats, out=paths["comparison"])
-    _write_attributions(paths["attributions"], paths["split"], paths["layout"])
+    _write_attributions(paths["attributions"], paths["layout"])
     return paths
 
 
@@ -85,11 +76,11 @@ def _write_evaluation(folder: Path, rows: pd.DataFrame) -> None:
     counts = confusion(probabilities[test], truth[test])
     write_table(folder / "confusion.tsv", pd.DataFrame(counts, index=TYPES, columns=TYPES))
     write_table(folder / "per_type.tsv", per_type(probabilities[test], truth[test], TYPES), index=False)
-    write_json(folder / "probabilities.json", make_probabilities())
+    write_json(folder / "probabilities.json", made_up.make_probabilities())
     write_json(folder / "metrics.json", {"test": score(probabilities[test], truth[test])})
 
 
-def _write_attributions(folder: Path, rows: Path, laid: Path) -> None:
+def _write_attributions(folder: Path, laid: Path) -> None:
     genes = read_layout(laid)[2]
     rng = np.random.default_rng(0)
     rankings = {ranking: rng.normal(size=(3, len(genes))) for ranking in RANKINGS}
@@ -100,20 +91,19 @@ def _write_attributions(folder: Path, rows: Path, laid: Path) -> None:
     top = top.assign(attribution=[3, 2, 1, -1], share_positive=1.0, log2_fold_change=2.0, zero_reference=0.1)
     parts = [top.assign(tumour_type=name, marker=[True, False, False, False]) for name in ("T0", "T2")]
     write_table(folder / "top_genes.tsv", pd.concat(parts), index=False)
-    write_table(folder / "samples.tsv", make_gaps())
-    found = make_recovery(**dict.fromkeys(RANKINGS, 1)).query("tumour_type in ('T0', 'T2')")
+    write_table(folder / "samples.tsv", made_up.make_gaps())
+    found = made_up.make_recovery(**dict.fromkeys(RANKINGS, 1)).query("tumour_type in ('T0', 'T2')")
     write_table(folder / "recovery.tsv", found, index=False)
     matrix = pd.DataFrame({"type": ["T0", "T0", "T2", "T2"], "markers_of": ["T0", "T2"] * 2})
     matrix = matrix.assign(n_top=3, n_markers=2, n_found=[1, 0, 0, 2])
     write_table(folder / "recovery_matrix.tsv", matrix, index=False)
     checked = pd.DataFrame({"sample_position": [0], "correlation": [0.9], "n_top": [100], "n_shared": [70]})
     write_table(folder / "cross_check.tsv", checked, index=False)
-    write_json(folder / "explanation.json", make_explanation())
-    assert len(read_split(rows)) == 60
+    write_json(folder / "explanation.json", made_up.make_explanation())
 
 
 def show(paths: dict[str, Path], out: Path) -> str:
-    report.run(("mobilenet",), ATTRIBUTION, EVALUATION, **paths, out=out)
+    report.run(("mobilenet",), made_up.ATTRIBUTION, EVALUATION, **paths, out=out)
     return (out / "report.html").read_text(encoding="utf-8")
 
 
@@ -136,12 +126,11 @@ def test_spreads_are_shown_where_the_patients_were_split_anew(page: str, tmp_pat
     assert "understate how far scores would move on new cohorts" in spread
     assert "Over 3 splits mobilenet has" in spread
     table = read_table(paths["comparison"] / "comparison.tsv", index="model")
+    shown = re.sub(r"<[^>]+>|\s+", " ", spread)
     for metric, form in (("accuracy", ".3f"), ("f1_macro", ".3f"), ("f1_macro_lead", "+.3f")):
         mean, sd = table.loc["mobilenet", [f"{metric}_mean", f"{metric}_sd"]]
-        shown = re.sub(r"<[^>]+>|\s+", " ", spread)
-        assert re.search(rf"{re.escape(format(mean, form).replace('-', chr(0x2212)))} +± {sd:.3f}", shown), (
-            metric
-        )
+        said = re.escape(format(mean, form).replace("-", chr(0x2212)))
+        assert re.search(rf"{said} +± {sd:.3f}", shown), metric
 
 
 def test_every_section_is_there(page: str) -> None:

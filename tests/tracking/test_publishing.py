@@ -18,21 +18,17 @@ from expressionist.evaluation.novelty import Novelty
 from expressionist.params.sections import GateParams
 from expressionist.tracking.gate import Candidate, Waivers, judge
 from expressionist.tracking.publishing import (
-    Dataset,
-    Experiment,
-    Store,
-    open_experiment,
-    open_store,
     publish_baseline,
     publish_search,
     publish_training,
     publish_trial,
     read_provenance,
 )
-from expressionist.tracking.registry import list_versions, predict_with, promote, register_version
-from expressionist.tracking.runs import add_metrics
-from expressionist.tracking.serving import NOVELTY_FILE, Served, write_served
-from expressionist.tracking.store import prepare
+from expressionist.tracking.registry import find_version, list_versions, promote, register_version
+from expressionist.tracking.runs import Dataset, add_metrics
+from expressionist.tracking.serving import NOVELTY_FILE, Served, load_model, write_served
+from expressionist.tracking.store import Experiment, Store, open_experiment, open_store, prepare
+from toy import predict_with
 
 SEARCH: dict[str, Any] = {
     "study": "abc",
@@ -83,6 +79,7 @@ METRICS = {
 }
 DATASET = Dataset("toy cohort", "0123456789abcdef0123456789abcdef.dir", "data/images")
 DIGESTS = {"images": DATASET.digest, "split": "c0ffee"}
+TAGS = {f"dvc.{name}": digest for name, digest in DIGESTS.items()}
 PARAMS = {"cohort": {"source": "table", "table": {"unit": "TPM"}}, "head": "global_average"}
 FACTS: dict[str, Any] = {"dataset": DATASET, "digests": DIGESTS, "params": PARAMS, "provenance": {}}
 GATE = GateParams(accuracy=0.8, f1_macro=0.7, worse_than_staging=0.0)
@@ -124,10 +121,9 @@ def test_importing_and_opening_leave_nothing_outside_the_store(root: Path, tmp_p
         "store.open_experiment(store.open_store(Path(sys.argv[1])), 'elsewhere')\n"
         "from mlflow.telemetry import get_telemetry_client; assert get_telemetry_client() is None\n"
     )
-    free = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_CURRENT_TEST")}
-    subprocess.run(
-        [sys.executable, "-c", code, root], cwd=tmp_path, env={**free, "HOME": str(tmp_path)}, check=True
-    )
+    env = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_CURRENT_TEST")}
+    env["HOME"] = str(tmp_path)
+    subprocess.run([sys.executable, "-c", code, root], cwd=tmp_path, env=env, check=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -181,8 +177,8 @@ def test_trials_hang_below_their_search(published: tuple[Experiment, str]) -> No
     trials = runs_of(experiment, f"tags.mlflow.parentRunId = '{parent}'")
     states = {run.data.tags["trial.state"]: run.info.status for run in trials}
     assert states == {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
-    assert experiment.client.get_run(parent).info.status == "FINISHED"
-    assert experiment.client.get_run(parent).data.metrics["validation_f1_macro"] == 0.4
+    found = experiment.client.get_run(parent)
+    assert (found.info.status, found.data.metrics["validation_f1_macro"]) == ("FINISHED", 0.4)
 
 
 def test_a_trial_shows_depth_sizes_scores_and_epochs(published: tuple[Experiment, str]) -> None:
@@ -199,9 +195,8 @@ def test_a_trial_shows_depth_sizes_scores_and_epochs(published: tuple[Experiment
     assert [run.info.end_time - point.timestamp for point in epochs] == [800, 500, 0]
     assert run.info.start_time < epochs[0].timestamp
     expected = {"git_commit": "c0ffee", "synthetic": "SYNTHETIC", "weights": "RANDOM", "kind": "trial"}
-    assert expected.items() <= run.data.tags.items()
+    assert (expected | TAGS).items() <= run.data.tags.items()
     assert run.inputs.dataset_inputs[0].dataset.digest == SEARCH["digests"]["images"]
-    assert {"dvc.split": "c0ffee", "dvc.images": DATASET.digest}.items() <= run.data.tags.items()
 
 
 def test_publishing_again_adds_only_what_is_missing(experiment: Experiment) -> None:
@@ -235,26 +230,21 @@ def test_trainings_and_baselines_stand_side_by_side(experiment: Experiment, tmp_
     files = [tmp_path / "confusion.png", tmp_path / "curves"]
     run = publish_training(experiment, TRAINING, METRICS, key="m", files=files, **FACTS)
     scores = {"accuracy": 0.95, "f1_macro": 0.9}
-    facts: dict[str, Any] = {**FACTS, "choice": {"C": 1.0}, "synthetic": True}
+    facts: dict[str, Any] = {**FACTS, "choice": {"C": 1.0}, "synthetic": True, "seconds": 0.0}
     other = publish_baseline(experiment, "linear_svm", scores, key="b", **facts)
     # The filter and the order that the note on the experiment recommends.
-    rows = experiment.client.search_runs(
-        [experiment.id], "metrics.accuracy >= 0", order_by=["metrics.f1_macro DESC"]
-    )
-    assert [row.data.params["model"] for row in rows] == ["linear_svm", "resnet50"]
-    assert [row.info.run_id for row in rows] == [other, run]
-    data = rows[1].data
-    assert (data.params["backbone"], data.params["depth"], data.params["unfrozen_layers"]) == (
-        "resnet50",
-        "2",
-        "a, b",
-    )
+    order = ["metrics.f1_macro DESC"]
+    rows = experiment.client.search_runs([experiment.id], "metrics.accuracy >= 0", order_by=order)
+    found = [(row.info.run_id, row.data.params["model"]) for row in rows]
+    assert found == [(other, "linear_svm"), (run, "resnet50")]
     for row in rows:
         shared = {"cohort.source": "table", "cohort.table.unit": "TPM"}
         assert shared.items() <= row.data.params.items()
-        assert {"dvc.images": DATASET.digest, "dvc.split": "c0ffee"}.items() <= row.data.tags.items()
-    # What the training says of itself stands above what was asked for.
-    assert data.params["head"] == "flatten"
+        assert TAGS.items() <= row.data.tags.items()
+    data = rows[1].data
+    # What the training says of itself, such as its head, stands above what was asked for.
+    own = {"backbone": "resnet50", "depth": "2", "unfrozen_layers": "a, b", "head": "flatten"}
+    assert own.items() <= data.params.items()
     expected = {"accuracy": 0.9, "accuracy_low": 0.85, "accuracy_high": 0.95, "validation_accuracy": 0.7}
     assert expected.items() <= data.metrics.items()
     assert "validation_f1_macro" not in data.metrics
@@ -274,9 +264,7 @@ def test_epochs_of_before_a_run_was_gone_on_with_lie_at_its_beginning(experiment
     assert [point.timestamp for point in epochs] == [info.start_time, info.end_time]
 
 
-def test_a_run_that_has_ended_takes_more_scores_and_shows_those_of_the_most_splits(
-    experiment: Experiment,
-) -> None:
+def test_a_run_that_has_ended_takes_more_scores_and_shows_those_of_most(experiment: Experiment) -> None:
     run = publish_training(experiment, TRAINING, METRICS, key="s", **FACTS)
     before = experiment.client.get_run(run).info
     for n_splits, mean in ((5, 0.9), (10, 0.8), (5, 0.9)):
@@ -288,18 +276,21 @@ def test_a_run_that_has_ended_takes_more_scores_and_shows_those_of_the_most_spli
     assert len(experiment.client.get_metric_history(run, "accuracy_mean")) == 2
 
 
-def test_provenance_names_commit_and_changes(tmp_path: Path) -> None:
-    assert read_provenance(tmp_path, {"DVC_STAGE": "tune", "DVC_EXP_NAME": ""}) == {"DVC_STAGE": "tune"}
-    assert read_provenance(tmp_path, {})["DVC_STAGE"].startswith("none: run outside DVC")
+def test_provenance_names_commit_and_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "tune")
+    monkeypatch.setenv("DVC_EXP_NAME", "")
+    assert read_provenance(tmp_path) == {"DVC_STAGE": "tune"}
+    monkeypatch.delenv("DVC_STAGE")
+    assert read_provenance(tmp_path)["DVC_STAGE"].startswith("none: run outside DVC")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
     (tmp_path / "dvc.yaml").write_text("a")
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
         subprocess.run([*git, *arguments], check=True)
-    clean = read_provenance(tmp_path, {})
+    clean = read_provenance(tmp_path)
     assert len(clean["git_commit"]) == 40
     assert clean["git_dirty"] == "false"
     (tmp_path / "dvc.yaml").write_text("b")
-    assert read_provenance(tmp_path, {})["git_dirty"] == "true"
+    assert read_provenance(tmp_path)["git_dirty"] == "true"
 
 
 def contender(version: str, **changes: Any) -> Candidate:
@@ -314,21 +305,11 @@ def contender(version: str, **changes: Any) -> Candidate:
         ({"accuracy": 0.79}, None, False, "accuracy is 0.7900, below 0.8000."),
         ({"f1_macro": float("nan")}, None, False, "f1_macro is nan, below 0.7000."),
         ({}, {}, True, "f1_macro beside version 1 on the same test samples is 0.8000, at least 0.8000."),
-        (
-            {"f1_macro": 0.75},
-            {},
-            False,
-            "f1_macro beside version 1 on the same test samples is 0.7500, below 0.8000.",
-        ),
+        ({"f1_macro": 0.75}, {}, False, "beside version 1 on the same test samples is 0.7500, below 0.8000."),
         ({}, {"f1_macro": float("nan")}, False, "below nan"),
         ({}, {"dataset": "e"}, False, "tested on another dataset:"),
         ({}, {"dataset": "e", "split": "t"}, False, "tested on another dataset and split:"),
-        (
-            {"synthetic": "SYNTHETIC"},
-            None,
-            False,
-            "Its samples are SYNTHETIC, and only a person",
-        ),
+        ({"synthetic": "SYNTHETIC"}, None, False, "Its samples are SYNTHETIC, and only a person"),
         ({"weights": "RANDOM"}, None, False, "Its weights are RANDOM, and only a person"),
         ({"weights": ""}, None, False, "Its weights are of unknown origin"),
         ({}, {"synthetic": "SYNTHETIC", "weights": "RANDOM"}, True, "Its weights are not RANDOM."),
@@ -383,14 +364,9 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path
 def register(experiment: Experiment, folder: Path, f1_macro: float = 0.8, **changes: Any) -> str:
     metrics = {"test": {"accuracy": 0.9, "f1_macro": f1_macro}, "validation": {}}
     run = publish_training(experiment, TRAINING, metrics, key=folder.name, **FACTS)
-    facts: dict[str, Any] = {
-        "key": folder.name,
-        "run_id": run,
-        "metrics": metrics["test"],
-        "digests": DIGESTS,
-        "tags": {"synthetic": "SYNTHETIC", "weights": "RANDOM", "cohort": "toy"},
-    }
-    return register_version(experiment, "tumour-type", folder, **{**facts, **changes})
+    tags = {"synthetic": "SYNTHETIC", "weights": "RANDOM", "cohort": "toy"}
+    facts: dict[str, Any] = {"key": folder.name, "run_id": run, "digests": DIGESTS, "tags": tags}
+    return register_version(experiment, "tumour-type", folder, metrics=metrics["test"], **facts, **changes)
 
 
 TABLE = pd.DataFrame({"sample": ["a", "b"], "Z": [3.0, 1.0], "1": [0.5, 2.0], "2": [1.0, 1.0]})
@@ -419,14 +395,13 @@ def test_the_life_of_a_model(tmp_path: Path, root: Path, make_model: Callable[[i
     model_id = version.source.removeprefix("models:/")
     shown = {file.path for file in store.client.list_logged_model_artifacts(model_id)}
     assert {"report.html", "attributions", "MLmodel"} <= shown
-    assert {"report.html", "attributions"} <= {
-        file.path for file in store.client.list_artifacts(version.run_id)
+    hung = {file.path for file in store.client.list_artifacts(version.run_id)}
+    assert {"report.html", "attributions"} <= hung
+    scores = {
+        (each.key, each.value, each.dataset_digest)
+        for each in store.client.get_logged_model(model_id).metrics
     }
-    logged = store.client.get_logged_model(model_id)
-    assert {(metric.key, metric.value, metric.dataset_digest) for metric in logged.metrics} == {
-        ("accuracy", 0.9, DATASET.digest),
-        ("f1_macro", 0.8, DATASET.digest),
-    }
+    assert scores == {("accuracy", 0.9, DATASET.digest), ("f1_macro", 0.8, DATASET.digest)}
 
     # Its tags say that it is neither, which anybody may write there.
     for tag, value in (("synthetic", "no"), ("weights", "imagenet")):
@@ -448,14 +423,9 @@ def test_the_life_of_a_model(tmp_path: Path, root: Path, make_model: Callable[[i
     assert versions["aliases"].to_dict() == {1: "staging", 2: "challenger"}
     assert versions["f1_macro"].to_dict() == {1: 0.8, 2: 0.75}
     tags = [store.client.get_model_version("tumour-type", number).tags for number in "12"]
-    assert tags[0]["promoted_by"] == "me"
-    assert (tags[0]["promoted_at"], tags[0]["promoted_from"]) == ("2026-01-02T00:00:00+00:00", "none")
-    assert tags[0]["validation_status"] == "passed"
-    assert {name: tags[0][f"promoted_{name}"] for name in ("synthetic", "random_weights", "across_data")} == {
-        "synthetic": "true",
-        "random_weights": "true",
-        "across_data": "false",
-    }
+    by = {"promoted_by": "me", "promoted_at": "2026-01-02T00:00:00+00:00", "promoted_from": "none"}
+    by |= {"promoted_synthetic": "true", "promoted_random_weights": "true", "promoted_across_data": "false"}
+    assert {**by, "validation_status": "passed"}.items() <= tags[0].items()
     assert tags[1]["validation_status"] == "failed"
     assert "0.7500, below 0.8000" in tags[1]["validation_reasons"]
     assert "promoted_by" not in tags[1]
@@ -531,3 +501,23 @@ def check_without_the_package(location: str, folder: Path, expected: np.ndarray)
     np.testing.assert_allclose(rows[["p_A", "p_B"]], expected, rtol=1e-5)
     assert "'anndata'" not in answer.stdout
     assert "'optuna'" not in answer.stdout
+
+
+def test_versions_that_were_registered_otherwise_are_refused(tmp_path: Path, root: Path) -> None:
+    """By hand, from any folder: without scores, tags, or what a model of ours consists of."""
+    shutil.copytree(root, tmp_path / "store")
+    store, name = open_store(tmp_path / "store"), "foreign"
+    files = tmp_path / "files" / "artifacts" / "model"
+    files.mkdir(parents=True)
+    store.client.create_registered_model(name)
+    version = store.client.create_model_version(name, str(tmp_path / "files")).version
+    store.client.set_registered_model_alias(name, "challenger", version)
+    gate = GateParams(0.5, 0.5, 0.0)
+    with pytest.raises(RegistryError, match="must be a version of the stage register, but got version 1"):
+        promote(store, name, gate=gate, who="me", when=datetime.now(UTC))
+    model = f"models:/{name}@challenger"
+    with pytest.raises(RegistryError, match="as the stage register leaves them, but do not"):
+        find_version(store, model)
+    (files / "model.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(RegistryError, match="must hold a model as the stage register leaves it, but gave"):
+        load_model(find_version(store, model).folder)

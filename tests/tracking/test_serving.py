@@ -52,6 +52,72 @@ def test_an_ambiguous_or_unknown_column_is_no_gene(name: str) -> None:
     assert align(pd.DataFrame({name: [9.0]}), GENES, 1.0).n_missing_genes == 5
 
 
+OLDER = GENES.iloc[:2]
+NAMED = pd.DataFrame(
+    {
+        "symbol": ["TP53", "MLL2", "?", "ENSG00000228794"],
+        "entrez": ["7157", "8085", "55016", ""],
+        "ensembl": ["ENSG00000141510", "ENSG00000167548", "", "ENSG00000228794"],
+        "fill": [1.0, 2.0, 3.0, 4.0],
+    },
+    index=pd.Index(["7157", "8085", "55016", "ENSG00000228794"], name="gene"),
+)
+
+
+@pytest.mark.parametrize(
+    ("genes", "names"),
+    [
+        (NAMED, ["ENSG00000141510.18", "ENSG00000167548.1", "ENSG00000145416.14", "ENSG00000228794.12"]),
+        (NAMED, ["LFS1", "KMT2D", "MARCH1", "ENSG00000228794"]),
+        (NAMED, ["7157", "KMT2D|999999999", "MARCHF1", "ENSG00000228794.1"]),
+        (OLDER, ["ENSG00000141510", "ENSG00000133703.2"]),
+        (OLDER.set_axis(["TP53", "KRAS2"]).assign(symbol=["TP53", "KRAS2"]), ["7157", "KRAS"]),
+    ],
+)
+def test_a_model_takes_ids_of_another_kind_and_symbols_of_any_year(
+    genes: pd.DataFrame, names: list[str]
+) -> None:
+    values = np.arange(len(names), dtype=np.float32)[::-1] + 10
+    aligned = align(pd.DataFrame([values], columns=names), genes, 0.0)
+    np.testing.assert_array_equal(aligned.expression, [values])
+    assert (aligned.n_missing_genes, aligned.n_ambiguous) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("columns", "kept", "n_ambiguous"),
+    [
+        (["LFS1", "7157"], "7157", 0),
+        (["TP53", "LFS1"], "TP53", 0),
+        (["KMT2D", "TNRC21"], "KMT2D", 0),
+        (["TNRC21", "CAGL114"], None, 2),
+        (["CAGL114"], "CAGL114", 0),
+        (["OS"], None, 0),
+        (["ER"], None, 1),
+        (["ENSG00000141510.18_PAR_Y"], None, 0),
+        (["LFS1", "centre"], "LFS1", 0),
+    ],
+)
+def test_the_surer_name_wins_and_ambiguous_ones_are_counted(
+    columns: list[str], kept: str | None, n_ambiguous: int
+) -> None:
+    values = [float(place) + 10 for place in range(len(columns))]
+    aligned = align(pd.DataFrame([values], columns=columns), NAMED, 1.0)
+    changed = aligned.expression[0] != NAMED["fill"].to_numpy(np.float32)
+    assert aligned.expression[0][changed].tolist() == ([] if kept is None else [values[columns.index(kept)]])
+    assert (aligned.n_ambiguous, aligned.n_missing_genes) == (n_ambiguous, 4 - int(changed.sum()))
+
+
+def test_two_present_names_of_one_gene_are_refused() -> None:
+    with pytest.raises(RegistryError, match="1 have more: KMT2D and ENSG00000167548"):
+        align(pd.DataFrame([[1.0, 2.0]], columns=["KMT2D", "ENSG00000167548"]), NAMED, 1.0)
+
+
+def test_what_a_model_knows_are_names_of_any_kind() -> None:
+    served = Served(NAMED, (), "TPM", 0.0, synthetic=False, weights="RANDOM", cohort="toy", about={})
+    names = ["LFS1", " 8085", "ENSG00000145416.1", "BRCA1", "s1", "OS"]
+    assert served.knows(names).tolist() == [True, True, True, False, False, False]
+
+
 def test_ids_that_are_symbols_match_the_part_before_the_bar() -> None:
     genes = GENES.iloc[:2].set_axis(["TP53", "KRAS"])
     np.testing.assert_array_equal(align(table(**{"TP53|7157": 8.0}), genes, 0.5).expression, [[8.0, 2.0]])
@@ -77,8 +143,6 @@ def test_the_share_of_missing_genes_is_inclusive() -> None:
     [
         ("high", "be numbers.*TP53"),
         ("", "be numbers.*TP53"),
-        (None, "be finite.*TP53"),
-        (float("nan"), "be finite.*TP53"),
         (float("inf"), "be finite.*TP53"),
         (1e39, "be finite.*TP53"),
         (-0.5, "not be negative.*TP53"),
@@ -90,14 +154,20 @@ def test_what_is_no_expression_is_refused(value: object, message: str) -> None:
         align(pd.DataFrame({"TP53": [1.0, value], "KRAS": [1.0, 2.0]}), GENES, 0.8)
 
 
-def test_values_below_0_pass_where_the_unit_has_them() -> None:
-    frame = pd.DataFrame({"TP53": [-0.5], "KRAS": [2.0]})
-    np.testing.assert_array_equal(align(frame, GENES, 0.8, negative=True).expression[:, :2], [[-0.5, 2.0]])
+@pytest.mark.parametrize("value", [None, float("nan"), pd.NA])
+def test_a_value_that_is_missing_is_filled_and_counted_as_far_as_it_may_be(value: object) -> None:
+    gappy = pd.DataFrame({"TP53": [1.0, value], "KRAS": [1.0, 2.0]}, index=["whole", "gappy"])
+    aligned = align(gappy, GENES, 0.8)
+    assert (aligned.n_missing_genes, aligned.n_gaps.tolist()) == (3, [0, 1])
+    assert aligned.expression[:, 0].tolist() == [1, GENES["fill"].iloc[0]]
+    with pytest.raises(RegistryError, match="lack 3 of the model's 5 genes, but 1 samples lack more.*gappy"):
+        align(gappy, GENES, 0.6)
 
 
-def test_numbers_that_came_as_text_are_numbers() -> None:
-    frame = pd.DataFrame({"TP53": ["3.5"], "KRAS": [2]})
-    np.testing.assert_array_equal(align(frame, GENES, 0.8).expression[:, :2], [[3.5, 2.0]])
+@pytest.mark.parametrize(("value", "options"), [("3.5", {}), (-0.5, {"negative": True})])
+def test_text_may_be_a_number_and_a_unit_may_go_below_0(value: object, options: dict[str, bool]) -> None:
+    aligned = align(pd.DataFrame({"TP53": [value], "KRAS": [2]}), GENES, 0.8, **options)
+    np.testing.assert_array_equal(aligned.expression[:, :2], [[float(value), 2.0]])
 
 
 def test_a_bad_value_in_an_extra_column_does_not_matter() -> None:
@@ -154,13 +224,16 @@ def test_what_is_written_is_read_back(folder: object) -> None:
     served = read_served(folder)
     assert served.tumour_types == ("BRCA", "KIRC", "NA")
     assert (served.abstain_below, served.temperature) == (0.5, 2.0)
-    assert (served.missing_genes, served.synthetic, served.weights, served.about) == (
-        0.2,
-        True,
-        "RANDOM",
-        {"depth": 2},
-    )
+    assert (served.missing_genes, served.synthetic) == (0.2, True)
+    assert (served.weights, served.about) == ("RANDOM", {"depth": 2})
     pd.testing.assert_frame_equal(served.genes, GENES.assign(fill=np.float32([0.1, 1 / 3, 3, 4, 5])))
+
+
+def test_ids_of_genes_are_written_where_they_are_known(folder: object, tmp_path: object) -> None:
+    write_served(tmp_path, replace(read_served(folder), genes=NAMED.replace("", np.nan)))
+    genes = read_served(tmp_path).genes
+    assert genes["entrez"].tolist() == ["7157", "8085", "55016", ""]
+    assert genes["ensembl"].tolist() == NAMED["ensembl"].tolist()
 
 
 def test_predictions_are_the_networks_with_genes_shuffled(folder: object) -> None:
@@ -171,12 +244,11 @@ def test_predictions_are_the_networks_with_genes_shuffled(folder: object) -> Non
     predicted = predict(served, network, novelty, frame)
     probabilities = network.predict(expression, verbose=0)
     summary = ["sample", "tumour_type", "probability", "abstain", "novelty", "unlike_training"]
-    summary += ["n_missing_genes", "n_genes_by_symbol"]
+    summary += ["n_missing_genes", "n_genes_by_symbol", "n_ambiguous_columns"]
     assert list(predicted.columns) == [*summary, "p_BRCA", "p_KIRC", "p_NA"]
-    np.testing.assert_allclose(predicted.iloc[:, 8:], probabilities, rtol=1e-6)
-    np.testing.assert_array_equal(
-        predicted["tumour_type"], np.array(served.tumour_types)[probabilities.argmax(axis=1)]
-    )
+    np.testing.assert_allclose(predicted.iloc[:, 9:], probabilities, rtol=1e-6)
+    likeliest = np.array(served.tumour_types)[probabilities.argmax(axis=1)]
+    np.testing.assert_array_equal(predicted["tumour_type"], likeliest)
     np.testing.assert_allclose(predicted["probability"], probabilities.max(axis=1))
     untraced = predict(served, network, novelty, frame, once=True)
     pd.testing.assert_frame_equal(untraced, predicted, rtol=1e-5)
@@ -222,13 +294,10 @@ def test_unsure_predictions_abstain_and_strange_samples_are_flagged(folder: obje
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
     n_genes, n_samples = draw(st.integers(1, 12)), draw(st.integers(1, 4))
-    ids = [
-        str(number)
-        for number in draw(st.lists(st.integers(1, 999), min_size=n_genes, max_size=n_genes, unique=True))
-    ]
-    genes = pd.DataFrame(
-        {"symbol": [f"G{gene}" for gene in ids], "fill": np.arange(n_genes) + 0.5}, index=ids
-    )
+    numbers = st.lists(st.integers(1, 999), min_size=n_genes, max_size=n_genes, unique=True)
+    ids = list(map(str, draw(numbers)))
+    symbols = [f"G{gene}" for gene in ids]
+    genes = pd.DataFrame({"symbol": symbols, "fill": np.arange(n_genes) + 0.5}, index=ids)
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     expression = rng.gamma(1.0, 100.0, (n_samples, n_genes)).astype(np.float32)
     return pd.DataFrame(expression, columns=ids), genes, rng.permutation(n_genes)

@@ -9,6 +9,7 @@ import getpass
 import importlib
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -28,9 +29,18 @@ PARAMS = Path("params.yaml")
 _PATH = click.Path(path_type=Path)
 # Types as the stages write them.
 _KINDS = {"Path": _PATH, "str": str, "str | None": str, "float": float}
+
+
+def _find_root() -> Path:
+    """Find the project as git does: the nearest folder, from here up, with params.yaml and dvc.yaml."""
+    above = () if PARAMS.is_file() else Path.cwd().parents
+    whole = (folder for folder in above if all((folder / name).is_file() for name in (PARAMS, "dvc.yaml")))
+    return next(whole, Path())
+
+
 # What is asked for by these names is known to the environment, not to dvc.yaml.
-_ENVIRONMENT = {
-    "root": ("DVC_ROOT", Path(), "Checkout that holds mlruns/."),
+_ENVIRONMENT: dict[str, tuple[str, Any, str]] = {
+    "root": ("DVC_ROOT", _find_root, "Project that holds mlruns/; found from here up."),
     "tracking_uri": ("MLFLOW_TRACKING_URI", None, "MLflow server to use instead."),
     "cache_gigabytes": ("EXPRESSIONIST_CACHE_GIGABYTES", 50.0, "Room for frozen activations."),
     "scheduler": ("EXPRESSIONIST_SCHEDULER", None, "Dask scheduler whose workers help."),
@@ -121,15 +131,16 @@ def _make_option(name: str, kind: str) -> click.Option:
     if name not in _ENVIRONMENT:
         return click.Option(flag, type=of_type, required=True)
     variable, default, told = _ENVIRONMENT[name]
+    shown = not callable(default)
     return click.Option(
-        flag, type=of_type, default=default, help=told, envvar=variable, show_envvar=True, show_default=True
+        flag, type=of_type, default=default, help=told, envvar=variable, show_envvar=True, show_default=shown
     )
 
 
-def _read_params() -> Any:  # noqa: ANN401  what it gives is imported here only
+def _read_params(root: Path = Path()) -> Any:  # noqa: ANN401  what it gives is imported here only
     from expressionist.commands.params_file import read_params
 
-    return read_params(PARAMS)
+    return read_params(root / PARAMS)
 
 
 @click.group(cls=_Commands, help=_SUMMARY)
@@ -157,16 +168,16 @@ def _list_store_options() -> list[click.Parameter]:
 )
 def promote(to: str, root: Path, tracking_uri: str | None, **waivers: bool) -> None:
     """Promote the challenger if it passes the gate of params.yaml."""
-    from expressionist.tracking import Waivers, open_store
+    from expressionist.tracking import Waivers, find_store
     from expressionist.tracking import promote as promote_version
 
-    params = _read_params().registry
+    store, params = find_store(root, tracking_uri), _read_params(root).registry
     outcome = promote_version(
-        open_store(root, tracking_uri),
+        store,
         params.name,
         to=to,
         gate=params.gate,
-        who=getpass.getuser(),
+        who=_name_user(),
         when=datetime.now(UTC),
         waivers=Waivers(**waivers),
     )
@@ -181,62 +192,143 @@ def promote(to: str, root: Path, tracking_uri: str | None, **waivers: bool) -> N
     )
 
 
+def _name_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that nobody has a name for
+        return f"uid {os.getuid()}"
+
+
 @app.command(params=_list_store_options())
 def models(root: Path, tracking_uri: str | None) -> None:
     """List the versions of the registered model and their aliases."""
-    from expressionist.tracking import list_versions, open_store
+    from expressionist.tracking import find_store, list_versions
 
-    versions = list_versions(open_store(root, tracking_uri), _read_params().registry.name)
+    versions = list_versions(find_store(root, tracking_uri), _read_params(root).registry.name)
     click.echo(versions.to_string(index=False))
 
 
 @app.command(params=[_make_option("cache_gigabytes", "float"), _make_option("scheduler", "str")])
 @click.argument("backbones", nargs=-1)
 @click.option("--patience", default=10.0, show_default=True, help="Minutes to wait for a search to begin.")
-@click.option("--split", type=_PATH, default=Path("data/split.tsv"), show_default=True)
-@click.option("--layout", type=_PATH, default=Path("data/layout"), show_default=True)
-@click.option("--images", type=_PATH, default=Path("data/images"), show_default=True)
-@click.option("--cache", type=_PATH, default=Path("data/cache"), show_default=True)
-def worker(backbones: tuple[str, ...], patience: float, **options: Any) -> None:  # noqa: ANN401
+@click.option("--split", type=_PATH, help="data/split.tsv of the project if not given.")
+@click.option("--layout", type=_PATH, help="data/layout of the project if not given.")
+@click.option("--images", type=_PATH, help="data/images of the project if not given.")
+@click.option("--cache", type=_PATH, help="data/cache of the project if not given.")
+def worker(
+    backbones: tuple[str, ...],
+    patience: float,
+    cache_gigabytes: float,
+    scheduler: str | None,
+    **paths: Path | None,
+) -> None:
     """Run trials of a search that `dvc repro` has begun, on this machine or another.
 
     BACKBONES are whose searches to join, in turn; all of params.yaml by default.
     """
+    defaults = {"split": "data/split.tsv"} | {name: f"data/{name}" for name in ("layout", "images", "cache")}
+    given = {name: path.absolute() if path else Path(defaults[name]) for name, path in paths.items()}
+    # The folder of weights, too, is named from there.
+    os.chdir(_find_root())
     params = _read_params()
     with _hush():
         from expressionist.stages.tune import join
         from expressionist.training import Workspace
+    workspace = Workspace(**given, cache_gigabytes=cache_gigabytes, scheduler=scheduler)
     sections = (params.weights, params.network, params.training, params.search)
     for backbone in backbones or params.backbones:
-        n_trials = join(*sections, Workspace(**options), backbone=backbone, patience=60 * patience)
+        n_trials = join(*sections, workspace, backbone=backbone, patience=60 * patience)
         click.echo(f"{backbone}: no trial is left to begin; {n_trials} were run here.")
 
 
-@app.command(params=_list_store_options())
+def _list_reading_options() -> list[click.Parameter]:
+    """List how a table is read for a model."""
+    told = {
+        "genes-in": ("auto", "columns | rows | auto: told by the genes."),
+        "replicates": ("first", "first | mean | refuse: of one sample."),
+        "align": ("none", "none | rank: give a sample's genes, by rank, values of training samples."),
+    }
+    return [
+        click.Option(
+            ["--unit"], help="Unit of TABLE, such as counts or log2(TPM+1); the model's if not given."
+        ),
+        *(
+            click.Option([f"--{name}"], default=default, show_default=True, help=text)
+            for name, (default, text) in told.items()
+        ),
+    ]
+
+
+@app.command(params=[*_list_store_options(), *_list_reading_options()])
 @click.argument("table", type=_PATH)
 @click.option("--model", required=True, help="Version, such as models:/tumour-type@staging.")
 @click.option("--out", type=_PATH, help="Table to write; printed if not given.")
-@click.option(
-    "--genes-in", default="columns", show_default=True, help="columns | rows: where the table has its genes."
-)
 def predict(
-    table: Path, model: str, out: Path | None, genes_in: str, root: Path, tracking_uri: str | None
+    table: Path,
+    model: str,
+    out: Path | None,
+    align: str,
+    root: Path,
+    tracking_uri: str | None,
+    **reading: Any,  # noqa: ANN401
 ) -> None:
     """Predict the tumour types of a table's samples.
 
-    TABLE is samples × genes (tsv or csv, also packed), ids in the first column.
+    TABLE is any file that a cohort can be read from, either way round, a file of GDC's STAR counts, or a
+    folder of these. What was decided about it is said in one line.
     """
-    from expressionist.data import read_user_table
+    from expressionist.data import read_profiles
     from expressionist.files import write_table
-    from expressionist.tracking import open_store, predict_with
+    from expressionist.tracking import find_profile, find_store, find_version, load_model, prepare_table
+    from expressionist.tracking import predict as predict_types
 
+    folder = find_version(find_store(root, tracking_uri), model).folder
     with _hush(), _spare("matplotlib", "sklearn"):
         importlib.import_module("expressionist.network.assembly")
-    predictions = predict_with(open_store(root, tracking_uri), model, read_user_table(table, genes_in))
+    profile = find_profile(folder, align)
+    served, network, novelty = load_model(folder)
+    profiles = read_profiles(table, served.knows, served.unit, **reading)
+    prepared, counts = prepare_table(served, profiles.table, profile)
+    predictions = predict_types(served, network, novelty, prepared, once=True).assign(**counts)
+    # Only now: a refusal is to be the one line that is said.
+    click.echo(profiles.said, err=True)
     if out is None:
         click.echo(predictions.to_csv(sep="\t", index=False), nl=False)
     else:
         write_table(out, predictions, index=False)
+
+
+@app.command(params=[*_list_store_options(), *_list_reading_options()])
+@click.argument("table", type=_PATH)
+@click.option("--model", required=True, help="Version, such as models:/tumour-type@staging.")
+@click.option("--labels", type=_PATH, required=True, help="Table with a row per sample and its tumour type.")
+@click.option("--sample-column", help="Of the labels; guessed by the samples if not given.")
+@click.option("--label-column", help="Of the labels; guessed by its name if not given.")
+@click.option("--patient-column", help="Of the labels; guessed by its name, or told by TCGA barcodes.")
+@click.option("--map", "renaming", type=_PATH, help="Two columns: a label, and what the model calls it.")
+@click.option("--exclude-trained", is_flag=True, help="Leave out patients who trained the version.")
+@click.option("--out", type=_PATH, help="Folder of the page; validation/<name of TABLE> if not given.")
+def validate(
+    table: Path,
+    out: Path | None,
+    root: Path,
+    tracking_uri: str | None,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Score a registered version on another labelled cohort, and say what shifts there.
+
+    TABLE is what `predict` takes. The page, validation.html, stands in a folder with validation.json and
+    predictions.tsv, and hangs on a run in MLflow. Labels that are no type of the model are foreign types.
+    """
+    from expressionist.tracking import find_store
+
+    store, evaluation = find_store(root, tracking_uri), _read_params(root).evaluation
+    with _hush():
+        importlib.import_module("expressionist.network.assembly")
+        from expressionist.commands.validation import Request, name_folder, validate
+    request = Request(table, **options)
+    for line in validate(store, request, evaluation, out or name_folder(table), root):
+        click.echo(line)
 
 
 @app.command()
@@ -260,9 +352,9 @@ def inspect(file: Path, labels: Path | None) -> None:
 @click.option("--since", type=float, default=0, envvar=_BEGAN, show_envvar=True, help="Seconds since 1970.")
 def times(since: float) -> None:
     """Say what stages took when they last ran."""
-    from expressionist.commands.timing import lay_out, read_times
+    from expressionist.commands.timing import TIMES, lay_out, read_times
 
-    for line in lay_out(read_times(since=since).values()):
+    for line in lay_out(read_times(_find_root() / TIMES, since).values()):
         click.echo(line)
 
 
@@ -272,6 +364,9 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Processors without AVX-512 have these kernels too, but TensorFlow uses them there only if told to.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # In a container, a user may have no home: MLflow cannot be imported so.
+    if os.path.expanduser("~") == "~":  # noqa: PTH111  Path's raises an error
+        os.environ["HOME"] = tempfile.gettempdir()
     try:
         # Whatever a library could not write; what the package writes itself is named by its own path.
         with explain_full_disk(Path("data")):

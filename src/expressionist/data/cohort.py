@@ -5,14 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from expressionist.data.units import AS_IS_UNIT, UNITS
 from expressionist.errors import CohortError, name_some
-
-LINEAR_UNITS = ("counts", "RSEM", "RPM", "TPM", "FPKM")
-LOG2_UNIT = "log2(x+1)"
-# Neither counts nor their logarithms, such as protein levels by RPPA: values may be negative, and no
-# logarithm is taken.
-AS_IS_UNIT = "as is"
-UNITS = (*LINEAR_UNITS, LOG2_UNIT, AS_IS_UNIT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +22,9 @@ class Cohort:
     samples : pandas.DataFrame of length n_samples
         Indexed by sample id (for TCGA the aliquot barcode), with the columns ``patient`` and ``tumour_type``.
     genes : pandas.DataFrame of length n_genes
-        Indexed by gene id (str), with ``symbol``; ``chromosome`` and ``start`` where positions are known;
-        ``marker_of`` (tumour types, comma separated) where markers were planted.
+        Indexed by gene id (str), with ``symbol``; from every source with ``entrez`` and ``ensembl``, empty
+        where unknown; ``chromosome`` and ``start`` where positions are known; ``marker_of`` (tumour types,
+        comma separated) where markers were planted.
     unit : str
         One of `UNITS`.
     synthetic : bool

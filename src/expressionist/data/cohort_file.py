@@ -4,6 +4,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from expressionist.data.cohort import Cohort
 from expressionist.errors import CohortError
@@ -16,12 +17,20 @@ def write_cohort(path: Path, cohort: Cohort) -> None:
     """Write a cohort as `.h5ad`: samples are obs, genes are var, and what else it is stands in uns."""
     import anndata  # late, as it brings Zarr and takes seconds, and most stages read no cohort
 
-    data = anndata.AnnData(obs=cohort.samples.copy(), var=cohort.genes.copy())
+    data = anndata.AnnData(obs=_name_columns(cohort.samples), var=_name_columns(cohort.genes))
     data.uns["expressionist"] = {"name": cohort.name, "unit": cohort.unit, "synthetic": cohort.synthetic}
     with write_whole(path) as partial:
         data.write_h5ad(partial)
         with h5py.File(partial, "r+") as file:
             _write_matrix(file, cohort.expression)
+
+
+def _name_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Give every column a name that HDF5 can hold; one without a name, such as an index, is left out."""
+    named = table.loc[:, [bool(name) for name in table]]
+    # A path of dots and slashes leads elsewhere in the file, and the index has a column of its own.
+    reserved = {"_index", table.index.name}
+    return named.rename(columns=lambda name: f"{name}_" if name in reserved or not name.strip("./") else name)
 
 
 def _write_matrix(file: h5py.File, expression: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from expressionist.data.cohort import AS_IS_UNIT, LINEAR_UNITS, LOG2_UNIT, UNITS
+from expressionist.data.units import AS_IS_UNIT, LOG2_UNIT, convert
 from expressionist.errors import CohortError
 
 # Genes taken to float64 at a time: 22 MB at 11,000 samples, where the whole matrix would be 1.8 GB.
@@ -19,22 +19,14 @@ def to_log2(expression: np.ndarray, unit: str) -> np.ndarray:
     expression : numpy.ndarray of shape (n_samples, n_genes)
         In `unit`.
     unit : str
-        One of `expressionist.data.cohort.UNITS`; another one is refused.
+        As `expressionist.data.units.parse_unit` reads it; another one is refused.
 
     Examples
     --------
     >>> to_log2(np.array([[0.0, 1.0, 7.0]], "float32"), "RSEM").tolist()
     [[0.0, 1.0, 3.0]]
     """
-    if unit in (LOG2_UNIT, AS_IS_UNIT):
-        return expression.astype(np.float32, copy=False)
-    if unit not in LINEAR_UNITS:
-        raise CohortError(
-            f"The unit must be one of {', '.join(UNITS)}, but got {unit!r}. State the unit of the expression."
-        )
-    log2 = np.log1p(expression, dtype=np.float32)
-    log2 /= np.float32(np.log(2))
-    return log2
+    return convert(expression, unit, AS_IS_UNIT if unit == AS_IS_UNIT else LOG2_UNIT)
 
 
 def choose_genes(log2: np.ndarray, n_genes: int) -> np.ndarray:

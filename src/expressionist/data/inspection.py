@@ -13,7 +13,7 @@ import pandas as pd
 
 from expressionist.data.readers.damage import is_number
 from expressionist.data.readers.file_content import find_packing, open_bytes, refuse_unreadable, suffix_of
-from expressionist.data.readers.formats import open_table, read_label_table
+from expressionist.data.readers.formats import TableFile, open_table, read_label_table
 from expressionist.data.readers.gene_ids import guess_kind
 from expressionist.data.readers.matrices import Matrix, Sides, read_matrix
 from expressionist.data.readers.units import Spread, guess_unit, measure_spread
@@ -77,8 +77,11 @@ def inspect_files(path: Path, labels: Path | None) -> Inspection:
         options = replace(options, **guessed)
         matrix = read_matrix(path, _state_sides(options, table))
         spread = measure_spread(_fill(matrix.expression))
-        unit, reason = guess_unit(spread, matrix.ids.kind)
+        parts, logarithm = _list_parts(path)
+        unit, reason = guess_unit(spread, matrix.ids.kind, logarithm)
         options = replace(options, unit=unit)
+        facts += [("Parts", f"{name_some(parts)}; X is read")] if parts else []
+        problems += _tell_scaled(spread, parts)
         facts += _describe_matrix(matrix, spread, f"{unit} ({reason})")
         facts += _describe_labels(options, matrix.columns if table is None else table)
         problems = problems or _try(options, path, labels, facts)
@@ -109,6 +112,26 @@ def _state_sides(options: Options, table: pd.DataFrame | None) -> Sides:
     # Without labels nothing is read but the matrix, so that its values can be told.
     labelled = frozenset[str]() if table is None else frozenset(table[options.sample_column])
     return Sides(options.genes_in, options.ids, options.sample_column, beside, None if beside else labelled)
+
+
+def _list_parts(path: Path) -> tuple[tuple[str, ...], str]:
+    """List what of an .h5ad may be expression, and name the logarithm that it says was taken of X."""
+    if suffix_of(path) != ".h5ad":
+        return (), ""
+    from expressionist.data.readers.hdf5 import list_parts
+
+    found = list_parts(path)
+    return found.names, found.logarithm
+
+
+def _tell_scaled(spread: Spread, parts: Sequence[str]) -> list[str]:
+    others = [part for part in parts if part != "X"]
+    if not (spread.scaled and others):
+        return []
+    return [
+        "X must be expression, but got scaled genes (means of 0, standard deviations of 1). State as matrix "
+        f"what was not scaled: {name_some(others)}."
+    ]
 
 
 def _fill(expression: np.ndarray) -> np.ndarray:
@@ -194,7 +217,7 @@ def _describe_matrix(matrix: Matrix, spread: Spread, unit: str) -> list[tuple[st
 
 
 def _describe_labels(options: Options, labels: pd.DataFrame) -> list[tuple[str, str]]:
-    facts = [("Columns", name_some(labels.columns))]
+    facts = [("Columns", name_some(name for name in labels.columns if name))]
     if options.label_column in labels:
         counts = labels[options.label_column].value_counts().sort_index()
         types = ", ".join(f"{name} {n:,}" for name, n in counts.items())
@@ -211,15 +234,23 @@ def _view_sides(path: Path) -> tuple[list[str], pd.DataFrame]:
     if suffix in (".h5ad", ".h5"):
         from expressionist.data.readers.hdf5 import read_10x, read_h5ad
 
-        matrix = read_h5ad(path) if suffix == ".h5ad" else read_10x(path)
+        matrix = read_h5ad(path, "X") if suffix == ".h5ad" else read_10x(path)
         beside = matrix.rows.astype(str)
-        beside.insert(0, "sample", list(matrix.rows.index), allow_duplicates=True)
+        # A name that is no column of obs: the reader takes that for the names of obs themselves.
+        beside.insert(0, "obs_names", list(matrix.rows.index), allow_duplicates=True)
         return [str(name) for name in matrix.columns.index], beside
     file = open_table(path)
     rows = [row for row in file.peek(_N_PEEKED) if len(row) == len(file.header)]
-    texts = [i for i in range(len(file.header)) if i == 0 or not all(is_number(row[i]) for row in rows)]
+    texts = [i for i in range(len(file.header)) if i == 0 or _is_text(file, rows, i)]
     beside = pd.DataFrame([[row[i] for i in texts] for row in rows], columns=[file.header[i] for i in texts])
     return file.header[1:], beside
+
+
+def _is_text(file: TableFile, rows: Sequence[Sequence[str]], place: int) -> bool:
+    """Say whether a column is none of a gene: by what it holds or, as types may be 0 and 1, by its name."""
+    if _LABELS[0].search(file.header[place]) or _PATIENT.search(file.header[place]):
+        return True
+    return not all(is_number(row[place], file.decimal) for row in rows)
 
 
 def _guess_sides(
@@ -234,7 +265,7 @@ def _guess_sides(
     own = beside.loc[:, ~beside.columns.duplicated()].rename(columns=str)
     if len(own.columns) > 1:
         sample_column = str(next((name for name in own if own[name].is_unique), own.columns[0]))
-        columns, problems = _choose_columns(own, sample_column)
+        columns, problems = choose_columns(own, sample_column)
         return {"genes_in": "columns", "sample_column": sample_column, **columns}, problems
     first = list(own.iloc[:, 0]) if len(own.columns) else []
     above_like, beside_like = (_look_like_genes(names) for names in (above, first))
@@ -258,8 +289,8 @@ def _guess_from_table(
             ids = beside.iloc[:, list(beside.columns).index(own)].astype(str)
             found.append((_share(list(ids), known), "columns", column, own))
     _, genes_in, sample_column, own = max(found, key=lambda each: each[0])
-    columns, problems = _choose_columns(table, sample_column)
-    if own not in (sample_column, "", "sample"):
+    columns, problems = choose_columns(table, sample_column)
+    if own not in (sample_column, "", "obs_names"):
         problems.append(
             f"The samples must be called the same in both files, but got {own!r} and {sample_column!r}. "
             "Rename one of the columns."
@@ -271,7 +302,7 @@ def _share(names: Sequence[str], known: Collection[str]) -> float:
     return sum(name in known for name in names) / max(1, len(names))
 
 
-def _choose_columns(table: pd.DataFrame, sample_column: str) -> tuple[dict[str, Any], list[str]]:
+def choose_columns(table: pd.DataFrame, sample_column: str) -> tuple[dict[str, Any], list[str]]:
     """Choose the columns of tumour types and patients: by name, then by how many values they have."""
     counts = {str(name): table[name].nunique() for name in table if name != sample_column}
     ranks = {name: next(k for k, names in enumerate(_LABELS) if names.search(name)) for name in counts}

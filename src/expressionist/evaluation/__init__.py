@@ -8,8 +8,13 @@ if TYPE_CHECKING:
     from expressionist.evaluation.baselines import LabelledRows, fit_baseline
     from expressionist.evaluation.calibration import fit_temperature, flatten_facts, judge_probabilities
     from expressionist.evaluation.comparison import SPREAD, compare_models
+    from expressionist.evaluation.external import ExternalCohort, flatten_external, judge_external
+    from expressionist.evaluation.footprint import Footprint, name_patients, place_samples
+    from expressionist.evaluation.linear import pack_linear, unpack_linear
     from expressionist.evaluation.metrics import METRICS, confusion, per_type, score, score_subsets
+    from expressionist.evaluation.missing_genes import lose_genes
     from expressionist.evaluation.novelty import Novelty, judge_novelty
     from expressionist.evaluation.predictions import read_predictions, tabulate_predictions, write_predictions
+    from expressionist.evaluation.shift import align_ranks, tabulate_shift
 else:
     __getattr__ = lend(__name__, __file__)

@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from expressionist.data import Cohort, to_log2
 from expressionist.errors import CohortError, ParamsError
 from expressionist.evaluation.calibration import fit_temperature
+from expressionist.evaluation.linear import LinearModel
 from expressionist.evaluation.metrics import SMALLEST_PROBABILITY, score
 
 _N_ITERATIONS = 5000
@@ -77,6 +78,27 @@ class FittedBaseline:
         logits = _compute_logits(self.model, self.prepare.transform(expression), self.n_types)
         return softmax(logits / self.choice["temperature"], axis=1)
 
+    def flatten(self) -> LinearModel | None:
+        """Return the same model as arrays, or None if it is not linear in expression.
+
+        Forest, kernels and neighbours keep their trees or training samples: no arrays that are small, or that
+        may leave with a model where expression may not.
+        """
+        if not isinstance(self.model, LogisticRegression | _LinearSVM):
+            return None
+        standard, second = (step for _, step in self.prepare.steps)
+        seen, intercepts = _read_weights(self.model, second)
+        weights = np.zeros((len(standard.mean_), self.n_types))
+        weights[:, self.model.classes_] = seen / standard.scale_[:, None]
+        levels = np.full(self.n_types, -np.inf)
+        levels[self.model.classes_] = intercepts
+        return LinearModel(
+            standard.mean_.astype(np.float32),
+            weights.astype(np.float32),
+            levels,
+            np.array(self.choice["temperature"]),
+        )
+
 
 def fit_baseline(
     name: str, training: LabelledRows, validation: LabelledRows, *, n_types: int, seed: int
@@ -105,19 +127,21 @@ def fit_baseline(
         )
     _check(training, validation, n_types)
     baseline = BASELINES[name]
+    # A small cohort has fewer samples than the most neighbours to choose.
+    choices = [each for each in baseline.choices if each.get("n_neighbours", 1) <= len(training.types)]
     # One BLAS thread: the sums then do not depend on the number of cores, and on busy cores the many small
     # products of L-BFGS took up to 15 times as long with two threads as with one.
     with threadpool_limits(1, user_api="blas"):
         prepare = baseline.prepare(training.expression, seed)
         x, held_out = (prepare.transform(fold.expression) for fold in (training, validation))
-        models = [baseline.build(seed, **choice).fit(x, training.types) for choice in baseline.choices]
+        models = [baseline.build(seed, **choice).fit(x, training.types) for choice in choices]
         logits = [_compute_logits(model, held_out, n_types) for model in models]
     reached = [score(softmax(each, axis=1), validation.types)["f1_macro"] for each in logits]
     best = int(np.argmax(reached))
     # No temperature makes a type likely that the model has never seen.
     known = np.isin(validation.types, training.types)
     temperature = fit_temperature(logits[best][known], validation.types[known])
-    choice = {**baseline.choices[best], "temperature": temperature}
+    choice = {**choices[best], "temperature": temperature}
     return FittedBaseline(choice, n_types, prepare, models[best])
 
 
@@ -157,12 +181,27 @@ def _compute_logits(model: BaseEstimator, prepared: np.ndarray, n_types: int) ->
     return logits
 
 
+def _read_weights(
+    model: "LogisticRegression | _LinearSVM", prepare: "_RowSpace | _Kernel"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights of standardised genes (n_genes, n_types seen) and intercepts, a type in each column."""
+    if isinstance(model, _LinearSVM):
+        known = prepare.x_ / prepare.x_.shape[1]
+        each = [(machine.dual_coef_ @ known[machine.support_])[0] for machine in model.machines_]
+        return np.column_stack(each), np.array([machine.intercept_[0] for machine in model.machines_])
+    weights, intercepts = model.coef_.T, model.intercept_
+    if prepare.basis_ is not None:
+        weights = prepare.basis_ @ weights
+    if weights.shape[1] == 1:
+        return np.hstack([-weights, weights]), np.concatenate([-intercepts, intercepts])
+    return weights, intercepts
+
+
 class _RowSpace(TransformerMixin, BaseEstimator):
     """Rotate samples onto the row space of the training matrix, where there are many more genes than samples.
 
-    The weights that minimise any loss with an L2 penalty lie in the span of the training rows, and its
-    orthonormal basis changes neither inner products nor norms: the fitted model is the same, with n_samples
-    weights per type in place of n_genes (Hastie, Tibshirani, Biostatistics 5, 2004).
+    Weights of least loss with an L2 penalty lie in its span, and its orthonormal basis changes no inner
+    product: the fitted model is the same (Hastie, Tibshirani, Biostatistics 5, 2004).
     """
 
     def fit(self, x: np.ndarray, y: object = None) -> "_RowSpace":
@@ -190,10 +229,9 @@ class _Kernel(TransformerMixin, BaseEstimator):
 
 
 class _SVM:
-    """An SVM on a kernel for each type against the rest, all types weighing the same in each of them.
+    """An SVM on a kernel for each type against the rest, all types weighing the same in each of them."""
 
-    `OneVsRestClassifier` hands no such weights on, and the pairs of `SVC` only vote, however sure they are.
-    """
+    # `OneVsRestClassifier` hands no such weights on, and the pairs of `SVC` only vote, however sure they are.
 
     def __init__(self, C: float) -> None:
         self.C = C
@@ -211,6 +249,10 @@ class _SVM:
         return np.column_stack([machine.decision_function(kernel) for machine in self.machines_])
 
 
+class _LinearSVM(_SVM):
+    """An SVM on the linear kernel, which is weights of genes as well."""
+
+
 class _Forest(RandomForestClassifier):
     """A random forest that grows on all cores and predicts on one, so that sums have one order."""
 
@@ -221,10 +263,9 @@ class _Forest(RandomForestClassifier):
 
 
 class _Neighbours(KNeighborsClassifier):
-    """Shares of types among the neighbours and one more, that has each type at its share.
+    """Shares of types among the neighbours and one more, which has each type at its share and settles ties.
 
-    No power of a plain share of 0, which most types have, is a probability: log-loss was a quarter higher on
-    the embedded cohort, and a tenth on tcga-mirna-32. The extra neighbour only settles ties of the others.
+    Without, log-loss was a quarter higher on the embedded cohort, and a tenth on tcga-mirna-32.
     """
 
     def fit(self, x: np.ndarray, types: np.ndarray) -> "_Neighbours":
@@ -260,7 +301,7 @@ BASELINES: dict[str, Baseline] = {
     ),
     "linear_svm": Baseline(
         prepare=lambda x, _: make_pipeline(StandardScaler(), _Kernel(_linear)).fit(x),
-        build=lambda _, C: _SVM(C),
+        build=lambda _, C: _LinearSVM(C),
         choices=tuple({"C": C} for C in (1, 3, 10, 30)),
     ),
     "kernel_svm": Baseline(

@@ -78,8 +78,7 @@ def flatten_facts(facts: dict[str, Any]) -> dict[str, float]:
 def bin_reliability(probabilities: np.ndarray, truth: np.ndarray, n_bins: int) -> pd.DataFrame:
     """Compare confidence with the share of right predictions, the least confident bin first.
 
-    Bins hold equally many samples (Nixon et al., CVPR workshops 2019), and there are no more than samples:
-    those of equal width put nearly all samples of a good classifier into the last one.
+    Bins hold equally many samples (Nixon et al., CVPR workshops 2019), and there are no more than samples.
     """
     confidence, right = _rank(probabilities, truth)
     # From the most confident to the least, as `_rank` gives them; shown the other way round.
@@ -89,10 +88,7 @@ def bin_reliability(probabilities: np.ndarray, truth: np.ndarray, n_bins: int) -
 
 
 def trace_coverage(probabilities: np.ndarray, truth: np.ndarray) -> pd.DataFrame:
-    """Return share and accuracy of answered samples at every threshold on the confidence, the highest first.
-
-    Equal confidences stand together (El-Yaniv, Wiener, JMLR 11, 2010).
-    """
+    """Return share and accuracy of samples answered (El-Yaniv, Wiener, JMLR 11, 2010), surest first."""
     confidence, right = _rank(probabilities, truth)
     answered = np.arange(1, len(confidence) + 1)
     coverage, accuracy = answered / len(confidence), np.cumsum(right) / answered

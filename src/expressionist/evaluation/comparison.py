@@ -127,10 +127,9 @@ def choose_rivals(scores: pd.DataFrame, baselines: Sequence[str]) -> pd.DataFram
 def summarise(scores: pd.DataFrame, baselines: Sequence[str]) -> pd.DataFrame:
     """Give every model mean and spread of its scores, and of its lead over a split's best baseline model.
 
-    Splits of one cohort share most of their training samples, so that their scores are no independent draws.
-    The p-value is that of the corrected resampled t-test, which makes up for it with a variance that does not
-    fall below n_test / n_train of that between splits, however many there are (Nadeau, Bengio: Inference for
-    the Generalization Error, Machine Learning 52:239, 2003). Every model stands in the same splits.
+    Splits share training samples, so that their scores are no independent draws. The corrected resampled
+    t-test makes up for it with a variance that does not fall below n_test / n_train of that between splits
+    (Nadeau, Bengio: Inference for the Generalization Error, Machine Learning 52:239, 2003).
     """
     rivals = choose_rivals(scores, baselines)
     ratio = float((scores["n_test"] / scores["n_train"]).mean())

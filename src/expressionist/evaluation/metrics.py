@@ -86,20 +86,19 @@ def bootstrap(
     n_resamples: int,
     level: float,
     rng: np.random.Generator,
-    patients: np.ndarray | None = None,
+    patients: np.ndarray,
 ) -> dict[str, tuple[float, float]]:
     """Return (low, high) of all that `score` gives: percentile bootstrap intervals (Efron, Tibshirani 1993).
 
-    Where there are `patients`, these are drawn instead of samples, each with all samples, since those of one
-    patient are not independent. Macro means run over the types that a resample contains.
+    `patients` are drawn, each with all samples. Macro means run over the types of a resample.
     """
     probabilities, truth = _check(probabilities, truth)
-    if patients is not None and len(patients) != len(truth):
+    if len(patients) != len(truth):
         raise Refusal(
             f"Every sample must have a patient, but got {len(patients)} patients for {len(truth)} samples. "
             "Give one patient per sample."
         )
-    unit = np.arange(len(truth)) if patients is None else np.unique(patients, return_inverse=True)[1]
+    unit = np.unique(patients, return_inverse=True)[1]
     n_units = int(unit.max()) + 1
     columns = _columns(probabilities, truth)
     # A resample is a vector of how often each unit was drawn, and every score is a function of weighted sums:

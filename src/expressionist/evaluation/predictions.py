@@ -29,7 +29,9 @@ def read_predictions(path: Path, *splits: str) -> tuple[pd.DataFrame, np.ndarray
     (n_samples, n_types); the true types, as positions in their columns; and what these are called.
     """
     table = read_table(path, index="sample")
-    rows = table.loc[table["split"].isin(splits)]
-    tumour_types = [str(name) for name in rows.columns[4:]]
-    truth = pd.Index(tumour_types).get_indexer(pd.Index(rows["tumour_type"]))
-    return rows.iloc[:, :4], rows[tumour_types].to_numpy(np.float64), truth, tumour_types
+    # By position, as a tumour type may be called like one of the first columns.
+    facts, probabilities = table.iloc[:, :4], table.iloc[:, 4:]
+    asked = facts["split"].isin(splits)
+    tumour_types = [str(name) for name in probabilities]
+    truth = pd.Index(tumour_types).get_indexer(pd.Index(facts["tumour_type"][asked]))
+    return facts[asked], probabilities[asked].to_numpy(np.float64), truth, tumour_types

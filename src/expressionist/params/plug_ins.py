@@ -16,11 +16,7 @@ def list_sources() -> list[str]:
 
 
 def list_layouts() -> list[str]:
-    """Return the words for the layout methods: the files of ``layouts``.
-
-    >>> {"chromosome", "coexpression", "random"} <= set(list_layouts())
-    True
-    """
+    """Return the words for the layout methods: the files of ``layouts``."""
     return _list_files("painting/layouts")
 
 

@@ -12,6 +12,8 @@ from expressionist.params.plug_ins import list_backbones, list_baselines, list_l
 _MOST_SEED = 2**32 - 1
 # The maps that every backbone has.
 STRIDES = (1, 2, 4, 8, 16, 32)
+# Of another cohort; a greater one is better.
+_EXTERNAL = ("accuracy", "f1_macro", "balanced_accuracy", "answered_accuracy")
 _METRICS = ("f1_macro", "accuracy", "balanced_accuracy", "log_loss")
 
 
@@ -47,8 +49,8 @@ class CohortParams:
 
     source: Annotated[str, OneOf(list_sources)] = key(
         "`embedded`: simulated pan-cancer RNA-Seq, needs no data. `pancan-mrna`, `pancan-mirna`: the "
-        "Pan-Cancer Atlas, downloaded. `tcga`: a TCGA matrix and a samples table. `table`: your own "
-        "matrix."
+        "Pan-Cancer Atlas, downloaded. `gdc`: STAR counts of the GDC. `xena`: a matrix of UCSC Xena. `tcga`: "
+        "a TCGA matrix and a samples table. `table`: your own matrix."
     )
     folder: str = key(
         "Where the files named below lie; may be outside the checkout. The stage `fetch` copies what the "
@@ -91,6 +93,11 @@ class ExpressionParams:
 
     n_genes: int = key(
         "At most so many genes, the most variable on training samples; 10,404 fill 102 × 102 pixels.", ge=1
+    )
+    genes: str | None = key(
+        "Genes to choose from: a text file in `cohort.folder`, a name of any kind on each line. Null: all.",
+        default=None,
+        min_length=1,
     )
 
 
@@ -278,6 +285,13 @@ class GateParams:
     accuracy: float = key("Test accuracy.", ge=0, le=1)
     f1_macro: float = key("Test macro-F1.", ge=0, le=1)
     worse_than_staging: float = key("How much worse than the present version macro-F1 may be.", ge=0, le=1)
+    external: Mapping[Annotated[str, _one_of(*_EXTERNAL)], Annotated[float, Within(0, 1)]] = key(
+        "Scores that `expressionist validate` must have found on one other cohort, none of whose patients "
+        "the "
+        f"version was trained on: {', '.join(_EXTERNAL)}, each with its least value; nothing is asked if "
+        "empty.",
+        default_factory=dict,
+    )
 
 
 @section

@@ -11,5 +11,6 @@ if TYPE_CHECKING:
     from expressionist.report.finished_run import FinishedRun
     from expressionist.report.quality_page import build_quality_page
     from expressionist.report.run_page import build_report
+    from expressionist.report.validation_page import FinishedValidation, build_validation_page
 else:
     __getattr__ = lend(__name__, __file__)

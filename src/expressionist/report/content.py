@@ -20,19 +20,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; a column with neighbours `_low` and `_high`, or `_sd`, is shown together with them.
-
-    Rows are shown in their order without the index; `best` is the label of the one in bold. `formats`
-    (column → format spec) and `headings` say what the default does not; if `folded` it opens on a click.
-    """
+    """A table; a column with neighbours `_low` and `_high`, or `_sd`, is shown together with them."""
 
     rows: pd.DataFrame
     title: str = ""
     caption: str = ""
-    best: Hashable | None = None
-    formats: Mapping[str, str] = field(default_factory=dict)
+    best: Hashable | None = None  # label of the row in bold
+    formats: Mapping[str, str] = field(default_factory=dict)  # by column, where not as `format_value` has it
     headings: Mapping[str, str] = field(default_factory=dict)
-    folded: bool = False
+    folded: bool = False  # opens on a click
 
 
 @dataclass(frozen=True)
@@ -67,8 +63,7 @@ class TypePart:
 class ReportContent:
     """Everything a page shows; a section left at None is left out of it and its navigation.
 
-    If the cohort is synthetic or backbones started from random weights (and why they did), the page says so
-    above everything else. `limits` stand beside those that always hold; None where there is no network.
+    `limits` stand beside those that always hold; None where there is no network.
     """
 
     title: str
@@ -91,6 +86,12 @@ class ReportContent:
     types: Sequence[TypePart] = ()
     cross_check: Part | None = None
     limits: Sequence[str] | None = ()
+    chapters: Mapping[str, Part] = field(default_factory=dict)
+
+    @property
+    def named_chapters(self) -> list[tuple[str, str, Part]]:
+        """Chapters of a page's own, by heading, with the names that links to them have."""
+        return [(heading.lower().replace(" ", "-"), heading, part) for heading, part in self.chapters.items()]
 
 
 @dataclass(frozen=True)

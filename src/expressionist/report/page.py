@@ -22,14 +22,7 @@ _PADDING = np.array(ImageColor.getrgb(PADDING), np.uint8)
 
 
 def build_page(content: ReportContent) -> str:
-    """Build an HTML page that refers to nothing outside itself; the same content gives the same page.
-
-    Examples
-    --------
-    >>> page = build_page(ReportContent("Run of <b>", synthetic=True))
-    >>> "<b>" in page, "SYNTHETIC" in page
-    (False, True)
-    """
+    """Build an HTML page that refers to nothing outside itself; the same content gives the same page."""
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -43,10 +36,7 @@ def _digest_script(script: str) -> str:
 
 
 def embed_png(image: Figure | bytes) -> tuple[str, int, int]:
-    """Turn a figure or a PNG into the address, width and height that an `<img>` needs.
-
-    A big one gets a palette if that makes it smaller. Bytes that are no PNG are refused (ValueError).
-    """
+    """Turn a figure or a PNG into the address, width and height of an `<img>`; a big one has a palette."""
     png = image if isinstance(image, bytes) else _draw(image)
     if not png.startswith(_PNG_MAGIC):
         raise ValueError(
@@ -70,8 +60,7 @@ def _reduce_colours(png: bytes) -> bytes:
     with Image.open(io.BytesIO(png)) as image:
         flat = image.convert("RGB")
     coarse = flat.quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE, kmeans=1)
-    # Few pixels are padding, so it would be merged with a similar colour that stands for a value.
-    # It gets a place of its own.
+    # Few pixels are padding: it gets a place of its own, lest it is merged with a colour of values.
     index, palette = np.array(coarse), np.zeros((256, 3), np.uint8)
     used = np.array(coarse.getpalette(), np.uint8).reshape(-1, 3)[:255]
     palette[: len(used)] = used

@@ -41,20 +41,9 @@ class Cell:
 
 
 def lay_out_table(table: Table) -> tuple[list[tuple[str, bool]], list[tuple[bool, list[Cell]]]]:
-    """Turn a table's values into texts.
+    """Turn a table's values into texts; intervals and deviations stand beside their value.
 
-    Returns
-    -------
-    list of (str, bool)
-        Headings, and whether the column holds numbers.
-    list of (bool, list of Cell)
-        Whether the row is the best one, and its cells; intervals and deviations stand beside their value.
-
-    Examples
-    --------
-    >>> scores = pd.DataFrame({"accuracy": [0.95], "accuracy_low": [0.93], "accuracy_high": [0.97]})
-    >>> lay_out_table(Table(scores))
-    ([('Accuracy', True)], [(False, [Cell(text='0.950', key='0.95', aside='0.930–0.970')])])
+    Returned are headings, with whether their column holds numbers, and rows, with whether each is the best.
     """
     columns = [str(column) for column in table.rows]
     frame = table.rows.set_axis(columns, axis=1)

@@ -14,8 +14,6 @@ _NAMING = frozenset({"gene", "entrez", "pixel", "row", "column", "number", "star
 def name(code: str) -> str:
     """Write a name of code as a reader says it.
 
-    Examples
-    --------
     >>> name("logistic_regression"), name("linear_svm"), name("f1_macro")
     ('logistic regression', 'linear SVM', 'macro-F1')
     """
@@ -25,8 +23,6 @@ def name(code: str) -> str:
 def join(names: Iterable[str]) -> str:
     """Join names into a list of a sentence.
 
-    Examples
-    --------
     >>> join(["COAD", "READ", "STAD"])
     'COAD, READ and STAD'
     """
@@ -37,8 +33,6 @@ def join(names: Iterable[str]) -> str:
 def count(n: int, thing: str) -> str:
     """Write a number with its noun.
 
-    Examples
-    --------
     >>> count(1, "sample"), count(1200, "sample")
     ('1 sample', '1,200 samples')
     """
@@ -48,8 +42,6 @@ def count(n: int, thing: str) -> str:
 def spell(column: str) -> str:
     """Turn the name of a column or key into a heading.
 
-    Examples
-    --------
     >>> spell("n_samples_per_platform")
     'Samples per platform'
     """
@@ -66,11 +58,6 @@ def is_missing(value: object) -> bool:
 def format_value(value: object, column: str = "", spec: str | None = None) -> str:
     """Write a value the way its column asks for, or a number by a format spec; a dash if it is missing.
 
-    Names of genes and places are not formatted as quantities; shares are percentages; small p-values are
-    bounded.
-
-    Examples
-    --------
     >>> format_value(20531), format_value(100130426, "gene"), format_value(0.00001, "p_value")
     ('20,531', '100130426', '< 0.001')
     """

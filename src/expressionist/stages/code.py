@@ -20,15 +20,8 @@ _NOT_FOLLOWED = (
 def run(cohort: CohortParams, layout: LayoutParams, *, package: Path, out: Path) -> None:
     """Write a text for every stage, which changes when, and only when, an output of the stage may.
 
-    Parameters
-    ----------
-    cohort, layout : CohortParams, LayoutParams
-        Of the sources and the layout methods, only the one named here counts.
-    package : pathlib.Path
-        The code, of which nothing is imported.
-    out : pathlib.Path
-        Folder to write, `<stage>.txt` for each: a line per module or resource that the stage reaches, with a
-        digest of what it reaches of it, and the names of that.
+    `<stage>.txt` has a line per module or resource that the stage reaches: a digest of what it reaches of it,
+    and the names of that. Of sources and layout methods only the chosen one counts; nothing is imported.
     """
     code = Code(package, {"data.sources": cohort.source.replace("-", "_"), "painting.layouts": layout.method})
     folder = package / "stages"

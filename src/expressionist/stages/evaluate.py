@@ -51,11 +51,9 @@ def run(
     network = load_network(model / "model.keras")
     with Progress() as progress:
         task = progress.add_task(f"{about['backbone']}: predicting", total=len(rows))
+        places = np.flatnonzero(held_out)
         logits = predict_logits(
-            network,
-            found.expression,
-            np.flatnonzero(held_out),
-            on_progress=lambda n: progress.advance(task, n),
+            network, found.expression, places, on_progress=lambda n: progress.advance(task, n)
         )
     temperature = fit_temperature(logits[validation], truth[validation])
     probabilities = softmax(logits / temperature, axis=1)

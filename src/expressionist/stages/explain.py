@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from expressionist.data import read_cohort, read_split, to_log2
-from expressionist.evaluation import read_predictions
+from expressionist.evaluation import lose_genes, read_predictions
 from expressionist.explain import (
     attribute,
     choose_samples,
@@ -41,7 +41,8 @@ def run(
 ) -> None:
     """Write attributions, top genes, completeness gaps, marker recovery with controls, and the cross-check.
 
-    Explained are test samples that the winning network classifies correctly.
+    Explained are test samples that the winning network classifies correctly. What missing genes would cost it
+    is tried on validation samples.
     """
     winner = read_json(comparison)["winner"]
     rows, (laid, scale, genes, _) = read_split(split), read_layout(layout)
@@ -73,12 +74,20 @@ def run(
     tables = tabulate_rankings(rankings, values["mean"], targets, tumour_types, genes, laid, n_top)
     tables["cross_check"] = cross_check(logits, scaled, training, explained, types, values["mean"], seed)
     gaps = summarise_gaps(results, attribution)
+    validation = (rows["split"] == "validation").to_numpy()
     facts = {
         "backbone": winner,
         "n_samples": len(explained),
         "n_genes": len(genes),
         "markers_matched_by": matched_by(genes),
         **gaps,
+        "missing_genes": lose_genes(
+            lambda given: logits.predict(given, verbose=0),
+            scaled[validation],
+            references["mean"],
+            types[validation],
+            rng=np.random.default_rng(seed),
+        ),
         "params": asdict(attribution),
         "tumour_types": tumour_types,
     }

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from expressionist.data import assign_sets, read_cohort, read_split, to_log2
+from expressionist.data import assign_sets, keep_listed, read_cohort, read_split, to_log2
 from expressionist.painting import cluster_genes, lay_out, read_options, score_layout, write_layout
 from expressionist.params import ExpressionParams, LayoutParams
 
@@ -19,21 +19,22 @@ def run(
     *,
     cohort: Path,
     split: Path,
-    incoming: Path,
+    lists: Path,
     out: Path,
 ) -> None:
     """Write `genes.tsv` (scale, mean, pixel and cluster of every painted gene) and `layout.json` (its score).
 
-    Everything is fitted on training samples; the score's held-out part is from validation samples. `incoming`
-    is the folder with the file of gene sets that the method ``pathway`` reads.
+    Everything is fitted on training samples; the score's held-out part is from validation samples. `lists`
+    is the folder with the list of genes to choose from, and the gene sets that the method ``pathway`` reads.
     """
-    found = read_cohort(cohort / "cohort.h5ad")
+    whole = read_cohort(cohort / "cohort.h5ad")
+    found, listed = keep_listed(whole, expression.genes, lists)
     subsets = read_split(split).loc[found.samples.index, "split"]
     training, validation = (
         to_log2(found.expression[(subsets == subset).to_numpy()], found.unit)
         for subset in ("train", "validation")
     )
-    options = read_options(layout, incoming)
+    options = read_options(layout, lists)
     begun = time.perf_counter()
     laid, scale, chosen = lay_out(training, found.genes, expression, layout, options)
     seconds = time.perf_counter() - begun
@@ -46,7 +47,8 @@ def run(
         "cohort": found.name,
         "synthetic": found.synthetic,
         "n_genes": len(genes),
-        "n_genes_of_cohort": found.expression.shape[1],
+        "n_genes_of_cohort": len(whole.genes),
+        **listed,
         "n_without_position": n_unplaced,
         "greatest_overlap": int(laid.overlap.max()),
         **_count_in_sets(genes, options),
@@ -56,9 +58,11 @@ def run(
     clusters = cluster_genes(scaled, seed=layout.seed)
     write_layout(out, laid, scale, genes.assign(mean=scaled.mean(axis=0), cluster=clusters), about)
     Console().print(
-        f"{len(genes):,} of {found.expression.shape[1]:,} genes on {shape[0]} × {shape[1]} pixels by "
+        f"{len(genes):,} of {len(whole.genes):,} genes on {shape[0]} × {shape[1]} pixels by "
         f"{layout.method}; {n_unplaced:,} without a position"
     )
+    if listed:
+        Console().print(f"{listed['n_listed_missing']:,} of {listed['n_listed']:,} listed genes missing")
     if "n_genes_in_sets" in about:
         Console().print(
             f"{about['n_genes_in_sets']:,} genes in {about['n_gene_sets']:,} gene sets, "

@@ -10,15 +10,7 @@ from expressionist.report import build_quality_page
 
 
 def run(*, cohort: Path, out: Path) -> None:
-    """Write `quality.html`, one page that refers to nothing outside itself.
-
-    Parameters
-    ----------
-    cohort : pathlib.Path
-        Folder of the stage `prepare`.
-    out : pathlib.Path
-        Folder to write.
-    """
+    """Write `quality.html`, one page that refers to nothing outside itself."""
     page = build_quality_page(read_cohort(cohort / "cohort.h5ad"), read_json(cohort / "quality.json"))
     with write_whole(out) as partial:
         partial.mkdir()

@@ -24,9 +24,10 @@ from expressionist.params import (
     WeightsParams,
 )
 from expressionist.tracking import (
+    FOOTPRINT_FILE,
+    LINEAR_FILE,
     NOVELTY_FILE,
     Dataset,
-    Experiment,
     Served,
     add_metrics,
     flatten_scores,
@@ -41,6 +42,7 @@ from expressionist.tracking import (
 )
 
 _FILES = ("confusion.png", "confusion.tsv", "per_type.tsv", "probabilities.json")
+_OF_SPREAD = ("_mean", "_sd", "_lead_p_value")
 _WIDTH = 112  # below DVC there is no terminal to take it from
 
 
@@ -75,9 +77,9 @@ def run(
     """
     found = read_json(comparison / "comparison.json")
     experiment = open_experiment(open_store(root, tracking_uri), found["cohort"])
-    provenance = read_provenance(root)
     outputs = {"cohort": cohort_folder, "split": split_table, "layout": layout_folder, "images": images}
     digests = {name: md5(path) for name, path in outputs.items()}
+    about: dict[str, Any] = {"provenance": read_provenance(root)}
     dataset = Dataset(found["cohort"], digests["images"], str(images))
     params = {
         "cohort": _name_options(cohort, cohort.source),
@@ -87,7 +89,7 @@ def run(
     }
     runs = {}
     for backbone in backbones:
-        publish_search(experiment, read_json(search / f"{backbone}.json"), provenance=provenance)
+        publish_search(experiment, read_json(search / f"{backbone}.json"), **about)
         model, folder = models / backbone, evaluations / backbone
         runs[backbone] = publish_training(
             experiment,
@@ -98,31 +100,32 @@ def run(
             digests={**digests, "search": md5(search / f"{backbone}.json"), "evaluation": md5(folder)},
             params={**params, "weights": asdict(weights)},
             files=[folder / name for name in _FILES],
-            provenance=provenance,
+            **about,
         )
     table = read_table(comparison / "comparison.tsv", index="model")
-    runs |= _publish_baselines(
-        experiment,
-        baselines,
-        table,
-        dataset=dataset,
-        digests={**digests, "baselines": md5(baselines)},
-        params=params,
-        provenance=provenance,
-        synthetic=found["synthetic"],
-    )
+    for name, fitted in read_json(baselines / "baselines.json").items():
+        runs[name] = publish_baseline(
+            experiment,
+            name,
+            _read_numbers(table, name, spread=False),
+            key=md5(baselines / f"{name}.tsv"),
+            dataset=dataset,
+            digests={**digests, "baselines": md5(baselines)},
+            params=params,
+            choice=fitted["choice"],
+            synthetic=found["synthetic"],
+            seconds=fitted["seconds"],
+            **about,
+        )
     if spread := read_json(comparison / "spread.json"):
         for name, run_id in runs.items():
-            numbers = _read_numbers(table, name)
-            moved = {key: value for key, value in numbers.items() if _is_spread(key)}
             # The step is the number of splits: of several values, MLflow shows that of the most.
-            add_metrics(experiment, run_id, moved, spread["n_splits"])
+            add_metrics(experiment, run_id, _read_numbers(table, name, spread=True), spread["n_splits"])
     winner = found["winner"]
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
-        _describe_model(
-            folder, models / winner, evaluations / winner, novelty, layout_folder, registry, found
-        )
+        made = (models / winner, evaluations / winner, novelty, layout_folder, baselines)
+        _describe_model(folder, *made, registry, found, table)
         own = {**digests, "model": md5(models / winner), "evaluation": md5(evaluations / winner)}
         key = f"{md5(folder)} {own['model']}"
         # By name only, as it is large, and digested already.
@@ -152,28 +155,6 @@ def run(
     console.print("MLflow: make ui, then http://127.0.0.1:5000")
 
 
-def _publish_baselines(
-    experiment: Experiment,
-    baselines: Path,
-    table: pd.DataFrame,
-    **facts: Any,  # noqa: ANN401  as publish_baseline takes them
-) -> dict[str, str]:
-    """Publish every baseline model, and return their runs."""
-    about, runs = read_json(baselines / "baselines.json"), {}
-    for name, fitted in about.items():
-        numbers = _read_numbers(table, name)
-        runs[name] = publish_baseline(
-            experiment,
-            name,
-            {key: value for key, value in numbers.items() if not _is_spread(key)},
-            key=md5(baselines / f"{name}.tsv"),
-            choice=fitted["choice"],
-            seconds=fitted["seconds"],
-            **facts,
-        )
-    return runs
-
-
 def _name_options(section: CohortParams | LayoutParams, chosen: str) -> dict[str, Any]:
     """Give the chosen one's options back the name that they stand under in params.yaml."""
     content = asdict(section)
@@ -181,13 +162,11 @@ def _name_options(section: CohortParams | LayoutParams, chosen: str) -> dict[str
     return {**content, chosen: options}
 
 
-def _read_numbers(table: pd.DataFrame, model: str) -> dict[str, float]:
+def _read_numbers(table: pd.DataFrame, model: str, *, spread: bool) -> dict[str, float]:
+    """Read a model's row: what is said of the first split, or of the spread over all."""
     numbers = pd.to_numeric(table.T[model], errors="coerce").dropna()
-    return {str(key): float(value) for key, value in numbers.items()}
-
-
-def _is_spread(column: str) -> bool:
-    return column == "n_splits" or column.endswith(("_mean", "_sd", "_lead_p_value"))
+    of_spread = {key for key in table if key == "n_splits" or str(key).endswith(_OF_SPREAD)}
+    return {str(key): float(value) for key, value in numbers.items() if (key in of_spread) is spread}
 
 
 def _describe_model(
@@ -196,10 +175,12 @@ def _describe_model(
     evaluation: Path,
     novelty: Path,
     layout: Path,
+    baselines: Path,
     registry: RegistryParams,
     found: dict[str, Any],
+    table: pd.DataFrame,
 ) -> None:
-    """Put together what is registered beside the network: its temperature, the novelty score, genes."""
+    """Put together what is registered beside the network: temperature, genes, what judges other cohorts."""
     _, scale, genes, about = read_layout(layout)
     training, calibration = read_json(model / "training.json"), read_json(evaluation / "probabilities.json")
     log2 = scale.low + scale.span * genes["mean"].to_numpy(np.float32)
@@ -213,9 +194,14 @@ def _describe_model(
         weights="RANDOM" if training["weights"]["random"] else "imagenet",
         cohort=about["cohort"],
         **{name: calibration[name] for name in ("abstain_below", "temperature")},
-        about={"backbone": training["backbone"], "depth": training["depth"], "verdict": found["verdict"]},
+        about={
+            **{name: training[name] for name in ("backbone", "depth")},
+            "verdict": found["verdict"],
+            "tested": {name: _read_numbers(table, name, spread=False) for name in map(str, table.index)},
+        },
     )
-    shutil.copyfile(novelty, folder / NOVELTY_FILE)
+    for path in (novelty / NOVELTY_FILE, novelty / FOOTPRINT_FILE, baselines / LINEAR_FILE):
+        shutil.copyfile(path, folder / path.name)
     write_served(folder, served)
 
 
@@ -229,16 +215,7 @@ def _show_comparison(console: Console, table: pd.DataFrame, facts: Mapping[str, 
         depth, weights = ("", "") if row.kind == "baseline" else (f"{row.depth:.0f}", str(row.weights))
         p_value = "" if np.isnan(row.p_value) else f"{row.p_value:.2g}"
         style = "bold" if name == facts["winner"] else None
-        cells = (
-            str(name),
-            row.kind,
-            depth,
-            weights,
-            interval,
-            f"{row.f1_macro:.3f}",
-            f"{row.ece:.3f}",
-            p_value,
-        )
-        shown.add_row(*cells, style=style)
+        numbers = (interval, f"{row.f1_macro:.3f}", f"{row.ece:.3f}", p_value)
+        shown.add_row(str(name), row.kind, depth, weights, *numbers, style=style)
     console.print(shown)
     console.print(facts["verdict"])

@@ -45,15 +45,15 @@ def run(
     baselines: BaselinesParams,
     *,
     cohort: Path,
-    incoming: Path,
+    lists: Path,
     cache: Path,
     cache_gigabytes: float,
     out: Path,
 ) -> None:
     """Write the test scores of every model on every split but the first, which is that of the other stages.
 
-    With `split.repeats` 1 the table has no rows. Studies are always local. `incoming` is the folder with the
-    file of gene sets, `cache` keeps what is done when this is killed.
+    With `split.repeats` 1 the table has no rows. Studies are always local. `lists` is what the stage of that
+    name brought, `cache` keeps what is done when this is killed.
     """
     rows: list[dict[str, Any]] = []
     if split.repeats > 1:
@@ -61,7 +61,7 @@ def run(
         from expressionist.pipeline import Recipe
 
         recipe = Recipe(expression, layout, weights, network, training, search, baselines)
-        paths = _Paths(cohort / "cohort.h5ad", incoming, cache / "repeats", cache_gigabytes)
+        paths = _Paths(cohort / "cohort.h5ad", lists, cache / "repeats", cache_gigabytes)
         rows.extend(_score_repeats(split, recipe, backbones, paths))
     write_table(out, pd.DataFrame(rows, columns=list(_COLUMNS)), index=False)
 
@@ -69,7 +69,7 @@ def run(
 @dataclass(frozen=True)
 class _Paths:
     cohort: Path
-    incoming: Path
+    lists: Path
     cache: Path
     cache_gigabytes: float
 
@@ -79,21 +79,18 @@ def _score_repeats(
 ) -> Iterator[dict[str, Any]]:
     """Fit, choose and score every model anew on every further split, and yield the rows of the table."""
     whole, layout = read_cohort(paths.cohort), recipe.layout
-    gene_sets = layout.options.get("gene_sets")
     facts = {
         "cohort": md5(paths.cohort),
         "expression": asdict(recipe.expression),
         "layout": asdict(layout),
-        "gene_sets": md5(paths.incoming / gene_sets) if isinstance(gene_sets, str) else None,
+        "lists": md5(paths.lists),
     }
     models = _list_models(recipe, backbones)
     for number in range(2, split.repeats + 1):
         repeat = _Repeat(whole, split_again(whole.samples, split, number), recipe, facts, paths)
         for model in models:
-            yield {
-                "repeat": number,
-                **repeat.score(model, f"repeat {number} of {split.repeats}, {model.name}"),
-            }
+            title = f"repeat {number} of {split.repeats}, {model.name}"
+            yield {"repeat": number, **repeat.score(model, title)}
         repeat.clear()
 
 
@@ -119,10 +116,8 @@ def _list_models(recipe: "Recipe", backbones: tuple[str, ...]) -> list[_Model]:
 
     method = recipe.layout.method
     code = digest_pipeline(method, networks=False)
-    models = [
-        _Model(name, "baseline", {"code": code, "seed": recipe.baselines.seed})
-        for name in recipe.baselines.models
-    ]
+    alone = {"code": code, "seed": recipe.baselines.seed}
+    models = [_Model(name, "baseline", alone) for name in recipe.baselines.models]
     given, search = recipe.weights, asdict(recipe.search)
     del search["storage"]  # where trials are kept changes none
     facts = {
@@ -159,14 +154,9 @@ class _Repeat:
         """What models are fitted on."""
         from expressionist.pipeline import SplitFitter
 
-        return SplitFitter(
-            self.cohort,
-            self.split,
-            self.recipe,
-            incoming=self.paths.incoming,
-            folder=self.folder,
-            cache_gigabytes=self.paths.cache_gigabytes,
-        )
+        about = {"lists": self.paths.lists, "folder": self.folder}
+        size = self.paths.cache_gigabytes
+        return SplitFitter(self.cohort, self.split, self.recipe, **about, cache_gigabytes=size)
 
     def score(self, model: _Model, title: str) -> dict[str, Any]:
         """Return a row of the table, from the cache where it is there already."""
@@ -179,9 +169,8 @@ class _Repeat:
             self.fitter.clear(model.name)
         kept = read_json(path)
         scores = kept["test"]
-        Console().print(
-            f"{title}: accuracy {scores['accuracy']:.3f}, macro-F1 {scores['f1_macro']:.3f} ({told})"
-        )
+        said = f"accuracy {scores['accuracy']:.3f}, macro-F1 {scores['f1_macro']:.3f}"
+        Console().print(f"{title}: {said} ({told})")
         return {
             "model": model.name,
             "kind": model.kind,

@@ -28,21 +28,7 @@ def run(
     attributions: Path,
     out: Path,
 ) -> None:
-    """Write `report.html`, one page that refers to nothing outside itself.
-
-    Parameters
-    ----------
-    backbones : tuple of str
-        The networks compared.
-    attribution, evaluation : AttributionParams, EvaluationParams
-        Sections of params.yaml.
-    quality : pathlib.Path
-        Folder of the stage `prepare`, with quality.json.
-    split, layout, images, search, models, evaluations, baselines, comparison, attributions : pathlib.Path
-        Outputs of the stages.
-    out : pathlib.Path
-        Folder to write.
-    """
+    """Write `report.html`, one page that refers to nothing outside itself."""
     laid, _, genes, about = read_layout(layout)
     compared = read_json(comparison / "comparison.json")
     winner = evaluations / compared["winner"]

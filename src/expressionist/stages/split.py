@@ -9,19 +9,8 @@ from expressionist.params import SplitParams
 
 
 def run(split: SplitParams, *, cohort: Path, out: Path) -> None:
-    """Write in which subset every sample is.
-
-    Parameters
-    ----------
-    split : SplitParams
-        Shares and seed.
-    cohort : pathlib.Path
-        Folder of the stage `prepare`.
-    out : pathlib.Path
-        Table to write.
-    """
+    """Write in which subset every sample is."""
     found = read_cohort(cohort / "cohort.h5ad")
-    subsets = split_by_patient(
-        found.samples, validation=split.validation, test=split.test, rng=np.random.default_rng(split.seed)
-    )
+    rng = np.random.default_rng(split.seed)
+    subsets = split_by_patient(found.samples, validation=split.validation, test=split.test, rng=rng)
     write_split(out, found, subsets)

@@ -29,13 +29,7 @@ def run(
     scheduler: str | None,
     out: Path,
 ) -> None:
-    """Write `model.keras`, which takes expression, and `training.json`, which says how it came about.
-
-    Raises
-    ------
-    WeightsError
-        If the backbone's weights are no longer those of the search.
-    """
+    """Write `model.keras`, which takes expression, and `training.json`, which says how it came about."""
     started, clock = datetime.now(UTC), time.perf_counter()
     found = read_json(search)
     best = found["best"]

@@ -98,11 +98,6 @@ def join(
 
     All but the last must be the same there, since a search is named by a digest of them. Waits `patience`
     seconds for the search to begin, and returns the number of trials that were run here.
-
-    Raises
-    ------
-    ParamsError
-        If the images are not there, the database cannot be used, or the search has not begun in time.
     """
     needed = (workspace.split, workspace.layout, workspace.images)
     if missing := [str(path) for path in needed if not path.exists()]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from expressionist.surface import lend
 
 if TYPE_CHECKING:
+    from expressionist.tracking.catalogue import Version
     from expressionist.tracking.gate import Waivers
     from expressionist.tracking.publishing import (
         flatten_scores,
@@ -14,9 +15,25 @@ if TYPE_CHECKING:
         publish_trial,
         read_provenance,
     )
-    from expressionist.tracking.registry import list_versions, predict_with, promote, register_version
+    from expressionist.tracking.registry import (
+        find_version,
+        list_versions,
+        promote,
+        register_version,
+    )
     from expressionist.tracking.runs import Dataset, add_metrics
-    from expressionist.tracking.serving import NOVELTY_FILE, Served, write_served
-    from expressionist.tracking.store import Experiment, open_experiment, open_store
+    from expressionist.tracking.serving import (
+        FOOTPRINT_FILE,
+        LINEAR_FILE,
+        NOVELTY_FILE,
+        Served,
+        find_profile,
+        load_model,
+        predict,
+        prepare_table,
+        write_served,
+    )
+    from expressionist.tracking.store import Store, find_store, open_experiment, open_store
+    from expressionist.tracking.validations import publish_validation
 else:
     __getattr__ = lend(__name__, __file__)

@@ -6,6 +6,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_QUERIES = (
+    "SELECT version, alias FROM registered_model_aliases WHERE name = ? ORDER BY alias",
+    "SELECT version, key, value FROM model_version_tags WHERE name = ?",
+    "SELECT version, creation_time, storage_location FROM model_versions "
+    "WHERE name = ? AND current_stage != 'Deleted_Internal' ORDER BY version",
+)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -21,6 +28,15 @@ class Entry:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Version:
+    """A version of the registered model `name`, and the folder that was registered."""
+
+    name: str
+    number: str
+    folder: Path
+
+
 def read_catalogue(database: Path, name: str) -> list[Entry] | None:
     """Read all versions of a registered model from ``mlruns/mlflow.db``, the oldest first.
 
@@ -29,23 +45,13 @@ def read_catalogue(database: Path, name: str) -> list[Entry] | None:
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)) as connection:
         if not connection.execute("SELECT 1 FROM registered_models WHERE name = ?", (name,)).fetchone():
             return None
-        aliases = connection.execute(
-            "SELECT version, alias FROM registered_model_aliases WHERE name = ? ORDER BY alias", (name,)
-        ).fetchall()
-        tags = connection.execute(
-            "SELECT version, key, value FROM model_version_tags WHERE name = ?", (name,)
-        ).fetchall()
-        versions = connection.execute(
-            "SELECT version, creation_time, storage_location FROM model_versions "
-            "WHERE name = ? AND current_stage != 'Deleted_Internal' ORDER BY version",
-            (name,),
-        ).fetchall()
+        aliases, tags, versions = (connection.execute(query, (name,)).fetchall() for query in _QUERIES)
     return [
         Entry(
             number=str(number),
             aliases=tuple(alias for owner, alias in aliases if owner == number),
             created=created,
-            folder=Path(folder),
+            folder=Path(folder) if folder else None,
             tags={key: value for owner, key, value in tags if owner == number},
         )
         for number, created, folder in versions

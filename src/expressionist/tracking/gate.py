@@ -1,8 +1,17 @@
 """The gate: what a version must reach on test samples before it is promoted."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from expressionist.params import GateParams
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How a version does on another cohort: its name, and scores (``accuracy``, ``n_trained``, ...)."""
+
+    cohort: str
+    scores: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -16,6 +25,7 @@ class Candidate:
     split: str
     synthetic: str
     weights: str
+    validations: Sequence[Validation] = ()
 
 
 @dataclass(frozen=True)
@@ -45,10 +55,11 @@ def judge(
 ) -> tuple[bool, tuple[str, ...]]:
     """Hold a version against the thresholds and against the version that it would replace.
 
-    It must come from samples that were not simulated and from pretrained weights, must reach both thresholds,
-    and must not be worse in macro-F1 than the present version by more than ``worse_than_staging``. Scores on
-    different samples cannot be compared: a version that was tested on other data or another split does not
-    pass. Returns whether every check held or was waived, and one sentence per check.
+    It must come from samples that were not simulated and from pretrained weights, must reach both thresholds
+    and, on some other cohort, all that are asked for there, and must not be worse in macro-F1 than the
+    present version by more than ``worse_than_staging``. Scores on different samples cannot be compared: a
+    version that was tested on other data or another split does not pass. Returns whether every check held or
+    was waived, and one sentence per check.
 
     Examples
     --------
@@ -60,6 +71,8 @@ def judge(
         _compare("accuracy", challenger.accuracy, gate.accuracy),
         _compare("f1_macro", challenger.f1_macro, gate.f1_macro),
     ]
+    if gate.external:
+        checks += _check_external(challenger.validations, gate.external)
     if present is not None:
         checks.append(_compare_with(present, challenger, gate, across_data=waivers.across_data))
     return all(held for held, _ in checks), tuple(reason for _, reason in checks)
@@ -79,6 +92,27 @@ def _expect(noun: str, found: str, wanted: str, bad: str, *, allowed: bool) -> t
         return True, f"Its {noun} are not {bad}."
     more = "which was allowed" if allowed else "and only a person can allow that"
     return allowed, f"Its {noun} are {found or 'of unknown origin'}, {more}."
+
+
+def _check_external(validations: Sequence[Validation], wanted: Mapping[str, float]) -> list[tuple[bool, str]]:
+    """Hold the validation that reaches most against what is asked for; of equals, the first."""
+    if not validations:
+        reason = "External scores are asked for, but it was validated on no other cohort."
+        return [(False, f"{reason} See `expressionist validate`.")]
+    checked = [_hold(validation, wanted) for validation in validations]
+    return max(checked, key=lambda checks: sum(held for held, _ in checks))
+
+
+def _hold(validation: Validation, wanted: Mapping[str, float]) -> list[tuple[bool, str]]:
+    scores, cohort = validation.scores, validation.cohort
+    # A run that does not say it is none that counts.
+    n_trained = scores.get("n_trained", float("nan"))
+    overlap = n_trained == 0, f"{n_trained:.0f} samples of {cohort} are of patients who trained it."
+    checks = [
+        _compare(f"{name} on {cohort}", scores.get(name, float("nan")), least)
+        for name, least in wanted.items()
+    ]
+    return [*checks, overlap]
 
 
 def _compare_with(

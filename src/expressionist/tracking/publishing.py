@@ -8,36 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from expressionist.tracking.runs import Dataset, Run, begin
-from expressionist.tracking.store import Experiment, Store, open_experiment, open_store
-
-__all__ = [
-    "Dataset",
-    "Experiment",
-    "Store",
-    "open_experiment",
-    "open_store",
-    "publish_baseline",
-    "publish_search",
-    "publish_training",
-    "publish_trial",
-    "read_provenance",
-]
+from expressionist.tracking.store import Experiment
 
 # A trial that was pruned is not a failure: somebody stopped it.
 _OUTSIDE = "none: run outside DVC, so no dvc.lock need have these digests"
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 
 
-def read_provenance(root: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+def read_provenance(root: Path) -> dict[str, str]:
     """Read which code a run comes from, and whether DVC ran it.
 
     Returns ``git_commit`` (also under the name that MLflow's UI shows), ``git_dirty`` (true | false; tracked
     files only), ``DVC_STAGE`` and ``DVC_EXP_NAME``; what cannot be known is absent. Outside DVC,
-    ``DVC_STAGE`` says so. `environ` is the process's if not given.
+    ``DVC_STAGE`` says so.
     """
-    environ = os.environ if environ is None else environ
     facts = {"DVC_STAGE": _OUTSIDE}
-    facts |= {name: environ[name] for name in ("DVC_STAGE", "DVC_EXP_NAME") if environ.get(name)}
+    facts |= {name: os.environ[name] for name in ("DVC_STAGE", "DVC_EXP_NAME") if os.environ.get(name)}
     commit = _ask_git(root, "rev-parse", "--verify", "HEAD")
     if commit:
         facts["git_commit"] = facts["mlflow.source.git.commit"] = commit
@@ -96,17 +82,15 @@ def publish_trial(
     ended = run.started + _seconds_in_ms(trial)
     sizes = {name: trial.get(name) for name in ("n_unfrozen_layers", "n_unfrozen_parameters", "seconds")}
     run.log_params({"backbone": search["backbone"], "depth": trial["depth"]}, trial.get("params") or {})
-    run.log_history(trial.get("history") or (), ended)
-    run.log_metrics({**_score_trial(trial), **sizes}, ended)
+    history = trial.get("history") or []
+    run.log_history(history, ended)
+    # The scores of the last epoch are named as those of a final training.
+    last = history[-1] if history else {}
+    scores = {name: value for name, value in last.items() if name.startswith("validation_")}
+    run.log_metrics({**scores, **sizes}, ended)
     run.log_dataset(Dataset(search["cohort"], search["digests"]["images"]))
     run.end(_STATUS[trial["state"]], ended)
     return run.id
-
-
-def _score_trial(trial: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the validation scores of a trial's last epoch, which are named as those of a final training."""
-    last = (trial.get("history") or [{}])[-1]
-    return {name: value for name, value in last.items() if name.startswith("validation_")}
 
 
 def publish_search(
@@ -122,12 +106,8 @@ def publish_search(
     for trial in trials:
         publish_trial(experiment, search, trial, provenance=provenance)
     ended = max(run.started, *(_to_ms(trial.get("started")) + _seconds_in_ms(trial) for trial in trials))
-    scores = {
-        f"validation_{search['objective']}": best["value"],
-        "best_depth": best["depth"],
-        "n_trials": len(trials),
-    }
-    run.log_metrics(scores, ended)
+    facts = {"best_depth": best["depth"], "n_trials": len(trials)}
+    run.log_metrics({f"validation_{search['objective']}": best["value"], **facts}, ended)
     run.client.set_tag(run.id, "best", f"depth {best['depth']}, trial {best['number']}")
     if not run.done:
         run.end("FINISHED", ended)
@@ -217,8 +197,7 @@ def publish_baseline(
     params: Mapping[str, Any],
     choice: Mapping[str, Any],
     synthetic: bool,
-    seconds: float = 0.0,
-    files: Sequence[Path] = (),
+    seconds: float,
     provenance: Mapping[str, str],
 ) -> str:
     """Log a baseline model beside the networks, unless it is there already, and return the run id.
@@ -232,7 +211,7 @@ def publish_baseline(
     if not run.done:
         run.log_params({"model": name, **choice}, params)
         ended = run.started + int(1000 * seconds)
-        _finish(run, {**metrics, "seconds": seconds}, dataset, files, ended)
+        _finish(run, {**metrics, "seconds": seconds}, dataset, (), ended)
     return run.id
 
 
@@ -263,24 +242,17 @@ def flatten_scores(metrics: Mapping[str, Any]) -> dict[str, float]:
 def _tag(
     about: Mapping[str, Any], kind: str, provenance: Mapping[str, str], digests: Mapping[str, str]
 ) -> dict[str, str]:
-    tags = {
-        "kind": kind,
-        "backbone": about["backbone"],
-        "synthetic": "SYNTHETIC" if about["synthetic"] else "no",
-    }
+    synthetic = "SYNTHETIC" if about["synthetic"] else "no"
+    tags = {"kind": kind, "backbone": about["backbone"], "synthetic": synthetic}
     if "weights" in about:
         tags["weights"] = "RANDOM" if about["weights"]["random"] else "imagenet"
     return {**provenance, **{f"dvc.{name}": digest for name, digest in digests.items()}, **tags}
 
 
 def _name_run(about: Mapping[str, Any], depth: int | None = None) -> str:
-    parts = [
-        about["backbone"],
-        None if depth is None else f"depth {depth}",
-        "RANDOM weights" if about.get("weights", {}).get("random") else None,
-        "SYNTHETIC" if about["synthetic"] else None,
-    ]
-    return " ".join(part for part in parts if part)
+    at = "" if depth is None else f" depth {depth}"
+    random_weights = " RANDOM weights" if about.get("weights", {}).get("random") else ""
+    return f"{about['backbone']}{at}{random_weights}{' SYNTHETIC' if about['synthetic'] else ''}"
 
 
 def _to_ms(moment: str | None) -> int:

@@ -1,5 +1,6 @@
 """The model registry: versions with what they were tested on, and the aliases challenger and staging."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,11 +15,11 @@ import pandas as pd
 
 from expressionist.errors import RegistryError
 from expressionist.params import GateParams
-from expressionist.tracking.catalogue import Entry, read_catalogue
+from expressionist.tracking.catalogue import Entry, Version, read_catalogue
 from expressionist.tracking.gate import NONE_WAIVED, Candidate, Waivers, judge
 from expressionist.tracking.runs import DIGEST_LENGTH, KEY, Run, is_number
-from expressionist.tracking.serving import load_model, predict
 from expressionist.tracking.store import Experiment, Store, import_mlflow
+from expressionist.tracking.validations import read_validations
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -232,6 +233,13 @@ def promote(
             raise RegistryError(
                 f"A version of {name} must be the {CHALLENGER}, but none is. Run the stage register."
             )
+        ours = {entry.number for entry in entries if KEY in entry.tags}
+        if version not in ours:
+            raise RegistryError(
+                f"The {CHALLENGER} of {name} must be a version of the stage register, but got version "
+                f"{version}, which was registered otherwise. Set the alias {CHALLENGER} to another, or run "
+                "the stage."
+            )
         if version == present:
             return Promotion(
                 passed=True,
@@ -239,7 +247,11 @@ def promote(
                 version=version,
                 from_version=present,
             )
-        rival = None if present is None else _weigh(client, name, present)
+        rival = None
+        if present is not None:
+            # Of a version of other origin nothing is known that could be compared.
+            unknown = Candidate(present, math.nan, math.nan, "", "", "", "")
+            rival = _weigh(client, name, present) if present in ours else unknown
         passed, reasons = judge(_weigh(client, name, version), rival, gate, waivers)
         promotion = Promotion(passed, reasons, version, present)
         for key, value in _record(promotion, to, who, when, waivers).items():
@@ -276,6 +288,7 @@ def _weigh(client: "MlflowClient", name: str, number: str) -> Candidate:
         f1_macro=float(measured.get("f1_macro", "nan")),
         dataset=version.tags.get("dvc.images", ""),
         split=version.tags.get("dvc.split", ""),
+        validations=read_validations(client, name, number),
         **origin,
     )
 
@@ -338,31 +351,28 @@ def list_versions(store: Store, name: str) -> pd.DataFrame:
     return table.sort_values("version", ascending=False, ignore_index=True)
 
 
-def predict_with(store: Store, model: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Predict with a registered model: ``models:/<name>@<alias>`` or ``models:/<name>/<version>``.
-
-    Table and predictions are those of `serving.predict`.
+def find_version(store: Store, model: str) -> Version:
+    """Find a registered model: ``models:/<name>@<alias>`` or ``models:/<name>/<version>``.
 
     Raises
     ------
     RegistryError
-        If there is no such model, or the table does not fit it.
+        If there is no such model.
     """
-    folder = _download(store.client, model) if store.folder is None else _find_folder(store, model)
-    found = next(folder.glob("artifacts/*/model.json"), None)
-    if found is None:
-        raise RegistryError(f"The files of {model} must lie in {folder}, but do not. Register it again.")
-    return predict(*load_model(found.parent), table, once=True)
-
-
-def _find_folder(store: Store, model: str) -> Path:
-    """Find the files of a version in the mlruns folder."""
     asked = _MODEL.fullmatch(model)
     name, number, alias = asked.groups() if asked else (model, None, None)
-    for entry in _list_entries(store, name):
-        if entry.folder is not None and (entry.number == number or alias in entry.aliases):
-            return entry.folder
-    raise _refuse_model(model, f"{name} has no such version.")
+    entries = _list_entries(store, name)
+    entry = next((each for each in entries if each.number == number or alias in each.aliases), None)
+    if entry is None:
+        raise _refuse_model(model, f"{name} has no such version.")
+    folder = entry.folder or _download(store.client, f"models:/{name}/{entry.number}")
+    found = next(folder.glob("artifacts/*/model.json"), None)
+    if found is None:
+        raise RegistryError(
+            f"The files of {model} must lie in {folder}, as the stage register leaves them, but do not. "
+            "Name a version that it made, or run it again."
+        )
+    return Version(name, entry.number, found.parent)
 
 
 def _download(client: "MlflowClient", model: str) -> Path:

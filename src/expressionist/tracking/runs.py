@@ -18,10 +18,7 @@ _N_METRICS, _N_PARAMS = 1000, 100  # what MLflow takes in one call
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a run was computed on: the cohort's name, what ``dvc.lock`` has for the data, and where it lies.
-
-    Of the digest, MLflow keeps 36 characters.
-    """
+    """What a run was computed on: its cohort's name, what ``dvc.lock`` has for them, and where they lie."""
 
     name: str
     digest: str
@@ -75,13 +72,13 @@ class Run:
         for start in range(0, len(logged), _N_METRICS):
             self.client.log_batch(self.id, metrics=logged[start : start + _N_METRICS])
 
-    def log_dataset(self, dataset: Dataset) -> None:
+    def log_dataset(self, dataset: Dataset, context: str = "training") -> None:
         """Name the data by its digest alone: a column schema of 20,000 genes is more than MLflow stores."""
         entities = import_mlflow().entities
         about = {"path": dataset.source, "dvc_md5": dataset.digest}
         source = json.dumps({"tags": {key: value for key, value in about.items() if value}})
         data = entities.Dataset(dataset.name, dataset.digest[:DIGEST_LENGTH], "code", source)
-        tags = [entities.InputTag("mlflow.data.context", "training")]
+        tags = [entities.InputTag("mlflow.data.context", context)]
         self.client.log_inputs(self.id, [entities.DatasetInput(data, tags)])
 
     def log_files(self, files: Sequence[Path]) -> None:
@@ -108,9 +105,8 @@ def begin(experiment: Experiment, key: str, name: str, tags: Mapping[str, str], 
         if found:
             info = found[0].info
             return Run(client, info.run_id, info.start_time, fresh=False, done=info.status != "RUNNING")
-        info = client.create_run(
-            experiment.id, start_time=started or None, tags={**tags, KEY: key}, run_name=name
-        ).info
+        tags = {**tags, KEY: key}
+        info = client.create_run(experiment.id, started or None, tags, name).info
     return Run(client, info.run_id, info.start_time, fresh=True, done=False)
 
 

@@ -1,7 +1,7 @@
 """What is registered and served: a user's table, aligned to the model's genes, becomes tumour types."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from expressionist.data import AS_IS_UNIT, to_log2
+from expressionist.data import (
+    AMBIGUOUS,
+    AS_IS_UNIT,
+    BY_FORMER_NAME,
+    BY_ID,
+    BY_SYMBOL,
+    LOG2_UNIT,
+    GeneMatch,
+    convert,
+    match_genes,
+    to_log2,
+)
 from expressionist.errors import RegistryError, name_some
 from expressionist.evaluation import Novelty
 
@@ -18,6 +29,8 @@ if TYPE_CHECKING:
 
 SAMPLE_COLUMN = "sample"
 NOVELTY_FILE = "novelty.npz"
+# What judges other cohorts: summaries of training samples, and the linear baseline models.
+FOOTPRINT_FILE, LINEAR_FILE = "training.npz", "linear.npz"
 _BATCH_SIZE = 32
 
 
@@ -28,8 +41,8 @@ class Served:
     Parameters
     ----------
     genes : pandas.DataFrame of length n_genes
-        Indexed by gene id, in the network's order: ``symbol``, and ``fill``, the training mean in `unit` that
-        stands in for a gene that a table lacks.
+        Indexed by gene id, in the network's order: ``symbol``, ``entrez`` and ``ensembl`` (which older
+        models lack), and ``fill``, the training mean in `unit` that stands in for a gene that a table lacks.
     tumour_types : tuple of str
         What the network's outputs stand for.
     unit : str
@@ -61,22 +74,31 @@ class Served:
     abstain_below: float = 0.0
     temperature: float = 1.0
 
+    def knows(self, names: Sequence[str]) -> np.ndarray:
+        """Mark which of some names are genes of the network, by any name that they have or had."""
+        return match_genes([name.strip() for name in names], self.genes).rows >= 0
+
 
 @dataclass(frozen=True)
 class Aligned:
     """A table in the network's gene order and unit: float32 of shape (n_samples, n_genes).
 
-    `n_missing_genes` were filled, `n_by_symbol` found by their symbol rather than by their id.
+    `n_missing_genes` were filled, `n_by_symbol` found by their symbol, or another name at HGNC, rather than
+    by their id; `n_ambiguous` columns were left out, because their name is that of several genes. `n_gaps`,
+    of shape (n_samples,), counts the values that were missing in the other columns, and filled too.
     """
 
     expression: np.ndarray
     n_missing_genes: int
     n_by_symbol: int
+    n_ambiguous: int
+    n_gaps: np.ndarray
 
 
 def write_served(folder: Path, served: Served) -> None:
     """Write ``genes.tsv`` and ``model.json``; ``model.keras`` and ``novelty.npz`` belong next to them."""
-    genes = served.genes[["symbol", "fill"]].rename_axis("gene")
+    columns = [name for name in ("symbol", "entrez", "ensembl", "fill") if name in served.genes]
+    genes = served.genes[columns].rename_axis("gene")
     genes.to_csv(folder / "genes.tsv", sep="\t", float_format="%.9g", lineterminator="\n")
     about = {each.name: getattr(served, each.name) for each in fields(served) if each.name != "genes"}
     (folder / "model.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
@@ -84,7 +106,7 @@ def write_served(folder: Path, served: Served) -> None:
 
 def read_served(folder: Path) -> Served:
     """Read what `write_served` wrote."""
-    columns = {"gene": str, "symbol": str, "fill": np.float32}
+    columns = {"gene": str, "symbol": str, "entrez": str, "ensembl": str, "fill": np.float32}
     genes = pd.read_csv(folder / "genes.tsv", sep="\t", dtype=columns, keep_default_na=False).set_index(
         "gene"
     )
@@ -92,24 +114,35 @@ def read_served(folder: Path) -> Served:
     return Served(genes=genes, **{**about, "tumour_types": tuple(about["tumour_types"])})
 
 
-def load_model(folder: Path) -> tuple[Served, "Model", Novelty]:
+# What `predict` takes.
+Loaded = tuple[Served, "Model", Novelty]
+
+
+def load_model(folder: Path) -> Loaded:
     """Load a model folder: what it says, its network, and what scores novelty."""
     # Late, as TensorFlow takes seconds.
     from expressionist.network import load_network
 
-    served = read_served(folder)
-    network = load_network(folder / "model.keras", served.temperature)
-    with np.load(folder / NOVELTY_FILE) as arrays:
-        return served, network, Novelty(**arrays)
+    try:
+        served = read_served(folder)
+        network = load_network(folder / "model.keras", served.temperature)
+        with np.load(folder / NOVELTY_FILE) as arrays:
+            return served, network, Novelty(**arrays)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise RegistryError(
+            f"{folder} must hold a model as the stage register leaves it, but gave {reason}. Name a version "
+            "that it made, or run it again."
+        ) from error
 
 
 def align(table: pd.DataFrame, genes: pd.DataFrame, max_missing: float, *, negative: bool = False) -> Aligned:
     """Bring a user's table into the network's gene order.
 
-    A column is the gene whose id it bears; else, for ``SYMBOL|ENTREZ``, the gene whose id stands after the
-    bar (or before it, where ids are symbols); else the gene whose symbol it bears, as long as only one gene
-    of the network has that symbol. Other columns are ignored. The table may lack `max_missing` as a share of
-    the genes; values below 0 are let through if `negative`.
+    Which gene a column is says `match_genes`: by id, by symbol, or by any name that HGNC knows. Where several
+    columns are one gene, its id or symbol wins over other names, and present names over former ones; former
+    ones alone are ambiguous. Other columns are ignored. A sample may lack `max_missing` as a share of the
+    genes, for which the training means stand in; values below 0 are let through if `negative`.
 
     Raises
     ------
@@ -119,54 +152,116 @@ def align(table: pd.DataFrame, genes: pd.DataFrame, max_missing: float, *, negat
     Examples
     --------
     >>> genes = pd.DataFrame({"symbol": ["TP53", "KRAS"], "fill": [5.0, 7.0]}, index=["7157", "3845"])
-    >>> align(pd.DataFrame({"MYC": [9.0], "KRAS|3845": [2.0]}), genes, 0.5)
-    Aligned(expression=array([[5., 2.]], dtype=float32), n_missing_genes=1, n_by_symbol=0)
+    >>> align(pd.DataFrame({"MYC": [9.0], "KRAS|3845": [2.0]}), genes, 0.5).expression
+    array([[5., 2.]], dtype=float32)
     """
     if table.empty:
         raise RegistryError(
             f"A table must have samples and genes, but got {len(table)} rows, {len(table.columns)} columns. "
             "Give one row per sample."
         )
-    position, n_by_symbol = _match([str(name) for name in table.columns], genes)
+    names = [str(name) for name in table.columns]
+    match = match_genes(names, genes)
+    position, n_ambiguous = _choose_columns(names, match, len(genes))
     found = position >= 0
     _refuse_missing(genes.index[~found], len(genes), max_missing)
     expression = np.tile(genes["fill"].to_numpy(np.float32), (len(table), 1))
-    expression[:, found] = _read_values(table.iloc[:, position[found]], negative=negative)
-    return Aligned(expression, int((~found).sum()), n_by_symbol)
+    values = _read_values(table.iloc[:, position[found]], negative=negative)
+    n_missing, is_gap = int((~found).sum()), np.isnan(values)
+    _refuse_gaps(table.index, n_missing + is_gap.sum(axis=1), len(genes), max_missing)
+    expression[:, found] = np.where(is_gap, expression[:, found], values)
+    n_by_symbol = int((match.ways[position[found]] != BY_ID).sum())
+    return Aligned(expression, n_missing, n_by_symbol, n_ambiguous, is_gap.sum(axis=1))
 
 
-def _match(names: list[str], genes: pd.DataFrame) -> tuple[np.ndarray, int]:
-    """Give the column of every gene, -1 where it has none, and how many were found by symbol."""
-    by_id = {str(gene): row for row, gene in enumerate(genes.index)}
-    symbols = genes["symbol"].astype(str)
-    alone = ~symbols.duplicated(keep=False).to_numpy() & (symbols != "?").to_numpy()
-    by_symbol = {symbol: row for row, symbol in enumerate(symbols) if alone[row]}
-    position = np.full(len(genes), -1)
-    twice, n_by_symbol = [], 0
-    for column, name in enumerate(names):
-        row, is_symbol = _find_row(name, by_id, by_symbol)
-        if row is None:
+def prepare_table(
+    served: Served, table: pd.DataFrame, profile: np.ndarray | None = None
+) -> tuple[pd.DataFrame, dict[str, int | np.ndarray]]:
+    """Align a table once for all that is done with it, and to the ranks of training samples, if asked for.
+
+    Parameters
+    ----------
+    served : Served
+        What the model takes.
+    table : pandas.DataFrame of shape (n_samples, any number of columns)
+        As for `predict`, samples in the index.
+    profile : numpy.ndarray of shape (n_genes,), optional
+        ``Footprint.profile``, for `align_ranks`.
+
+    Returns
+    -------
+    table : pandas.DataFrame of shape (n_samples, n_genes)
+        In the unit and with the genes of `served`, and no others.
+    counts : dict of str to int
+        What `predict` says of the alignment; it finds every gene in the table returned.
+    """
+    negative = served.unit == AS_IS_UNIT
+    aligned = align(table, served.genes, served.missing_genes, negative=negative)
+    expression = aligned.expression
+    if profile is not None:
+        # Late, as scipy.stats takes long.
+        from expressionist.evaluation import align_ranks
+
+        log2 = align_ranks(to_log2(expression, served.unit), profile)
+        expression = convert(log2, AS_IS_UNIT if negative else LOG2_UNIT, served.unit)
+    return pd.DataFrame(expression, table.index, served.genes.index), _count(aligned)
+
+
+def find_profile(folder: Path, align: str) -> np.ndarray | None:
+    """Find what `prepare_table` aligns to in a model folder; None if nothing is to be aligned.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        A version's.
+    align : str
+        ``none`` or ``rank``; another word is refused.
+    """
+    if align == "none":
+        return None
+    if align != "rank":
+        raise RegistryError(f"align must be none or rank, but got {align!r}. Choose one.")
+    path = folder / FOOTPRINT_FILE
+    if not path.is_file():
+        raise RegistryError(
+            f"A version must have {path.name} to align to its training samples, but {folder} has none. Use a "
+            "version that was registered later."
+        )
+    with np.load(path) as arrays:
+        return np.asarray(arrays["profile"])
+
+
+def _count(aligned: Aligned) -> dict[str, int | np.ndarray]:
+    return {
+        "n_missing_genes": aligned.n_missing_genes + aligned.n_gaps,
+        "n_genes_by_symbol": aligned.n_by_symbol,
+        "n_ambiguous_columns": aligned.n_ambiguous,
+    }
+
+
+def _choose_columns(names: list[str], match: GeneMatch, n_genes: int) -> tuple[np.ndarray, int]:
+    """Give the column of every gene, -1 where it has none, and count those whose name is ambiguous."""
+    position, twice, tied = np.full(n_genes, -1), [], set()
+    # Ids and symbols are equally sure, and come first.
+    ways = np.maximum(match.ways, BY_SYMBOL)
+    for column in np.argsort(ways, kind="stable").tolist():
+        row = match.rows[column]
+        if row < 0:
             continue
-        if position[row] >= 0:
-            twice.append(f"{names[position[row]]} and {name}")
-        position[row] = column
-        n_by_symbol += is_symbol
+        other = position[row]
+        if other < 0:
+            position[row] = column
+        elif ways[column] == ways[other] == BY_FORMER_NAME:
+            tied |= {column, int(other)}
+        elif ways[column] == ways[other]:
+            twice.append(f"{names[other]} and {names[column]}")
     if twice:
         raise RegistryError(
             f"Every gene must have one column, but {len(twice)} have more: {name_some(twice)}. "
             "Drop the repeats."
         )
-    return position, n_by_symbol
-
-
-def _find_row(name: str, by_id: Mapping[str, int], by_symbol: Mapping[str, int]) -> tuple[int | None, bool]:
-    if name in by_id:
-        return by_id[name], False
-    symbol, bar, identity = name.partition("|")
-    if identity in by_id:
-        return by_id[identity], False
-    # A name with an id never goes by its unique symbol: another id under the same symbol is another gene.
-    return (by_id.get(symbol) if bar else by_symbol.get(name)), True
+    position[np.isin(position, list(tied))] = -1
+    return position, int((match.rows == AMBIGUOUS).sum()) + len(tied)
 
 
 def _refuse_missing(missing: pd.Index, n_genes: int, max_missing: float) -> None:
@@ -178,13 +273,21 @@ def _refuse_missing(missing: pd.Index, n_genes: int, max_missing: float) -> None
         )
 
 
+def _refuse_gaps(samples: pd.Index, n_missing: np.ndarray, n_genes: int, max_missing: float) -> None:
+    lacking = samples[n_missing > max_missing * n_genes]
+    if len(lacking):
+        raise RegistryError(
+            f"A sample may lack {int(max_missing * n_genes)} of the model's {n_genes} genes, but "
+            f"{len(lacking)} samples lack more, up to {n_missing.max()}: {name_some(lacking)}. Fill in "
+            "what is missing, or leave these samples out."
+        )
+
+
 def _read_values(table: pd.DataFrame, *, negative: bool) -> np.ndarray:
     numbers = table.to_numpy(np.float64, na_value=np.nan) if _is_numeric(table) else _parse(table)
     with np.errstate(over="ignore", invalid="ignore"):
         values = numbers.astype(np.float32)
-    _refuse_columns(
-        table, ~np.isfinite(values), "be finite", "empty, NaN or infinite values", "Fill or drop them."
-    )
+    _refuse_columns(table, np.isinf(values), "be finite", "infinite values", "Correct or drop them.")
     if not negative:
         _refuse_columns(
             table, values < 0, "not be negative", "negative values", "Clip them at 0 or check the unit."
@@ -235,8 +338,8 @@ def predict(
     pandas.DataFrame of length n_samples
         ``sample``, ``tumour_type``, ``probability``, ``abstain`` (the probability is too low to answer),
         ``novelty`` (above 1: farther out than nearly all validation samples), ``unlike_training`` (it is),
-        ``n_missing_genes``, ``n_genes_by_symbol``, and ``p_<tumour type>`` for every tumour type. The type is
-        given whatever the marks say.
+        ``n_missing_genes``, ``n_genes_by_symbol``, ``n_ambiguous_columns`` (see `Aligned`), and
+        ``p_<tumour type>`` for every tumour type. The type is given whatever the marks say.
 
     Raises
     ------
@@ -270,8 +373,7 @@ def predict(
             "abstain": probabilities.max(axis=1) < served.abstain_below,
             "novelty": novelty_score,
             "unlike_training": novelty_score > 1,
-            "n_missing_genes": aligned.n_missing_genes,
-            "n_genes_by_symbol": aligned.n_by_symbol,
+            **_count(aligned),
         }
     )
     return pd.concat([summary, pd.DataFrame(probabilities, columns=[f"p_{name}" for name in types])], axis=1)

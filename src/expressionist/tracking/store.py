@@ -3,6 +3,7 @@
 import importlib
 import os
 import sqlite3
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from expressionist.errors import RegistryError
 from expressionist.files import lock_file
@@ -28,6 +31,8 @@ _PATH_COLUMNS = (
     ("model_versions", "storage_location"),
     ("model_versions", "source"),
 )
+
+_PATIENCE = 10
 
 _GUIDE = """\
 Runs of the cohort **{name}**. `tags.kind` says what a run is:
@@ -94,11 +99,50 @@ def open_store(root: Path, uri: str | None = None) -> Store:
     Raises
     ------
     RegistryError
-        If the checkout's path cannot stand in a URI.
+        If the checkout's path cannot stand in a URI, or the server does not answer.
     """
-    folder = None if uri else (root / "mlruns").resolve()
-    uri = uri or prepare(root / "mlruns")
-    return Store(uri, folder)
+    if uri:
+        _ask_for_answer(uri)
+        return Store(uri, None)
+    return Store(prepare(root / "mlruns"), (root / "mlruns").resolve())
+
+
+def find_store(root: Path, uri: str | None = None) -> Store:
+    """Open the MLflow store of a checkout as `open_store` does, but make none.
+
+    Parameters
+    ----------
+    root, uri : pathlib.Path, str
+        As for `open_store`.
+
+    Raises
+    ------
+    RegistryError
+        If there is none, besides what `open_store` refuses.
+    """
+    if not uri and not (root / "mlruns" / "mlflow.db").is_file():
+        raise RegistryError(
+            f"A project must have a store of models, mlruns/mlflow.db, but got {root.resolve()}, which has "
+            "none. Run the stage register there, go to another folder, or set MLFLOW_TRACKING_URI."
+        )
+    return open_store(root, uri)
+
+
+def _ask_for_answer(uri: str) -> None:
+    """Refuse a server that does not answer: MLflow would ask it for minutes, and then say it in 60 lines."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        urlopen(uri, timeout=_PATIENCE).close()
+    except HTTPError:
+        pass  # It does answer.
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        if not isinstance(reason, ssl.SSLError):  # MLflow has settings of its own for certificates
+            raise RegistryError(
+                f"The MLflow server must answer within {_PATIENCE} seconds, but {uri} gave: {reason}. Start "
+                "it, or correct MLFLOW_TRACKING_URI."
+            ) from error
 
 
 def open_experiment(store: Store, cohort: str) -> Experiment:
@@ -122,11 +166,8 @@ def _as_folder(name: str) -> str:
 
 
 def import_mlflow() -> ModuleType:
-    """Import MLflow with its telemetry off, and return the module.
-
-    Telemetry begins with the import (it writes an installation id and later asks a server), so the switch
-    must be set before. Importing late also spares the commands that do not need MLflow the seconds it takes.
-    """
+    """Import MLflow, which takes seconds, with its telemetry off, and return the module."""
+    # Telemetry begins with the import (it writes an installation id and later asks a server).
     loaded = "mlflow" in sys.modules
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
@@ -199,9 +240,8 @@ def _upgrade(database: Path, uri: str) -> None:
     copy = f"{database}.of-{_read_revision(database)}"
     with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(copy)) as backup:
         old.backup(backup)
-    done = subprocess.run(
-        [sys.executable, "-m", "mlflow", "db", "upgrade", uri], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RegistryError(
             f"MLflow must upgrade its database {database}, but said: {done.stderr.strip()[-500:]}. "
@@ -211,22 +251,18 @@ def _upgrade(database: Path, uri: str) -> None:
 
 def _follow(folder: Path) -> None:
     """Rewrite the paths in the database if the folder is not where its stamp says it was."""
-    stamp = folder / ".root"
-    here = str(folder)
+    stamp, here = folder / ".root", str(folder)
     there = stamp.read_text(encoding="utf-8") if stamp.exists() else here
     if there != here:
         with closing(sqlite3.connect(folder / "mlflow.db", timeout=20)) as connection, connection:
             for table, column in _PATH_COLUMNS:
-                _replace_prefix(connection, table, column, there, here)
+                for scheme in ("", "file://"):
+                    old, new = f"{scheme}{there}/", f"{scheme}{here}/"
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                        f"WHERE substr({column}, 1, ?) = ?",
+                        (new, len(old) + 1, len(old), old),
+                    )
     # Last, so that a rewrite that was cut off is done again.
     if there != here or not stamp.exists():
         stamp.write_text(here, encoding="utf-8")
-
-
-def _replace_prefix(connection: sqlite3.Connection, table: str, column: str, there: str, here: str) -> None:
-    for scheme in ("", "file://"):
-        old, new = f"{scheme}{there}/", f"{scheme}{here}/"
-        connection.execute(
-            f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
-            (new, len(old) + 1, len(old), old),
-        )

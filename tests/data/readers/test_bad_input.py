@@ -86,12 +86,12 @@ CASES = {
     ),
     "no suffix": Case(
         named("expression", GOOD.encode()),
-        "The expression must be a file .csv, .tsv, .tab, .txt, .parquet, .feather, .xlsx (text "
+        "The expression must be a file .csv, .tsv, .tab, .txt, .gct, .parquet, .feather, .xlsx (text "
         "also packed: .gz, .zst), .h5ad or .h5, but got expression. Convert it.",
     ),
     "another suffix": Case(
         named("expression.rds", b"1"),
-        "The expression must be a file .csv, .tsv, .tab, .txt, .parquet, .feather, .xlsx (text "
+        "The expression must be a file .csv, .tsv, .tab, .txt, .gct, .parquet, .feather, .xlsx (text "
         "also packed: .gz, .zst), .h5ad or .h5, but got expression.rds. Convert it.",
     ),
     "PDF under .csv": Case(
@@ -187,17 +187,15 @@ CASES = {
         " or export it again.",
     ),
     # What is not delimited or written as it should be.
-    "semicolons": Case(
-        csv(GOOD.replace(",", ";")),
+    "one column": Case(
+        csv("samples\ns1\n"),
         "The columns of expression.csv must be separated by commas, as its name says, but got "
-        "'sample;tumour_type;g1;g2' as its first line. Give it the suffix that fits, or convert "
-        "it.",
+        "'samples' as its first line. Give it the suffix that fits, or convert it.",
     ),
-    "tabs under .csv": Case(
-        csv(GOOD.replace(",", "\t")),
-        "The columns of expression.csv must be separated by commas, as its name says, but got "
-        "'sample\\ttumour_type\\tg1\\tg2' as its first line. Give it the suffix that fits, or "
-        "convert it.",
+    "thousands under semicolons": Case(
+        csv("sample;tumour_type;g1\ns1;A;1,234\ns2;B;5,678\n"),
+        "expression.csv, line 2: column 'g1' of row 's1' must be a number, but got '1,234'. Write "
+        "numbers with a decimal point and without thousands separators.",
     ),
     "short row": Case(
         swap("s2,A,3,4", "s2,A,3"),
@@ -511,9 +509,9 @@ CASES = {
         "Every gene in expression.csv must have an id, but got none for 1: number 2. Name or remove them.",
     ),
     "mixed ids": Case(
-        csv(GOOD.replace("g1", "TP53").replace("g2", "ENSG00000141510")),
-        "Gene ids in expression.csv must be of one kind, but got 1 of kind symbol (such as TP53) "
-        "and 1 of others (such as ENSG00000141510, ensembl). Translate them to one kind, or take "
+        csv(GOOD.replace("g1", "Trp53").replace("g2", "ENSMUSG00000059552")),
+        "Gene ids in expression.csv must be of one kind, or known to HGNC, but got 1 of kind symbol (such as "
+        "Trp53) and 1 of others (such as ENSMUSG00000059552, ensembl). Translate them to one kind, or take "
         "them as they are with ids: other.",
     ),
     "other ids than stated": Case(
@@ -634,12 +632,6 @@ TCGA_CASES = {
         tcga(TCGA.partition("\n")[0] + "\n", TCGA_SAMPLES),
         "expression.tsv must have rows below its header, but got none. Export it again.",
     ),
-    "commas under .tsv": Case(
-        tcga(TCGA.replace("\t", ","), TCGA_SAMPLES),
-        "The columns of expression.tsv must be separated by tabs, as its name says, but got "
-        "'gene_id,TCGA-OR-A5J1-01A-11R-A' as its first line. Give it the suffix that fits, or "
-        "convert it.",
-    ),
     "text in a number": Case(
         tcga(TCGA.replace("\t5", "\thigh"), TCGA_SAMPLES),
         "expression.tsv, line 2: column 'TCGA-OR-A5J3-01A-11R-A29S-07' of row 'TP53|7157' must be"
@@ -752,6 +744,12 @@ READ = {
     "space around ids and labels": GOOD.replace("s2,A", " s2 ,A ").encode(),
     "packed under a plain name": gzip.compress(GOOD.encode()),
     "zstd under a plain name": zstd(GOOD.encode()),
+    "semicolons": GOOD.replace(",", ";").encode(),
+    "decimal commas": re.sub(r";(\d)", r";\1,0", GOOD.replace(",", ";")).encode(),
+    "tabs under .csv": GOOD.replace(",", "\t").encode(),
+    "blanks": GOOD.replace(",", " ").encode(),
+    "comments above": b"# made by hand\n#\n\n" + GOOD.encode(),
+    "a header that begins with #": b"#" + GOOD.encode(),
 }
 
 
@@ -802,14 +800,14 @@ def test_a_file_that_may_not_be_opened(tmp_path, monkeypatch):
 def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, then):
     path = tmp_path / "expression.csv"
     path.write_text(GOOD)
-    header = formats.read_header
+    header = formats.find_form
 
     def change(path: Path) -> list[str]:
         found = header(path)
         path.write_text(then)
         return found
 
-    monkeypatch.setattr(formats, "read_header", change)
+    monkeypatch.setattr(formats, "find_form", change)
     said = (
         "expression.csv must stay as it is while it is read, but got changed meanwhile. "
         "Wait until it is written, then start again."

@@ -21,22 +21,16 @@ from expressionist.data.readers.download import (
 )
 from expressionist.data.readers.raw_files import RawFile
 from expressionist.errors import CohortError
-from file_server import Answer, serve_files
+from file_server import Answer
 
 BODY = np.random.default_rng(7).bytes(300_000)
 OTHER = np.random.default_rng(8).bytes(300_000)
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
 @pytest.fixture
-def server():
-    with serve_files() as files:
-        files.files["/data/id"] = BODY
-        yield files
+def server(server):
+    server.files["/data/id"] = BODY
+    return server
 
 
 def known(server, body=BODY, path="/data/id"):

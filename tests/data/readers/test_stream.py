@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from expressionist.data.readers import stream as streaming
 from expressionist.data.readers import text_tables
 from expressionist.data.readers.stream import GrowingRows, NotPlainError, Plain, read_plain
+from expressionist.data.readers.text_form import TextForm
 from rounds import count_rounds
 
 NUMBERS = st.one_of(
@@ -33,6 +34,10 @@ def tables(draw):
     # A line of nothing at all is no row, to either reader.
     rows = [row for row in rows if any(row) or len(row) > 1]
     return n_left, n_numbers, n_right, rows
+
+
+def form(mark, n_columns):
+    return TextForm([f"c{k}" for k in range(n_columns)], mark, ".", 0)
 
 
 def read(content, plain, wanted=None):
@@ -58,26 +63,26 @@ def test_it_reads_what_the_general_reader_reads(tmp_path_factory, table, mark, e
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streaming, "_CHUNK_BYTES", chunk)
         patch.setattr(streaming, "_SMALLEST_BYTES", 1)
-        cells, values = read(content.encode(), Plain.find(mark, n_columns, texts))
+        cells, values = read(content.encode(), Plain.find(form(mark, n_columns), texts))
     path = tmp_path_factory.mktemp("table") / {"\t": "t.tsv", ",": "t.csv"}[mark]
     path.write_bytes(content.encode())
     if not rows:
         assert (cells, values.shape) == ([], (0, n_numbers))
         return
     numbers = range(n_left, n_left + n_numbers)
-    expected_cells, expected = text_tables._read_any(path, header, texts, numbers)
+    expected_cells, expected = text_tables._read_any(path, form(mark, n_columns), texts, numbers)
     assert cells == [list(row) for row in expected_cells] if texts else len(cells) == len(rows)
     np.testing.assert_array_equal(values, expected)
 
 
 @pytest.mark.parametrize("order", [[2, 0], [1], [], [0, 1, 2], [2, 1, 0]])
 def test_only_the_numbers_wanted_come_back_in_their_order(order):
-    _, values = read(b"h\ta\tb\tc\nx\t1\t2\t3\ny\t4\t5\t6\n", Plain.find("\t", 4, [0]), order)
+    _, values = read(b"h\ta\tb\tc\nx\t1\t2\t3\ny\t4\t5\t6\n", Plain.find(form("\t", 4), [0]), order)
     np.testing.assert_array_equal(values, np.array([[1, 2, 3], [4, 5, 6]], np.float32)[:, order])
 
 
 def test_a_word_in_quotes_is_the_word():
-    cells, _ = read(b'"id",a\n"x",1\n"",2\n', Plain.find(",", 2, [0]))
+    cells, _ = read(b'"id",a\n"x",1\n"",2\n', Plain.find(form(",", 2), [0]))
     assert cells == [["x"], [""]]
 
 
@@ -96,13 +101,13 @@ def test_a_word_in_quotes_is_the_word():
 )
 def test_what_is_not_plain_is_left_to_the_general_reader(rows):
     with pytest.raises(NotPlainError):
-        read(b"id\ta\tb\n" + rows, Plain.find("\t", 3, [0]))
+        read(b"id\ta\tb\n" + rows, Plain.find(form("\t", 3), [0]))
 
 
 @pytest.mark.parametrize("texts", [[1], [0, 2], [0, 1, 2, 3]])
 def test_text_among_the_numbers_is_not_plain(texts):
     with pytest.raises(NotPlainError):
-        Plain.find("\t", 4, texts)
+        Plain.find(form("\t", 4), texts)
 
 
 def test_a_line_without_end_is_given_up(monkeypatch):
@@ -110,7 +115,7 @@ def test_a_line_without_end_is_given_up(monkeypatch):
     monkeypatch.setattr(streaming, "LONGEST_LINE", 30)
     stream = pa.input_stream(io.BytesIO(b"id\ta\n" + b"x\t" + b"1" * 100))
     with pytest.raises(NotPlainError, match="too long"):
-        read_plain(stream, Plain.find("\t", 2, [0]), [0])
+        read_plain(stream, Plain.find(form("\t", 2), [0]), [0])
     assert stream.tell() < 60
 
 

@@ -8,7 +8,8 @@ import pytest
 from sklearn.model_selection import cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
-from expressionist.data.readers.text_tables import read_header, read_numbers
+from expressionist.data.readers.text_form import find_form
+from expressionist.data.readers.text_tables import read_numbers
 from expressionist.data.sources import tcga
 from expressionist.params.parsing import parse
 from toy import shipped_options
@@ -39,9 +40,9 @@ def write_cohort_of_two_catalogues(folder, *, n_per_type=30, n_genes=40, seed=0)
 def read_pattern(folder, cohort):
     """Say for every sample kept which genes of the raw file have no value."""
     (path,) = folder.glob("expression.tsv*")
-    header = read_header(path)
-    genes, values = read_numbers(path, header, texts=[0], numbers=range(1, len(header)), transposed=True)
-    raw = pd.DataFrame(np.isnan(values), header[1:], genes.iloc[:, 0])
+    form = find_form(path)
+    genes, values = read_numbers(path, form, texts=[0], numbers=range(1, len(form.header)), transposed=True)
+    raw = pd.DataFrame(np.isnan(values), form.header[1:], genes.iloc[:, 0])
     return raw[~raw.index.duplicated()].loc[cohort.samples.index]
 
 

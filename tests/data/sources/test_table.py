@@ -1,6 +1,7 @@
 """A user's own matrix: formats and orientations give one cohort. Bad files: readers/test_bad_input.py."""
 
 import json
+import re
 import tempfile
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from data.readers.bad_files import GOOD
-from expressionist.data.cohort import AS_IS_UNIT, Cohort
+from expressionist.data.cohort import Cohort
 from expressionist.data.sources import table
-from expressionist.errors import CohortError
+from expressionist.data.units import AS_IS_UNIT
+from expressionist.errors import CohortError, ParamsError
 from expressionist.params.parsing import parse
 
 DEFAULTS = {
@@ -209,24 +211,24 @@ def test_entrez_ids_take_symbol_and_place_from_positions(tmp_path):
     (tmp_path / "expression.csv").write_text(GOOD.replace("g1", "7157").replace("g2", "1956"))
     (tmp_path / "positions.tsv").write_text("entrez\tsymbol\tchromosome\tstart\n7157\tTP53\t17\t7565097\n")
     cohort, quality = read(tmp_path, positions="positions.tsv")
-    assert cohort.genes.loc["7157"].tolist() == ["TP53", "17", 7565097.0]
+    assert cohort.genes.loc["7157", ["symbol", "chromosome", "start"]].tolist() == ["TP53", "17", 7565097.0]
     assert quality["genes"]["without_position"]["examples"] == ["1956"]
 
 
-ENSEMBL = "sample,tumour_type,ENSG00000141510.18,ENSG00000146648.5_PAR_Y\ns1,A,1,2\ns2,B,3,4\n"
+ENSEMBL = "sample,tumour_type,ENSG00000141510.18,ENSG00000146648.5\ns1,A,1,2\ns2,B,3,4\n"
 
 
 def test_versions_are_cut_off_ensembl_ids_and_kept(tmp_path):
     (tmp_path / "expression.csv").write_text(ENSEMBL)
     cohort, quality = read(tmp_path)
-    assert list(cohort.genes.index) == ["ENSG00000141510", "ENSG00000146648_PAR_Y"]
-    assert list(cohort.genes["id_with_version"]) == ["ENSG00000141510.18", "ENSG00000146648.5_PAR_Y"]
+    assert list(cohort.genes.index) == ["ENSG00000141510", "ENSG00000146648"]
+    assert list(cohort.genes["id_with_version"]) == ["ENSG00000141510.18", "ENSG00000146648.5"]
     assert quality["read"]["ids"] == "ensembl"
     assert quality["genes"]["rules"][-1]["n"] == 2
 
 
 def test_other_ids_are_taken_as_they_are(tmp_path):
-    (tmp_path / "expression.csv").write_text(ENSEMBL.replace("ENSG00000146648.5_PAR_Y", "1-Mar"))
+    (tmp_path / "expression.csv").write_text(ENSEMBL.replace("ENSG00000146648.5", "1-Mar"))
     cohort, quality = read(tmp_path, ids="other")
     assert list(cohort.genes.index) == ["ENSG00000141510.18", "1-Mar"]
 
@@ -254,18 +256,32 @@ def test_kinds_of_ids_are_told_and_may_be_stated(tmp_path, names, kind, stated):
 
 
 def test_a_few_strays_among_ids_are_kept_and_counted(tmp_path):
-    names = [f"ENSG{n:011d}" for n in range(199)] + ["__no_feature"]
+    names = [f"ENSG{n:011d}" for n in range(199)] + ["ERCC-00002"]
     rows = "".join(
         f"s{i},{kind},{','.join(str(i + n) for n in range(200))}\n" for i, kind in enumerate("AB", 1)
     )
     (tmp_path / "expression.csv").write_text(f"sample,tumour_type,{','.join(names)}\n{rows}")
     _, quality = read(tmp_path)
     assert quality["read"]["ids"] == "ensembl"
-    assert quality["genes"]["rules"][0] == {
+    assert quality["genes"]["rules"][2] == {
         "rule": "gene id of another kind than the rest (kept)",
         "n": 1,
-        "examples": ["__no_feature"],
+        "examples": ["ERCC-00002"],
     }
+
+
+def test_star_counts_with_the_rows_of_reads_without_a_gene(tmp_path):
+    (tmp_path / "expression.csv").write_text(
+        "gene,s1,s2,s3,s4\nN_unmapped,9,9,9,9\nENSG00000141510.18,1,3,5,7\nENSG00000182378.15_PAR_Y,0,0,0,0\n"
+        "N_ambiguous,8,8,8,8\nENSG00000182378.15,2,4,6,8\n"
+    )
+    (tmp_path / "labels.csv").write_text("sample,tumour_type\ns1,A\ns2,A\ns3,B\ns4,B\n")
+    cohort, quality = read(tmp_path, labels="labels.csv", genes_in="rows", smallest_type=2)
+    assert list(cohort.genes.index) == ["ENSG00000141510", "ENSG00000182378"]
+    np.testing.assert_array_equal(cohort.expression, [[1, 2], [3, 4], [5, 6], [7, 8]])
+    assert (quality["genes"]["read"], quality["genes"]["kept"]) == (5, 2)
+    assert [entry["n"] for entry in quality["genes"]["rules"][:2]] == [2, 1]
+    assert cohort.genes.loc["ENSG00000141510", ["symbol", "entrez"]].tolist() == ["TP53", "7157"]
 
 
 def test_proteins_may_be_negative(tmp_path):
@@ -303,6 +319,65 @@ def test_refuses_hdf5_that_is_no_anndata(tmp_path):
         file["X"] = VALUES
     with pytest.raises(CohortError, match="must be an AnnData file with X, obs and var, but lacks obs, var"):
         read(tmp_path)
+
+
+COUNTS = np.array([[0, 5, 100], [3, 40, 7], [12, 0, 1], [90, 2, 2]], np.float32)
+
+
+def write_parts(raw: Path, x: np.ndarray, **uns: object) -> None:
+    data = anndata.AnnData(x, obs=LABELS, var=pd.DataFrame(index=GENES), layers={"counts": COUNTS}, uns=uns)
+    more = pd.DataFrame(index=[*GENES, "MYC|4609"])
+    data.raw = anndata.AnnData(np.hstack([COUNTS, COUNTS[:, :1] + 1]), obs=LABELS, var=more)
+    data.write_h5ad(raw / "expression.h5ad")
+
+
+def test_a_part_of_an_h5ad_is_read(tmp_path):
+    write_parts(tmp_path, VALUES)
+    cohort, _ = read(tmp_path, matrix="layers/counts", unit="counts")
+    np.testing.assert_array_equal(cohort.expression, COUNTS)
+    cohort, _ = read(tmp_path, matrix="raw/X", unit="counts")
+    assert list(cohort.genes.index) == ["7157", "1956", "10357", "4609"]
+    np.testing.assert_array_equal(cohort.expression[:, 3], COUNTS[:, 0] + 1)
+    with pytest.raises(
+        CohortError, match="lacks layers/tpm. State one that is there as matrix: X or layers/cou"
+    ):
+        read(tmp_path, matrix="layers/tpm")
+
+
+def test_only_an_h5ad_has_parts(tmp_path):
+    write_text(tmp_path, ".csv", ",")
+    with pytest.raises(
+        CohortError, match="matrix must be X where the expression is no .h5ad, but got 'raw/X'"
+    ):
+        read(tmp_path, matrix="raw/X")
+    with pytest.raises(ParamsError, match="matrix must be X, raw/X or layers/<name>, but got 'obsm/pca'"):
+        read(tmp_path, matrix="obsm/pca")
+
+
+@pytest.mark.parametrize(
+    ("base", "said", "denied"),
+    [
+        ({}, "ln(x+1)", ["TPM", "log2(x+1)", "log2(TPM+1)"]),
+        ({"base": 2}, "log2(x+1)", ["RSEM", "ln(x+1)"]),
+    ],
+)
+def test_what_scanpy_says_of_x_counts(tmp_path, base, said, denied):
+    logs = np.log1p(COUNTS) / np.float32(np.log(base.get("base", np.e)))
+    write_parts(tmp_path, logs, log1p=base)
+    for unit in denied:
+        with pytest.raises(CohortError, match=re.escape(f"says that it is {said}. State unit: {said}, or")):
+            read(tmp_path, unit=unit)
+    cohort, _ = read(tmp_path, unit=said)
+    assert cohort.unit == "log2(x+1)"
+    np.testing.assert_allclose(cohort.expression, np.log2(COUNTS + 1), rtol=1e-6)
+    cohort, _ = read(tmp_path, unit=said.replace("x", "counts"))
+    np.testing.assert_array_equal(cohort.expression, COUNTS)
+    assert read(tmp_path, matrix="layers/counts", unit="counts")[0].unit == "counts"
+
+
+def test_counts_put_back_into_x_are_counts(tmp_path):
+    write_parts(tmp_path, COUNTS, log1p={})
+    assert read(tmp_path, unit="counts")[0].unit == "counts"
 
 
 LARGEST = float(np.finfo(np.float32).max)

@@ -91,8 +91,8 @@ def test_keeps_and_counts_by_the_stated_rules(tmp_path):
     # Columns 0, 1, 3, 5, 6, 7 and, of the barcode that stands twice, 9: HiSeq is the commoner platform.
     np.testing.assert_array_equal(cohort.expression, np.add.outer([0, 10, 30, 50, 60, 70, 90], range(5)))
     assert cohort.expression.dtype == np.float32
-    assert list(cohort.genes.index) == ["10357", "728661", "9906", "7157", "hsa-let-7a-1"]
-    assert list(cohort.genes["symbol"]) == ["?", "SLC35E2", "SLC35E2", "TP53", "hsa-let-7a-1"]
+    assert list(cohort.genes.index) == ["10357", "728661", "9906", "7157", "406881"]
+    assert list(cohort.genes["symbol"]) == ["?", "SLC35E2", "SLC35E2", "TP53", "MIRLET7A1"]
     assert cohort.samples["platform"].iloc[-1] == "HiSeq"
     assert cohort.samples["patient"].iloc[-1] == "TCGA-CC-0006"
     assert cohort.samples["sample_type_code"].iloc[4] == "06"
@@ -140,7 +140,7 @@ def test_genes_missing_in_a_kept_sample_go_and_are_counted_by_type(tmp_path):
     # Column 2 is a normal: what only it lacks is not missing.
     cells = {(1, 2): "NA", (2, 3): "NA", (3, 3): "", (3, 6): "NaN"}
     cohort, quality = read(write(tmp_path, values=cells))
-    assert list(cohort.genes.index) == ["10357", "728661", "hsa-let-7a-1"]
+    assert list(cohort.genes.index) == ["10357", "728661", "406881"]
     np.testing.assert_array_equal(cohort.expression[0], [0, 1, 4])
     entry = rule(quality["genes"]["rules"], "missing")
     assert entry["by_type"] == {"LAML": 2, "SKCM": 1}
@@ -173,6 +173,65 @@ def test_values_below_zero_become_zero(tmp_path):
     }
 
 
+TOIL = [f"TCGA-AA-{i:04}-01" for i in range(6)]
+
+
+def write_toil(raw: Path) -> np.ndarray:
+    """Write log2(TPM+0.001), many of it 0, as UCSC's Toil recompute is published; return the TPM."""
+    rng = np.random.default_rng(3)
+    tpm = 2.0 ** rng.normal(4, 3, (40, len(TOIL))) * (rng.random((40, len(TOIL))) < 0.6)
+    logs = np.log2(tpm + 0.001).round(4)
+    lines = ["\t".join([f"GENE{g}", *map(str, row)]) for g, row in enumerate(logs)]
+    header = "\t".join(["sample", *TOIL])
+    (raw / "expression.tsv.gz").write_bytes(gzip.compress("\n".join([header, *lines, ""]).encode()))
+    labels = [f"{barcode}\t{'ACC' if i % 2 else 'UVM'}" for i, barcode in enumerate(TOIL)]
+    (raw / "samples.tsv").write_text("\n".join(["barcode\tcancer_type", *labels, ""]))
+    return tpm.T
+
+
+@pytest.mark.parametrize("unit", ["log2(x+1)", "TPM", "ln(x+1)", "log2(TPM+1)"])
+def test_more_values_below_zero_than_batch_correction_leaves_are_refused(tmp_path, unit):
+    write_toil(tmp_path)
+    with pytest.raises(
+        CohortError, match=r"must be 0 or more, but got 4\d% .* like log2\(x\+0.001\)"
+    ) as told:
+        read(tmp_path, unit=unit)
+    assert "State unit: log2(x+0.001), or log2(TPM+0.001) if x is TPM." in str(told.value)
+
+
+def test_logarithms_of_a_linear_unit_are_kept_linear(tmp_path):
+    tpm = write_toil(tmp_path)
+    cohort, quality = read(tmp_path, unit="log2(tpm + 0.001)")
+    assert (cohort.unit, cohort.name, quality["unit"]) == ("TPM", "tcga-tpm-2", "TPM")
+    np.testing.assert_allclose(cohort.expression, tpm, rtol=1e-4, atol=2e-3)
+    assert rule(quality["values"]["rules"], "converted from log2(TPM+0.001) to TPM")["n"] == tpm.size
+    cohort, _ = read(tmp_path, unit="log2(x+0.001)")
+    assert cohort.unit == "log2(x+1)"
+    np.testing.assert_allclose(cohort.expression, np.log2(tpm + 1), atol=2e-3)
+
+
+def test_values_that_may_be_negative_are_not_clipped(tmp_path):
+    cohort, _ = read(write(tmp_path, values={(1, 0): "-0.25"}), unit="as is")
+    assert cohort.expression.min() == -0.25
+
+
+@pytest.mark.parametrize("unit", ["log2(x+1)", "log2(TPM+0.001)"])
+def test_toil_as_it_came(tmp_path, unit):
+    """In `log2(x+1)` nearly half of its values would have become 0."""
+    folder = REAL / "tables" / "08-toil-log2-tpm"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here")
+    (tmp_path / "expression.tsv").write_bytes((folder / "toil_tpm.tsv").read_bytes())
+    (tmp_path / "samples.tsv").write_bytes((folder / "samples.tsv").read_bytes())
+    if unit == "log2(x+1)":
+        with pytest.raises(CohortError, match=r"46% of the values below 0, .* like log2\(x\+0.001"):
+            read(tmp_path, unit=unit)
+        return
+    cohort, _ = read(tmp_path, unit=unit)
+    assert cohort.unit == "TPM"
+    assert np.mean(cohort.expression < 0.001) > 0.4
+
+
 def test_unnamed_genes_can_go(tmp_path):
     cohort, quality = read(write(tmp_path), unnamed="drop")
     assert "?" not in set(cohort.genes["symbol"])
@@ -190,7 +249,7 @@ def test_positions_by_entrez_then_by_symbol(tmp_path):
     assert places["728661"] == places["9906"] == ["1", 1656277.0]
     assert cohort.genes.loc["7157", "symbol"] == "TP53"
     assert cohort.genes["start"].isna().sum() == 2
-    assert quality["genes"]["without_position"]["examples"] == ["10357", "hsa-let-7a-1"]
+    assert quality["genes"]["without_position"]["examples"] == ["10357", "406881"]
     about = quality["genes"]["positions"]
     assert (about["format"], about["build"], about["file"]) == ("table", None, "positions.csv")
 

@@ -9,21 +9,12 @@ from expressionist.report.page import build_page
 
 
 def test_rules_of_a_read_cohort_become_rows_of_one_table() -> None:
+    aliquot = {"rule": "second aliquot", "n": 2, "examples": ["a", "b"], "by_type": {"T0": 1, "T1": 1}}
+    unplaced = {"rule": "no position known", "n": 1, "examples": ["g"]}
     quality = {
         "cohort": "tcga",
-        "samples": {
-            "read": 10,
-            "kept": 8,
-            "rules": [
-                {"rule": "second aliquot", "n": 2, "examples": ["a", "b"], "by_type": {"T0": 1, "T1": 1}}
-            ],
-        },
-        "genes": {
-            "read": 5,
-            "kept": 5,
-            "rules": [],
-            "without_position": {"rule": "no position known", "n": 1, "examples": ["g"]},
-        },
+        "samples": {"read": 10, "kept": 8, "rules": [aliquot]},
+        "genes": {"read": 5, "kept": 5, "rules": [], "without_position": unplaced},
         "values": {"rules": [{"rule": "value below 0 set to 0", "n": 3, "lowest": -0.5}]},
         "types": {"read": {"T0": 6, "T1": 4}, "kept": {"T0": 8}},
     }

@@ -1,15 +1,19 @@
 """The chapter on probabilities puts them into plain words."""
 
 import pandas as pd
-from tests.report.made_up import make_probabilities, make_run
+from tests.report.made_up import make_explanation, make_probabilities, make_run
 
 from expressionist.report.chapters import probabilities
 
 
 def describe(**changes: object) -> str:
     table = pd.DataFrame({"kind": ["baseline"], "ece": [0.123]}, index=["k_nearest_neighbours"])
-    part = probabilities.describe(make_run(probabilities=make_probabilities(**changes), scores=table))
+    part = probabilities.describe(
+        make_run(probabilities=make_probabilities(**changes), scores=table, explanation=make_explanation())
+    )
     assert len(part.pictures) == 3
+    assert part.tables[-1].rows["genes missing"].tolist() == [0, 2, 12]
+    assert part.tables[-1].title == "Accuracy on 9 validation samples, by the share of genes missing"
     return " ".join(part.sentences)
 
 

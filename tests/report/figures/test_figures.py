@@ -35,6 +35,10 @@ INTERVALS = {"f1_macro_low": [0.65, 0.75, 0.85], "f1_macro_high": [0.75, 0.85, 0
 COMPARISON = pd.DataFrame({**MODELS, "f1_macro": [0.7, 0.8, 0.9], **INTERVALS})
 
 
+def read(texts) -> list[str]:
+    return [text.get_text() for text in texts]
+
+
 def rasterise(figure: Figure) -> np.ndarray:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=figure.dpi)
@@ -54,6 +58,20 @@ def make_trials(values: list[float], states: list[str], best: int) -> pd.DataFra
 
 def draw_every() -> dict[str, Figure]:
     shape, pixel = OVERLAP.shape, np.flatnonzero(OVERLAP)
+    names = np.array(["1", "X", None, "10"] * 5)[: len(pixel)]
+    points, groups = (
+        np.random.default_rng(0).normal(size=(30, 2)),
+        np.array([f"g{k % 15}" for k in range(30)]),
+    )
+    groupings = {"few": np.array(["a", "b", "$c_1$"] * 10), "more": groups}
+    depths = pd.DataFrame({"backbone": ["vgg19"], "depth": [0], "deepest": [0], "n_unfrozen_parameters": [0]})
+    markers = {"ACC": np.array([0, 4]), "READ": np.array([0]), "UVM": np.array([2])}
+    sizes, types = np.geomspace(1e5, 1e7, 9), np.array(["ACC", "READ", "UVM"] * 3)
+    recalls = pd.DataFrame({"type": TYPES, "n_samples": [3, 0, 9], "recall": [1.0, np.nan, 0.5]})
+    found = pd.DataFrame({"gradients": [0.5, np.nan], "fold": [0.4, 0.2]})
+    covered = pd.DataFrame({"coverage": [0.5, 1.0], "accuracy": [1.0, 0.5]})
+    flagged = {"test": (1, 100), "shuffled": (9, 9)}
+    changes = np.linspace(-1, 1, 20).reshape(1, *shape)
     losses = {"loss": [2.0, 1.0], "validation_log_loss": [2.1, 1.5]}
     history = pd.DataFrame({"epoch": [1, 2], **losses, "validation_f1_macro": [0.3, 0.6]})
     trials = make_trials([0.5, 0.6, np.nan], ["COMPLETE", "PRUNED", "FAIL"], best=0)
@@ -67,48 +85,26 @@ def draw_every() -> dict[str, Figure]:
     )
     return {
         "attribution": attributions.draw_attribution(np.ones(shape), np.zeros(shape), OVERLAP, "ACC"),
-        "chromosomes": images.draw_chromosomes(
-            pixel, np.array(["1", "X", None, "10"] * 5)[: len(pixel)], shape
-        ),
+        "chromosomes": images.draw_chromosomes(pixel, names, shape),
         "clusters": images.draw_clusters(pixel, np.arange(len(pixel)) % 4, shape),
-        "components": cohort.draw_components(
-            np.random.default_rng(0).normal(size=(30, 2)),
-            [0.5, 0.25],
-            {"few": np.array(["a", "b", "$c_1$"] * 10), "more": np.array([f"g{k % 15}" for k in range(30)])},
-        ),
+        "components": cohort.draw_components(points, [0.5, 0.25], groupings),
         "confusion": scores.draw_confusion(counts, TYPES),
         "overlap": images.draw_overlap(OVERLAP),
         "deltas": attributions.draw_deltas(gaps, median_limit=0.01, p95_limit=0.05),
-        "depths": learning.draw_depths(
-            pd.DataFrame({"backbone": ["vgg19"], "depth": [0], "deepest": [0], "n_unfrozen_parameters": [0]})
-        ),
-        "differences": images.draw_differences(
-            np.linspace(-1, 1, 20).reshape(1, *shape), [("ACC", "READ")], OVERLAP
-        ),
+        "depths": learning.draw_depths(depths),
+        "differences": images.draw_differences(changes, [("ACC", "READ")], OVERLAP),
         "forest": scores.draw_forest(COMPARISON, label="macro-F1"),
         "kept": cohort.draw_kept({"ACC": 9, "READ": 2, "UVM": 1}, {"ACC": 8, "READ": 2}),
-        "library sizes": cohort.draw_library_sizes(
-            np.geomspace(1e5, 1e7, 9), np.array(["ACC", "READ", "UVM"] * 3), "counts"
-        ),
-        "markers": images.draw_markers(
-            pixel, {"ACC": np.array([0, 4]), "READ": np.array([0]), "UVM": np.array([2])}, TYPES, shape
-        ),
+        "library sizes": cohort.draw_library_sizes(sizes, types, "counts"),
+        "markers": images.draw_markers(pixel, markers, TYPES, shape),
         "missing": cohort.draw_missing({"ACC": 0, "READ": 366}, 1071),
         "preview": images.draw_preview(np.zeros((3, *shape)), TYPES, OVERLAP),
-        "recalls": scores.draw_recalls(
-            pd.DataFrame({"type": TYPES, "n_samples": [3, 0, 9], "recall": [1.0, np.nan, 0.5]})
-        ),
-        "recovery controls": recovery.draw_recovery_controls(
-            pd.DataFrame({"gradients": [0.5, np.nan], "fold": [0.4, 0.2]}), chance=0.1
-        ),
+        "recalls": scores.draw_recalls(recalls),
+        "recovery controls": recovery.draw_recovery_controls(found, chance=0.1),
         "recovery map": recovery.draw_recovery_map(np.array([[1, np.nan], [0, np.nan]]), TYPES[:2], n_top=20),
         "reliability": probabilities.draw_reliability({"test": {"before": BINS, "after": BINS}}),
-        "coverage": probabilities.draw_coverage(
-            pd.DataFrame({"coverage": [0.5, 1.0], "accuracy": [1.0, 0.5]}), 0.0, None
-        ),
-        "flagged": probabilities.draw_flagged(
-            {"test": (1, 100), "shuffled": (9, 9)}, {"test": False, "shuffled": True}
-        ),
+        "coverage": probabilities.draw_coverage(covered, 0.0, None),
+        "flagged": probabilities.draw_flagged(flagged, {"test": False, "shuffled": True}),
         "samples": cohort.draw_samples(samples),
         "search": learning.draw_search(trials, "macro-F1"),
         "top genes": attributions.draw_top_genes(genes),
@@ -183,7 +179,7 @@ def test_attribution_colours_are_centred_on_zero() -> None:
 def test_confusion_is_sorted_and_counts_stay_with_their_types() -> None:
     counts = np.array([[5, 0, 4], [0, 7, 0], [1, 0, 9]])
     axes = scores.draw_confusion(counts, TYPES).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["ACC", "COAD", "READ"]
+    assert read(axes.get_yticklabels()) == ["ACC", "COAD", "READ"]
     shares = axes.images[0].get_array()
     assert shares[2, 1] == pytest.approx(4 / 9)
     assert {(*map(int, text.get_position()), text.get_text()) for text in axes.texts} == {
@@ -191,9 +187,10 @@ def test_confusion_is_sorted_and_counts_stay_with_their_types() -> None:
     }  # fmt: skip
 
 
-def test_the_forest_is_sorted_and_its_line_is_the_best_baseline() -> None:
-    axes = scores.draw_forest(COMPARISON).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["vgg19", "linear svm", "resnet50"]
+def test_the_forest_is_sorted_its_line_is_the_best_baseline_and_its_level_is_named() -> None:
+    axes = scores.draw_forest(COMPARISON, level=0.9).axes[0]
+    assert "90% interval" in axes.get_xlabel()
+    assert read(axes.get_yticklabels()) == ["vgg19", "linear svm", "resnet50"]
     assert list(axes.lines[0].get_xdata()) == [0.8, 0.8]
 
 
@@ -203,15 +200,11 @@ def test_the_forest_shows_other_splits_as_dots_and_its_own_once() -> None:
     axes = scores.draw_forest(COMPARISON, splits=splits).axes[0]
     (dots,) = (line for line in axes.lines if line.get_label() == "other splits")
     assert sorted(dots.get_xdata()) == [0.6, 0.7, 0.95]
-    names = [label.get_text() for label in axes.get_yticklabels()]
+    names = read(axes.get_yticklabels())
     rows = [names[round(height + 0.24)] for height in dots.get_ydata()]
     assert rows == ["vgg19", "vgg19", "linear svm"]
     alone = scores.draw_forest(COMPARISON, splits=splits[:1]).axes[0]
     assert "other splits" not in [line.get_label() for line in alone.lines]
-
-
-def test_the_forest_names_the_level_of_its_intervals() -> None:
-    assert "90% interval" in scores.draw_forest(COMPARISON, level=0.9).axes[0].get_xlabel()
 
 
 def test_the_chosen_trial_is_ringed_even_if_a_pruned_one_was_higher() -> None:
@@ -224,8 +217,9 @@ def test_the_chosen_trial_is_ringed_even_if_a_pruned_one_was_higher() -> None:
 def test_top_genes_keep_the_largest_of_either_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attributions, "_N_GENES", 2)
     genes = pd.DataFrame({"symbol": list("abcd"), "attribution": [0.1, -0.9, 0.5, -0.2], "marker": False})
-    axes = attributions.draw_top_genes(genes).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "c"]
+    axes = attributions.draw_top_genes(genes.replace("b", "$B_1$")).axes[0]
+    assert read(axes.get_yticklabels()) == ["$B_1$", "c"]
+    assert not any(label.get_parse_math() for label in axes.get_yticklabels()), "names are no formulas"
     assert [bar.get_width() for bar in axes.patches] == [-0.9, 0.5]
 
 
@@ -238,9 +232,8 @@ def test_recall_intervals_are_wilsons() -> None:
 
 def test_reliability_shows_every_bin_of_every_side_before_and_after() -> None:
     after = BINS.assign(share_right=[0.6, 0.9])
-    panels = probabilities.draw_reliability(
-        {side: {"before": BINS, "after": after} for side in ("validation", "test")}
-    ).axes
+    stages = {"before": BINS, "after": after}
+    panels = probabilities.draw_reliability({"validation": stages, "test": stages}).axes
     assert [panel.get_title(loc="left") for panel in panels] == ["validation samples", "test samples"]
     for panel in panels:
         diagonal, *curves = panel.lines
@@ -261,29 +254,20 @@ def test_coverage_marks_what_was_chosen() -> None:
 def test_flagged_shares_are_bars_with_their_counts() -> None:
     axes = probabilities.draw_flagged({"a": (1, 4), "b": (9, 10)}, {"a": False, "b": True}).axes[0]
     assert [bar.get_width() for bar in axes.patches] == [0.25, 0.9]
-    assert [text.get_text() for text in axes.texts] == ["25.0%  (1 of 4)", "90.0%  (9 of 10)"]
+    assert read(axes.texts) == ["25.0%  (1 of 4)", "90.0%  (9 of 10)"]
     assert axes.patches[0].get_y() > axes.patches[1].get_y(), "the first stands on top"
 
 
 def test_samples_are_stacked_by_split_largest_type_first() -> None:
-    samples = pd.DataFrame(
-        {"tumour_type": ["A", "B", "B", "B"], "split": ["train", "test", "train", "train"]}
-    )
+    split = ["train", "test", "train", "train"]
+    samples = pd.DataFrame({"tumour_type": ["A", "B", "B", "B"], "split": split})
     axes = cohort.draw_samples(samples).axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["B", "A"]
+    assert read(axes.get_xticklabels()) == ["B", "A"]
     assert [[bar.get_height() for bar in bars] for bars in axes.containers] == [[2, 1], [1, 0]]
-
-
-def test_names_are_shown_as_they_are_not_as_formulas() -> None:
-    genes = pd.DataFrame({"symbol": ["$B_1$"], "attribution": [0.4], "marker": [False]})
-    figure = attributions.draw_top_genes(genes)
-    labels = [item for item in figure.findobj(mpl.text.Text) if item.get_text() == "$B_1$"]
-    assert labels
-    assert not any(label.get_parse_math() for label in labels)
 
 
 def test_chromosomes_stand_in_natural_order() -> None:
     figure = images.draw_chromosomes(np.arange(4), np.array(["X", "10", "2", ""]), (2, 3))
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    labels = read(figure.axes[0].get_legend().get_texts())
     assert labels == ["2", "10", "X", "not known", "no gene"]
     assert figure.axes[0].images[0].get_array().filled(-1).tolist() == [[3, 2, 1], [0, -1, -1]]

@@ -14,7 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from expressionist.data.readers.file_content import LONGEST_LINE, delimiter_of, open_bytes, refuse_unreadable
+from expressionist.data.readers.file_content import LONGEST_LINE, open_bytes, refuse_unreadable
+from expressionist.data.readers.text_form import TextForm
 from expressionist.errors import CohortError
 
 MISSING_WORDS = frozenset(arrow_csv.ConvertOptions().null_values)
@@ -30,7 +31,7 @@ _PATIENCE = 60.0
 _BYTES_PER_SECOND = 5e6
 
 
-def find_fault(path: Path, header: Sequence[str], numbers: Sequence[int], reason: str) -> CohortError:
+def find_fault(path: Path, form: TextForm, numbers: Sequence[int], reason: str) -> CohortError:
     """Read a text table that the fast reader refused again, cell by cell, and say where its first fault is.
 
     `numbers` are the positions of the columns that must hold numbers; `reason` is what the fast reader said,
@@ -39,18 +40,20 @@ def find_fault(path: Path, header: Sequence[str], numbers: Sequence[int], reason
     with refuse_unreadable(path), open_bytes(path) as stream:
         # Bytes that are no UTF-8 become U+FFFD, so that the line they stand in can be named.
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-        rows = csv.reader(_read_lines(text), delimiter=delimiter_of(path), strict=True)
-        line = 1
+        for _ in range(form.n_above):
+            text.readline(LONGEST_LINE)
+        rows = csv.reader(_read_lines(text), delimiter=form.delimiter, strict=True)
+        first = line = form.n_above + 1
         try:
             for row in rows:
-                fault = _describe(row, header, numbers) if line > 1 and row else None
+                fault = _describe(row, form, numbers) if line > first and row else None
                 if fault:
                     return CohortError(f"{path}, line {line}: {fault}")
-                line = rows.line_num + 1
+                line = first + rows.line_num
         except csv.Error as error:
             return CohortError(f"{path}, line {line}: {_describe_error(error)}")
     return CohortError(
-        f"{path} must be a table of {len(header)} columns, but got: {shorten(reason, 120)}. Correct it."
+        f"{path} must be a table of {len(form.header)} columns, but got: {shorten(reason, 120)}. Correct it."
     )
 
 
@@ -71,7 +74,8 @@ def _describe_error(error: csv.Error) -> str:
     return f"the line must be a row of the table, but got {shorten(said, 60)}. Correct it."
 
 
-def _describe(row: Sequence[str], header: Sequence[str], numbers: Sequence[int]) -> str | None:
+def _describe(row: Sequence[str], form: TextForm, numbers: Sequence[int]) -> str | None:
+    header = form.header
     if len(row) != len(header):
         return (
             f"every row must have {len(header)} cells, like the header, but got {len(row)} "
@@ -80,7 +84,7 @@ def _describe(row: Sequence[str], header: Sequence[str], numbers: Sequence[int])
     undecoded = next((cell for cell in row if "\ufffd" in cell), None)
     if undecoded is not None:
         return f"the text must be UTF-8, but got {shorten(undecoded)!r}. Export the table as UTF-8."
-    wrong = next((position for position in numbers if not is_number(row[position])), None)
+    wrong = next((position for position in numbers if not is_number(row[position], form.decimal)), None)
     if wrong is not None:
         return (
             f"column {shorten(header[wrong])!r} of row {shorten(row[0])!r} must be a number, "
@@ -89,12 +93,12 @@ def _describe(row: Sequence[str], header: Sequence[str], numbers: Sequence[int])
     return None
 
 
-def is_number(cell: str) -> bool:
+def is_number(cell: str, decimal: str = ".") -> bool:
     """Return whether the cell of a text table is a number, or says that there is none."""
     if cell in MISSING_WORDS:
         return True
     try:
-        float(cell)
+        float(cell.replace(decimal, "."))
     except ValueError:
         return False
     return "_" not in cell

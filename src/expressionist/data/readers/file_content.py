@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from expressionist.errors import CohortError
 
-DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t", ".gct": "\t"}
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _PACKED_SUFFIXES = (".gz", ".bgz", ".zst")
 # What files of other formats begin with, so that one under a wrong name is told what it is.
@@ -41,16 +41,6 @@ def suffix_of(path: Path) -> str:
     """Return the suffix that tells a file's format, without what it is packed with."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _PACKED_SUFFIXES]
     return suffixes[-1] if suffixes else ""
-
-
-def delimiter_of(path: Path) -> str:
-    """Return the delimiter that a text table's name promises; refuse a name that is none of a text table."""
-    if suffix_of(path) not in DELIMITERS:
-        raise CohortError(
-            f"The name of a text table must end in {', '.join(DELIMITERS)} (or one of these and .gz), "
-            f"but got {path.name}. Rename or convert it."
-        )
-    return DELIMITERS[suffix_of(path)]
 
 
 def name_content(start: bytes) -> str | None:
@@ -162,43 +152,3 @@ class _Unpacked:
     def close(self) -> None:
         self.closed = True
         self._stream.close()
-
-
-def read_first_line(path: Path) -> str:
-    """Read the first line of a text file, without its line end and byte order mark.
-
-    A file that is empty, no UTF-8 text, or has no line end for very long is refused.
-    """
-    start = b""
-    with refuse_unreadable(path), open_bytes(path) as stream:
-        while b"\n" not in start and b"\r" not in start and len(start) < LONGEST_LINE:
-            chunk = stream.read(_CHUNK)
-            if not chunk:
-                break
-            start += chunk
-    if not start.strip():
-        raise CohortError(f"{path} must hold a table, but got an empty file. Fetch or export it again.")
-    what = name_content(start)
-    if what is not None:
-        raise CohortError(
-            f"{path} must be a text table in UTF-8, as its name says, but got {what}. Give it the suffix "
-            "that fits, or export it as such a table."
-        )
-    if len(start) >= LONGEST_LINE:
-        raise CohortError(
-            f"The first line of {path} must be a header, but got more than {LONGEST_LINE >> 20} MB without "
-            "a line end. Check the file."
-        )
-    try:
-        text = start.splitlines()[0].decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _not_text(path) from error
-    if "\0" in text:
-        raise _not_text(path)
-    return text
-
-
-def _not_text(path: Path) -> CohortError:
-    return CohortError(
-        f"{path} must be UTF-8 text, but got other bytes in its first line. Export it as UTF-8 text."
-    )

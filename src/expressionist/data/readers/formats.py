@@ -17,17 +17,19 @@ from expressionist.data.readers.damage import MISSING_WORDS, is_number, mend_num
 from expressionist.data.readers.file_content import (
     DELIMITERS,
     LONGEST_LINE,
-    delimiter_of,
     need_content,
     open_bytes,
     refuse_bomb,
     refuse_unreadable,
     suffix_of,
 )
-from expressionist.data.readers.text_tables import need_rows, read_header, read_numbers, refuse_repeated
+from expressionist.data.readers.text_form import find_form
+from expressionist.data.readers.text_tables import need_rows, read_numbers, refuse_repeated
 from expressionist.errors import CohortError
 
-_UNNAMED_INDEX = "__index_level_0__"
+# What pandas calls the index that it wrote without a name.
+UNNAMED_INDEX = ("", "Unnamed: 0")
+_ARROW_INDEX = "__index_level_0__"
 TABLE_FORMATS = (*DELIMITERS, ".parquet", ".feather", ".xlsx")
 
 
@@ -37,6 +39,7 @@ class TableFile:
     path: Path
     header: list[str]
     n_rows: int
+    decimal = "."
 
     def read(
         self, *, texts: Sequence[int], numbers: Sequence[int], transposed: bool
@@ -63,6 +66,10 @@ class TableFile:
         columns = [self.read_text(i, n_rows) for i in range(len(self.header))]
         return [list(row) for row in zip(*columns, strict=True)]
 
+    def describe(self) -> str:
+        """Say how the file is written, where there is more than one way."""
+        return ""
+
     # What `read` and `peek` ask of files that come column by column; a text table has its own of both.
     def read_text(self, position: int, n_rows: int | None = None) -> list[str]:
         """Read a column, or the first rows of it, as text."""
@@ -88,11 +95,17 @@ def open_table(path: Path) -> TableFile:
     )
 
 
-def read_label_table(path: Path) -> pd.DataFrame:
-    """Read a whole table of any format as text; the empty string where a cell is missing."""
+def read_label_table(path: Path, sample_column: str = "sample") -> pd.DataFrame:
+    """Read a whole table of any format as text; the empty string where a cell is missing.
+
+    Where there is no such column, a first one without a name is called so.
+    """
     file = open_table(path)
     refuse_repeated(path, file.header)
-    return file.read(texts=range(len(file.header)), numbers=(), transposed=False)[0]
+    table = file.read(texts=range(len(file.header)), numbers=(), transposed=False)[0]
+    if sample_column in table or table.columns[0] not in UNNAMED_INDEX:
+        return table
+    return table.rename(columns={table.columns[0]: sample_column})
 
 
 class _TextFile(TableFile):
@@ -100,19 +113,24 @@ class _TextFile(TableFile):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.header = read_header(path)
+        self.form = find_form(path)
+        self.header, self.decimal = self.form.header, self.form.decimal
 
     def read(
         self, *, texts: Sequence[int], numbers: Sequence[int], transposed: bool
     ) -> tuple[pd.DataFrame, np.ndarray]:
-        return read_numbers(self.path, self.header, texts=texts, numbers=numbers, transposed=transposed)
+        return read_numbers(self.path, self.form, texts=texts, numbers=numbers, transposed=transposed)
+
+    def describe(self) -> str:
+        return self.form.describe()
 
     def peek(self, n_rows: int) -> list[list[str]]:
         with refuse_unreadable(self.path), open_bytes(self.path) as stream:
             text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-            lines = islice(iter(lambda: text.readline(LONGEST_LINE), ""), n_rows + 1)
+            n_before = self.form.n_above + 1
+            lines = islice(iter(lambda: text.readline(LONGEST_LINE), ""), n_before, n_before + n_rows)
             try:
-                return list(csv.reader(lines, delimiter=delimiter_of(self.path)))[1:]
+                return list(csv.reader(lines, delimiter=self.form.delimiter))
             except csv.Error:
                 return []
 
@@ -134,7 +152,7 @@ class _ArrowFile(TableFile):
         first = [names.index(name) for name in index]
         order = [*first, *(i for i in range(len(names)) if i not in first)]
         self.table = table.select(order)
-        self.header = ["" if names[i] == _UNNAMED_INDEX else names[i] for i in order]
+        self.header = ["" if names[i] == _ARROW_INDEX else names[i] for i in order]
         self.n_rows = table.num_rows
 
     def read_text(self, position: int, n_rows: int | None = None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Gene ids: their kinds told apart and checked against each other, and refused where Excel has mangled them.
+"""Gene ids: their kinds told apart, mixed ones translated, and refused where Excel has mangled them.
 
 What Excel makes of gene names is described by Ziemann et al. 2016, Genome Biology 17:177.
 """
@@ -12,17 +12,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expressionist.data.quality import count_dropped
+from expressionist.data.nomenclature import AMBIGUOUS, cut_version, is_y_copy, load_nomenclature
+from expressionist.data.quality import count_dropped, count_kept
 from expressionist.errors import CohortError, name_some
 
 UNNAMED = "?"
 _SYMBOL_AND_ENTREZ = re.compile(r"(.+)\|(\d+)")
-# Real files have strays: HTSeq's `__no_feature` rows and 92 ERCC spike-ins stand among 60,000 Ensembl ids.
-# Files joined from two annotations have far more than one in a hundred.
+# Rows that count reads without a gene, as STAR and HTSeq write them.
+_NO_GENE = re.compile(
+    "N_(unmapped|multimapping|noFeature|ambiguous)"
+    "|__(no_feature|ambiguous|too_low_aQual|not_aligned|alignment_not_unique)"
+)
+# Real files have strays: 92 ERCC spike-ins stand among 60,000 Ensembl ids. Files joined from two annotations
+# have far more than one in a hundred.
 _TOLERATED_STRAYS = 0.01
 _PATTERNS = {
     "SYMBOL|ENTREZ": _SYMBOL_AND_ENTREZ,
-    "ensembl": re.compile(r"ENS[A-Z]{0,6}[GTP]\d{11}(\.\d+)?(_PAR_Y)?"),
+    "ensembl": re.compile(r"ENS[A-Z]{0,6}[GTP]\d{11}(\.\d+)?(_PAR_Y)?|ENSGR\d{10}(\.\d+)?"),
     "mirna": re.compile(r"[a-z]{3}-(mir|let|lin|lsy|bantam|iab)-?.*|MI(MAT)?\d{7}", re.IGNORECASE),
     "entrez": re.compile(r"\d+"),
     # HGNC's symbols are capitals, digits and hyphens, but for C1orf112; other species write Trp53.
@@ -39,7 +45,7 @@ _STATED = {
     "mirna": ("mirna",),
 }
 KINDS = ("auto", *_STATED, "other")
-_VERSION = re.compile(r"(ENS[A-Z]*\d{11})\.\d+(_PAR_Y)?")
+_BLOCK = 256
 # English month names, and the German ones that differ.
 _MONTHS = "jan feb mar|mrz|mär apr may|mai jun jul aug sep oct|okt nov dec|dez".split()
 _MONTH_NUMBERS = {name: n for n, names in enumerate(_MONTHS, start=1) for name in names.split("|")}
@@ -67,13 +73,29 @@ _ORIGINALS = {
 class GeneIds:
     """What gene ids turned out to be.
 
-    `genes` is indexed by gene id, with ``symbol``, and with ``id_with_version`` where Ensembl's versions were
-    cut off. `kind` is that of most of them. `rules` say what was done to the ids, for quality.json.
+    `genes` is indexed by gene id, with ``symbol``, ``entrez`` and ``ensembl`` (empty where unknown), and with
+    ``id_with_version`` where Ensembl's versions were cut off. `kind` is that of most of them. `rules` say
+    what was done to the ids, for quality.json; `left_out` are the places of names that were left out.
     """
 
     genes: pd.DataFrame
     kind: str
     rules: list[dict[str, Any]]
+    left_out: Sequence[int] = ()
+
+    @property
+    def n_read(self) -> int:
+        """Number of names in the file."""
+        return len(self.genes) + len(self.left_out)
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Places of the genes among the names of the file."""
+        return np.delete(np.arange(self.n_read), list(self.left_out))
+
+    def take(self, expression: np.ndarray) -> np.ndarray:
+        """Take the genes of expression of shape (n_samples, n_read), as `keep_genes` does."""
+        return keep_genes(expression, self.kept) if len(self.left_out) else expression
 
 
 def kind_of(name: str) -> str:
@@ -105,32 +127,111 @@ def guess_kind(names: Sequence[str]) -> tuple[str, list[int]]:
 
 
 def identify_genes(
-    names: Sequence[str], path: Path, stated: str, name_place: Callable[[int], str]
+    names: Sequence[str],
+    path: Path,
+    stated: str,
+    name_place: Callable[[int], str],
+    symbols: Sequence[str] | None = None,
 ) -> GeneIds:
     """Check the gene ids of a file and make its gene table.
 
-    `stated` is one of `KINDS`: ``auto`` takes the commonest kind, ``other`` takes any name as it is.
-    `name_place` says where in the file the n-th gene stands, such as ``row 3``. Ids that are empty, repeated,
-    mangled by Excel, of another kind than stated, or of several kinds are refused.
+    `stated` is one of `KINDS`: ``auto`` takes the commonest kind, and translates ids of several kinds to
+    Entrez ids; ``other`` takes any name as it is. `name_place` says where in the file the n-th gene stands,
+    such as ``row 3``; `symbols` may stand beside the ids. Rows that are no genes, and copies on Y, are left
+    out. Ids that are empty, repeated, mangled by Excel or of another kind than stated are refused.
     """
     names = [name.strip() for name in names]
     if stated == "other":
-        return GeneIds(_make_genes(names, names, path), "other", [])
+        return GeneIds(_make_genes(names, names, path).assign(entrez="", ensembl=""), "other", [])
     refuse_mangled(names, path, name_place)
     refuse_unprintable(names, "gene", path)
     check_ids(pd.Index(names, dtype=object), "gene", path)
-    kind, strays = guess_kind(names)
+    kept, rules = leave_out(names, path)
+    left = [names[place] for place in kept]
+    kind, strays = guess_kind(left)
     if stated != "auto":
-        strays = _need_stated(names, path, stated)
-    elif len(strays) > _TOLERATED_STRAYS * len(names):
-        _refuse_mixed(names, path, kind, strays)
-    genes = split_gene_names(_cut_versions(names, path), path)
-    rules = [count_dropped("gene id of another kind than the rest (kept)", [names[i] for i in strays])]
-    if list(genes.index) != names and kind == "ensembl":
-        genes["id_with_version"] = names
-        cut = [name for name in names if _VERSION.fullmatch(name)]
+        strays = _need_stated(left, path, stated)
+    elif len(strays) > _TOLERATED_STRAYS * len(left):
+        genes, chosen, more = _translate(left, path, kind, strays)
+        return GeneIds(genes, "entrez", rules + more, _list_others(kept[chosen], names))
+    genes = split_gene_names(_cut_versions(left, path), path)
+    rules.append(count_dropped("gene id of another kind than the rest (kept)", [left[i] for i in strays]))
+    if list(genes.index) != left and kind == "ensembl":
+        genes["id_with_version"] = left
+        cut = [name for name in left if cut_version(name) != name]
         rules.append(count_dropped("version cut off an Ensembl id (kept in id_with_version)", cut))
-    return GeneIds(genes, kind, rules)
+    told = None if symbols is None or kind != "entrez" else [symbols[place] for place in kept]
+    return GeneIds(_annotate(genes, left, kind, told), kind, rules, _list_others(kept, names))
+
+
+def _list_others(places: np.ndarray, names: Sequence[str]) -> list[int]:
+    return np.setdiff1d(np.arange(len(names)), places).tolist()
+
+
+def leave_out(names: Sequence[str], path: Path) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Give the positions of genes, and count what else stands among them; no gene at all is refused."""
+    is_none = np.array([_NO_GENE.fullmatch(name) is not None for name in names], bool)
+    is_copy = np.array([is_y_copy(name) for name in names], bool)
+    kept = np.flatnonzero(~is_none & ~is_copy)
+    if len(kept) == 0:
+        raise CohortError(f"{path} must have genes, but got only {name_some(names)}. Add them.")
+    rules = [
+        count_dropped("row of reads without a gene, as STAR and HTSeq count them", np.array(names)[is_none]),
+        count_dropped("copy on Y of a gene that is counted on X (_PAR_Y)", np.array(names)[is_copy]),
+    ]
+    return kept, rules
+
+
+def _translate(
+    names: Sequence[str], path: Path, kind: str, strays: Sequence[int]
+) -> tuple[pd.DataFrame, np.ndarray, list[dict[str, Any]]]:
+    """Translate ids of several kinds to Entrez ids; give the places that stay, and count the others.
+
+    Of several names of one gene the first stays, but no former one where a present one is there.
+    """
+    nomenclature = load_nomenclature()
+    rows = nomenclature.find(names)
+    if not (rows >= 0).any():
+        _refuse_mixed(names, path, kind, strays)
+    order = np.argsort(nomenclature.find(names, former=False) < 0, kind="stable")
+    further = np.zeros(len(names), bool)
+    further[order] = (rows[order] >= 0) & pd.Series(rows[order]).duplicated().to_numpy()
+    places = np.flatnonzero((rows != AMBIGUOUS) & ~further)
+    chosen = [names[place] for place in places.tolist()]
+    found = nomenclature.annotate(chosen).assign(name=chosen)
+    found["gene"] = found["entrez"].where(found["entrez"] != "", found["name"].map(cut_version))
+    beside = found["name"].str.extract(_SYMBOL_AND_ENTREZ)[0]
+    found["symbol"] = beside.fillna(found["symbol"].where(found["symbol"] != "", found["gene"]))
+    again = found["gene"].duplicated().to_numpy()
+    further[places[again]] = True
+    kept = found[~again]
+    is_known = kept["entrez"] != ""
+    rules = [
+        count_kept("gene id of several kinds, translated to an Entrez id", kept["name"][is_known]),
+        count_kept("gene id without an Entrez id at HGNC, kept as it is", kept["name"][~is_known]),
+        count_dropped("gene id that is a name of several genes", np.array(names)[rows == AMBIGUOUS]),
+        count_dropped("further id of a gene that stands under another", np.array(names)[further]),
+    ]
+    return kept.set_index("gene")[["symbol", "entrez", "ensembl"]], places[~again], rules
+
+
+def _annotate(
+    genes: pd.DataFrame, names: Sequence[str], kind: str, symbols: Sequence[str] | None
+) -> pd.DataFrame:
+    """Add Entrez and Ensembl ids, and symbols where the table has only ids."""
+    nomenclature = load_nomenclature()
+    about = nomenclature.annotate(names)
+    if symbols is not None:
+        # Row numbers look like Entrez ids. The symbols beside them tell.
+        by_id, by_symbol = nomenclature.find(names), nomenclature.find(symbols)
+        known = (by_id >= 0) & (by_symbol >= 0)
+        if (by_id != by_symbol)[known].sum() > known.sum() / 2:
+            about = nomenclature.annotate(symbols)
+    genes = genes.assign(entrez=about["entrez"].to_numpy(), ensembl=about["ensembl"].to_numpy())
+    if kind in ("entrez", "ensembl"):
+        unnamed = (genes["symbol"] == genes.index).to_numpy() & (about["symbol"] != "").to_numpy()
+        genes.loc[unnamed, "symbol"] = about["symbol"].to_numpy()[unnamed]
+    return genes
 
 
 def split_gene_names(names: Sequence[str], path: Path) -> pd.DataFrame:
@@ -198,17 +299,16 @@ def _refuse_mixed(names: Sequence[str], path: Path, kind: str, strays: Sequence[
     odd = frozenset(strays)
     first = next(name for i, name in enumerate(names) if i not in odd)
     raise CohortError(
-        f"Gene ids in {path} must be of one kind, but got {n} of kind {kind} (such as {first}) and "
-        f"{len(strays)} of others (such as {stray}, {kind_of(stray)}). Translate them to one kind, or take "
-        "them as they are with ids: other."
+        f"Gene ids in {path} must be of one kind, or known to HGNC, but got {n} of kind {kind} (such as "
+        f"{first}) and {len(strays)} of others (such as {stray}, {kind_of(stray)}). Translate them to one "
+        "kind, or take them as they are with ids: other."
     )
 
 
 def _cut_versions(names: Sequence[str], path: Path) -> list[str]:
     first: dict[str, str] = {}
     for name in names:
-        match = _VERSION.fullmatch(name)
-        bare = match[1] + (match[2] or "") if match else name
+        bare = cut_version(name)
         if bare in first:
             raise CohortError(
                 f"Every Ensembl gene in {path} must stand in one version, but got {first[bare]} and {name}. "
@@ -216,6 +316,22 @@ def _cut_versions(names: Sequence[str], path: Path) -> list[str]:
             )
         first[bare] = name
     return list(first)
+
+
+def keep_genes(expression: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Keep some columns, ascending, within the memory of the array: a second one may be more than there is.
+
+    Where the samples of a gene stand side by side in memory, as files with genes in rows are read,
+    `expression` is overwritten; else a copy is made.
+    """
+    if not (expression.flags.f_contiguous and expression.flags.writeable):
+        return expression[:, places]
+    genes = expression.T
+    for start in range(0, len(places), _BLOCK):
+        # Genes move towards the front, over what was read before; the selection is a copy.
+        chosen = places[start : start + _BLOCK]
+        genes[start : start + len(chosen)] = genes[chosen]
+    return genes[: len(places)].T
 
 
 def name_original(name: str) -> str | None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anndata
 import h5py
@@ -15,6 +16,9 @@ from expressionist.data.readers.damage import refuse_damaged, refuse_deadly
 from expressionist.data.readers.file_content import need_content, refuse_bomb
 from expressionist.errors import CohortError, name_some
 
+T = TypeVar("T")
+_ANNDATA = "an AnnData file"
+_WRITE = "Write it with anndata."
 _SPARSE_PARTS = ("data", "indices", "indptr", "shape", "barcodes")
 _OLD_SPARSE_PARTS = (*_SPARSE_PARTS, "genes", "gene_names")
 
@@ -35,9 +39,27 @@ class NamedMatrix:
         return NamedMatrix(np.ascontiguousarray(self.values.T), self.columns, self.rows)
 
 
-def read_h5ad(path: Path) -> NamedMatrix:
-    """Read ``X``, ``obs`` and ``var`` of an AnnData file; nothing else of it."""
-    return _read_safely(path, "an AnnData file", _read_anndata)
+@dataclass(frozen=True)
+class AnnDataParts:
+    """What of an AnnData file may be expression (``X``, ``layers/<name>``, ``raw/X``), and what is said of X.
+
+    `logarithm` is what ``uns['log1p']`` says that scanpy took: ``ln``, ``log2``, ``log10``, or nothing.
+    `unit` is that of a cohort of ours.
+    """
+
+    names: tuple[str, ...]
+    logarithm: str
+    unit: str = ""
+
+
+def read_h5ad(path: Path, part: str) -> NamedMatrix:
+    """Read a part of an AnnData file that is expression, its ``obs``, and the ``var`` that belongs to it."""
+    return _read_safely(path, _ANNDATA, partial(_read_anndata, part))
+
+
+def list_parts(path: Path) -> AnnDataParts:
+    """List what of an AnnData file may be expression, without reading any of it."""
+    return _read_safely(path, _ANNDATA, _list_parts)
 
 
 def read_10x(path: Path) -> NamedMatrix:
@@ -48,10 +70,10 @@ def read_10x(path: Path) -> NamedMatrix:
     return _read_safely(path, "a 10x feature-barcode matrix", _read_feature_barcodes)
 
 
-def _read_safely(path: Path, expected: str, read: Callable[[Path, h5py.File], NamedMatrix]) -> NamedMatrix:
+def _read_safely(path: Path, expected: str, read: Callable[[Path, h5py.File], T]) -> T:
     need_content(path, "an HDF5 file")
 
-    def read_whole() -> NamedMatrix:
+    def read_whole() -> T:
         with refuse_damaged(path, expected), h5py.File(path) as file:
             return read(path, file)
 
@@ -59,21 +81,35 @@ def _read_safely(path: Path, expected: str, read: Callable[[Path, h5py.File], Na
     return read_whole()
 
 
-def _read_anndata(path: Path, file: h5py.File) -> NamedMatrix:
-    missing = [part for part in ("X", "obs", "var") if part not in file]
+def _read_anndata(part: str, path: Path, file: h5py.File) -> NamedMatrix:
+    var = "raw/var" if part.startswith("raw/") else "var"
+    missing = [name for name in (part, "obs", var) if name not in file]
     if missing:
+        there = _list_parts(path, file).names if part in missing else ()
+        mend = f"State one that is there as matrix: {' or '.join(there)}." if there else _WRITE
         raise CohortError(
-            f"{path} must be an AnnData file with X, obs and var, but lacks {', '.join(missing)}. "
-            "Write it with anndata."
+            f"{path} must be an AnnData file with {part}, obs and {var}, but lacks {', '.join(missing)}. "
+            f"{mend}"
         )
-    tables = [_read_element(file[part]) for part in ("obs", "var")]
+    tables = [_read_element(file[name]) for name in ("obs", var)]
     if not all(isinstance(table, pd.DataFrame) for table in tables):
-        raise CohortError(
-            f"obs and var of {path} must be tables, but got something else. Write it with anndata."
-        )
-    _refuse_stretched(path, file["X"])
+        raise CohortError(f"obs and {var} of {path} must be tables, but got something else. {_WRITE}")
+    _refuse_stretched(path, file[part])
     rows, columns = (table.set_axis(pd.Index(list(map(str, table.index)), dtype=object)) for table in tables)
-    return _name(path, "X", _read_element(file["X"]), rows, columns)
+    return _name(path, part, _read_element(file[part]), rows, columns)
+
+
+def _list_parts(_: Path, file: h5py.File) -> AnnDataParts:
+    found = file.get("layers")
+    layers = [f"layers/{name}" for name in found] if isinstance(found, h5py.Group) else []
+    names = tuple(name for name in ("X", *layers, "raw/X") if name in file)
+    if "log1p" not in file.get("uns", ()):
+        own = file.get("uns/expressionist/unit")
+        return AnnDataParts(names, "", own.asstr()[()] if isinstance(own, h5py.Dataset) else "")
+    # scanpy writes no base, or none that is a number, for the natural logarithm.
+    base = file.get("uns/log1p/base")
+    number = base[()] if isinstance(base, h5py.Dataset) and base.shape == () else None
+    return AnnDataParts(names, "log2" if number == 2 else "log10" if number == 10 else "ln")
 
 
 def _read_element(element: h5py.Dataset | h5py.Group) -> Any:  # noqa: ANN401

@@ -1,20 +1,32 @@
 """A user's matrix as samples x genes, whatever its format, and whichever of its sides has the genes.
 
-That side is decided by the labels' samples, and by nothing else. How ids look decides nothing: samples may be
-called like genes (1, 2, 3 beside Entrez ids), and a wrong guess would train on genes as if they were tumours.
+To train, that side is decided by the labels' samples; to predict, by the model's genes; and by nothing else.
+How ids look decides nothing: samples may be called like genes (1, 2, 3 beside Entrez ids), and a wrong guess
+would train on genes as if they were tumours.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from expressionist.data.nomenclature import UNKNOWN, load_nomenclature
+from expressionist.data.quality import count_dropped
+from expressionist.data.readers.damage import is_number
 from expressionist.data.readers.file_content import suffix_of
-from expressionist.data.readers.formats import TABLE_FORMATS, TableFile, open_table
-from expressionist.data.readers.gene_ids import GeneIds, check_ids, identify_genes, refuse_unprintable
+from expressionist.data.readers.formats import TABLE_FORMATS, UNNAMED_INDEX, TableFile, open_table
+from expressionist.data.readers.gene_ids import (
+    UNNAMED,
+    GeneIds,
+    check_ids,
+    identify_genes,
+    kind_of,
+    leave_out,
+    refuse_unprintable,
+)
 from expressionist.data.readers.text_tables import need_columns
 from expressionist.errors import CohortError, name_some
 
@@ -25,9 +37,18 @@ GENES_IN = ("columns", "rows", "auto")
 # Of the ids on a side, the share that must be labelled where ids of the other side are labelled too; and the
 # share of those that may be.
 _NEARLY_ALL = 0.9
-# What pandas calls the index that it wrote without a name.
-_UNNAMED = ("", "Unnamed: 0")
 _STATED = "stated"
+REPLICATES = ("refuse", "first", "mean")
+# What stands beside a gene's id in files of GDC, cBioPortal, GTEx and featureCounts, and is no sample.
+_SYMBOLS = ("gene_name", "symbol", "hugo_symbol", "gene_symbol", "genesymbol", "description")
+_ENTREZ = ("entrez_gene_id", "entrez", "entrezid", "entrez_id")
+_BESIDE_GENES = frozenset(
+    (*_SYMBOLS, *_ENTREZ, "gene_id", "geneid", "gene_type", "gene_biotype")
+    + ("chr", "chromosome", "start", "end", "strand", "length")
+)
+_N_PEEKED = 20
+# Of the names that are genes of the model, the share that may stand on the other side.
+_FEW = 0.5
 _ABOUT_GENES = {"symbol": object, "chromosome": object, "start": np.float64}
 _Side = tuple[str, str]  # `columns` or `rows`: where the genes stand, and why that is believed
 
@@ -38,7 +59,9 @@ class Sides:
 
     `sample_column` has the sample ids where genes are in columns. `text_columns` stand beside the expression
     and are no genes, the labels first; all others must be numbers. `labelled` are the samples that have a
-    label in a second table; None if the labels stand beside the expression.
+    label in a second table; None if the labels stand beside the expression. `replicates` says what becomes of
+    samples that stand more than once, one of `REPLICATES`. `knows`, given to predict, marks the names that
+    are genes; what else stands beside samples is then left out. `part` is what of an .h5ad is expression.
     """
 
     genes_in: str
@@ -46,6 +69,9 @@ class Sides:
     sample_column: str
     text_columns: Sequence[str]
     labelled: Collection[str] | None
+    replicates: str = "refuse"
+    knows: Callable[[Sequence[str]], np.ndarray] | None = None
+    part: str = "X"
 
 
 @dataclass(frozen=True)
@@ -53,7 +79,8 @@ class Matrix:
     """What an expression file holds, before labels are looked at.
 
     `expression` is float32 of shape (n_samples, n_genes), NaN where a value is missing. `columns`, indexed by
-    sample id, have the text that stood beside it. The genes stood in `genes_in`, for a `reason`.
+    sample id, have the text that stood beside it. The genes stood in `genes_in`, for a `reason`; `form` says
+    how else the file was written, `repeats` what became of samples that stood more than once.
     """
 
     expression: np.ndarray
@@ -61,6 +88,8 @@ class Matrix:
     ids: GeneIds
     genes_in: str
     reason: str
+    repeats: dict[str, Any]
+    form: str = ""
 
 
 def read_matrix(path: Path, stated: Sides) -> Matrix:
@@ -69,15 +98,15 @@ def read_matrix(path: Path, stated: Sides) -> Matrix:
     It may be a text table, plain or packed, .parquet, .feather, .xlsx, .h5ad, or .h5 as 10x Genomics writes
     it. An .h5ad has its genes in columns if they are its ``var``, and without the sample column its
     ``obs_names`` count; an .h5 says itself which side has the genes. Refused is a file whose orientation
-    cannot be told or is not as stated, whose ids are missing, repeated or mixed, or whose genes are no
-    numbers.
+    cannot be told or is not as stated, whose ids are missing, or repeated where they must not be, or whose
+    genes are no numbers.
     """
     suffix = suffix_of(path)
     if suffix == ".h5ad":
         # Here, as in `_read_10x`: who loads this module to check params must not wait for HDF5.
         from expressionist.data.readers.hdf5 import read_h5ad
 
-        return _read_named(path, read_h5ad(path), stated)
+        return _read_named(path, read_h5ad(path, stated.part), stated)
     if suffix == ".h5":
         return _read_10x(path, stated)
     if suffix not in TABLE_FORMATS:
@@ -91,17 +120,35 @@ def read_matrix(path: Path, stated: Sides) -> Matrix:
 
 
 def _orient_table(file: TableFile, stated: Sides) -> _Side:
-    if stated.genes_in == "rows" and stated.labelled is None:
+    if stated.knows is None and stated.genes_in == "rows" and stated.labelled is None:
         raise CohortError(
             f"With genes in rows the labels must stand in a second table, but got only {file.path}. "
             "Name the table in cohort.table.labels."
         )
     if stated.genes_in != "auto":
         return stated.genes_in, _STATED
+    if stated.knows is not None:
+        return _decide_by_genes(file.path, file.header, _read_ids(file, 0), stated.knows)
     if stated.labelled is None:
         return _decide_by_names(file.path, stated.text_columns[0], file.header, ())
-    place = _place_samples(file.header, stated)
-    return _decide_by_labels(file.path, file.header[1:], lambda: _read_ids(file, place or 0), stated.labelled)
+    place, above = _place_samples(file.header, stated), file.header[_count_beside(file, stated) :]
+    return _decide_by_labels(file.path, above, lambda: _read_ids(file, place or 0), stated.labelled)
+
+
+def _decide_by_genes(
+    path: Path, above: Sequence[str], beside: Sequence[str], knows: Callable[[Sequence[str]], np.ndarray]
+) -> _Side:
+    n_above, n_beside = (int(knows(names).sum()) for names in (above, beside))
+    fewer, more = sorted((n_above, n_beside))
+    if fewer > _FEW * more or not more:
+        raise CohortError(
+            f"{path} must have genes of the model on one side, but got {n_above} of {len(above)} names in "
+            f"the header ({name_some(above[1:3])}) and {n_beside} of {len(beside)} beside the rows "
+            f"({name_some(beside[:2])}). Name genes by Entrez or Ensembl id or by symbol."
+        )
+    if n_above > n_beside:
+        return "columns", f"{n_above} names in the header are genes"
+    return "rows", f"{n_beside} names beside the rows are genes"
 
 
 def _decide_by_labels(
@@ -170,7 +217,7 @@ def _place_samples(header: Sequence[str], stated: Sides) -> int | None:
     """Find the column of sample ids: by its name, or as the first one where that has none."""
     if stated.sample_column in header:
         return list(header).index(stated.sample_column)
-    return 0 if stated.labelled is not None and header[0] in _UNNAMED else None
+    return 0 if stated.labelled is not None and header[0] in UNNAMED_INDEX else None
 
 
 def _read_columns(file: TableFile, stated: Sides, side: _Side) -> Matrix:
@@ -178,45 +225,139 @@ def _read_columns(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     place = _place_samples(header, stated)
     _refuse_transposed(path, "columns", header[1:], lambda: _read_ids(file, place or 0), stated.labelled)
     mend = "Name them so, state other names, or give a table of labels (`labels`)."
-    if place is None:
+    if place is None and stated.knows is None:
         need_columns(path, header, [stated.sample_column, *stated.text_columns], mend)
     need_columns(path, header, stated.text_columns, mend)
     names = [header[place or 0], *stated.text_columns]
     texts = [header.index(name) for name in dict.fromkeys(names)]
-    numbers = [i for i in range(len(header)) if i not in texts]
+    is_gene = np.ones(len(header), bool)
+    if stated.knows is not None:
+        is_gene = stated.knows(header) | _are_genes(header)
+    if stated.knows is not None and is_gene[place or 0]:
+        raise CohortError(
+            f"{path} must have sample ids in its first column, but got the gene {names[0]}. Add them."
+        )
+    numbers = [i for i in range(len(header)) if i not in texts and is_gene[i]]
     if not numbers:
         raise CohortError(f"{path} must have columns of genes, but got only {name_some(header)}. Add them.")
     text, values = file.read(texts=texts, numbers=numbers, transposed=False)
+    columns = index_samples(text, names[0], path, stated.replicates)
     genes = [header[i] for i in numbers]
-    ids = identify_genes(genes, path, stated.ids, lambda n: f"column {numbers[n] + 1}")
-    return Matrix(values, index_samples(text, names[0], path), ids, *side)
+    ids = _identify(genes, path, stated, lambda n: f"column {numbers[n] + 1}")
+    matrix = Matrix(ids.take(values), columns, ids, *side, {}, file.describe())
+    return _join_replicates(matrix, stated, path)
 
 
 def _read_rows(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     path, header = file.path, file.header
-    if len(header) < 2:
+    n_beside = _count_beside(file, stated)
+    if len(header) <= n_beside:
         raise CohortError(f"{path} must have columns of samples, but got only {name_some(header)}. Add them.")
-    text, values = file.read(texts=[0], numbers=range(1, len(header)), transposed=True)
-    names = [str(name) for name in text.iloc[:, 0]]
-    _refuse_transposed(path, "rows", names, lambda: header[1:], stated.labelled)
-    samples = pd.DataFrame({stated.sample_column: header[1:]}, dtype=object)
-    columns = index_samples(samples, stated.sample_column, path)
-    return Matrix(values, columns, identify_genes(names, path, stated.ids, lambda n: f"row {n + 2}"), *side)
+    text, values = file.read(texts=range(n_beside), numbers=range(n_beside, len(header)), transposed=True)
+    text.columns = pd.Index([name.lower() for name in header[:n_beside]], dtype=object)
+    names = _name_genes(text)
+    _refuse_transposed(path, "rows", names, lambda: header[n_beside:], stated.labelled)
+    samples = pd.DataFrame({stated.sample_column: header[n_beside:]}, dtype=object)
+    columns = index_samples(samples, stated.sample_column, path, stated.replicates)
+    ids = _identify(names, path, stated, lambda n: f"row {n + 2}")
+    matrix = Matrix(ids.take(values), columns, ids, *side, {}, file.describe())
+    return _join_replicates(matrix, stated, path)
 
 
-def index_samples(text: pd.DataFrame, sample_column: str, path: Path) -> pd.DataFrame:
-    """Make sample ids the index of a table, refusing those that are empty, repeated or unprintable.
+def _identify(
+    names: list[str],
+    path: Path,
+    stated: Sides,
+    name_place: Callable[[int], str],
+    symbols: Sequence[str] | None = None,
+) -> GeneIds:
+    if stated.knows is None:
+        return identify_genes(names, path, stated.ids, name_place, symbols)
+    # The model finds its own genes among them, and what is none of them may be called anything.
+    kept, rules = leave_out(names, path)
+    genes = pd.DataFrame(index=pd.Index([names[place].strip() for place in kept], dtype=object))
+    return GeneIds(genes, "any", rules, np.setdiff1d(np.arange(len(names)), kept).tolist())
 
-    Space around an id is no part of it.
+
+def _are_genes(names: Sequence[str]) -> np.ndarray:
+    """Mark names of genes, whether a model knows them or not: a sample's total needs them all."""
+    known = load_nomenclature().find(names, former=False) != UNKNOWN
+    return known | np.array([kind_of(name) in ("ensembl", "mirna", "SYMBOL|ENTREZ") for name in names])
+
+
+def _count_beside(file: TableFile, stated: Sides) -> int:
+    """Count the columns that say something of the genes before the first sample, at least the ids."""
+    rows, labelled = file.peek(_N_PEEKED), stated.labelled or ()
+    for n, name in enumerate(file.header[1:], start=1):
+        if name in labelled or not _is_beside(name, rows, n, file.decimal):
+            return n
+    return len(file.header)
+
+
+def _is_beside(name: str, rows: Sequence[Sequence[str]], place: int, decimal: str) -> bool:
+    # One number is enough for a sample: the text in it is to be refused, not to be left out.
+    cells = [row[place] for row in rows if len(row) > place]
+    return name.lower() in _BESIDE_GENES or not any(is_number(cell, decimal) for cell in cells)
+
+
+def _name_genes(text: pd.DataFrame) -> list[str]:
+    """Name the genes of a file by its first column, and by `SYMBOL|ENTREZ` where Entrez ids stand beside."""
+    first = text.iloc[:, 0].str.strip()
+    for column in _SYMBOLS:
+        if column in text:
+            first = first.mask(first == "", text[column])
+    entrez = next((text[column] for column in _ENTREZ if column in text.columns[1:]), None)
+    if entrez is not None:
+        both = first.mask(first == "", UNNAMED) + "|" + entrez
+        first = first.mask(entrez.str.fullmatch(r"\d+") & ~first.str.contains("|", regex=False), both)
+    return [str(name) for name in first]
+
+
+def index_samples(
+    text: pd.DataFrame, sample_column: str, path: Path, replicates: str = "refuse"
+) -> pd.DataFrame:
+    """Make sample ids the index of a table, refusing those that are empty or unprintable.
+
+    Repeated ones are refused too, unless `replicates` says otherwise. Space around an id is no part of it.
     """
     ids = pd.Index([str(name).strip() for name in text[sample_column]], name="sample_id", dtype=object)
     refuse_unprintable(list(ids), "sample", path)
-    check_ids(ids, "sample", path)
+    check_ids(ids if replicates == "refuse" else ids.unique(), "sample", path)
     return text.drop(columns=sample_column).set_axis(ids)
 
 
+def refuse_disagreement(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
+    """Refuse rows of one sample that differ in some columns of text, those that the table has."""
+    for column in (name for name in columns if name in table):
+        n_told = table.groupby(level=0)[column].nunique()
+        torn = n_told.index[n_told > 1]
+        if len(torn):
+            raise CohortError(
+                f"Rows of one sample in {path} must agree on {column!r}, but got differing ones for "
+                f"{name_some(torn)}. Correct the table."
+            )
+
+
+def _join_replicates(matrix: Matrix, stated: Sides, path: Path) -> Matrix:
+    """Keep the first of samples that stand several times, or their mean, missing where one is missing."""
+    ids = matrix.columns.index
+    spare = ids.duplicated()
+    fate = {"refuse": "refused", "first": "the first kept", "mean": "averaged"}[stated.replicates]
+    entry = count_dropped(f"further column or row of a sample, {fate}", ids[spare])
+    if not spare.any():
+        return replace(matrix, repeats=entry)
+    refuse_disagreement(matrix.columns, stated.text_columns, path)
+    expression = matrix.expression[~spare]
+    if stated.replicates == "mean":
+        kept = ids[~spare]
+        for sample in ids[spare].unique():
+            rows = matrix.expression[ids == sample]
+            expression[kept.get_loc(sample)] = rows.mean(axis=0, dtype=np.float64)
+    return replace(matrix, expression=expression, columns=matrix.columns[~spare], repeats=entry)
+
+
 def _read_10x(path: Path, stated: Sides) -> Matrix:
-    if stated.labelled is None:
+    if stated.labelled is None and stated.knows is None:
         raise CohortError(
             f"Beside a 10x matrix the labels must stand in a second table, but got only {path}. "
             "Name the table in cohort.table.labels."
@@ -229,7 +370,10 @@ def _read_10x(path: Path, stated: Sides) -> Matrix:
 
 def _read_named(path: Path, matrix: "NamedMatrix", stated: Sides) -> Matrix:
     side = stated.genes_in, _STATED
-    if stated.genes_in == "auto" and stated.labelled is None:
+    if stated.genes_in == "auto" and stated.knows is not None:
+        names = list(matrix.columns.index), list(matrix.rows.index)
+        side = _decide_by_genes(path, *names, stated.knows)
+    elif stated.genes_in == "auto" and stated.labelled is None:
         about = ([str(name) for name in table.columns] for table in (matrix.rows, matrix.columns))
         side = _decide_by_names(path, stated.text_columns[0], *about)
     elif stated.genes_in == "auto":
@@ -249,11 +393,24 @@ def _name_samples(matrix: "NamedMatrix", stated: Sides) -> list[str]:
 def _as_matrix(path: Path, matrix: "NamedMatrix", stated: Sides, side: _Side) -> Matrix:
     samples = matrix.rows.astype(object)
     samples = samples.where(samples.notna(), "").astype(str)
+    if stated.knows is not None:
+        # To predict, samples go by their own names: a column `sample` may name donors.
+        samples = samples.drop(columns=stated.sample_column, errors="ignore")
     if stated.sample_column not in samples:
         samples.insert(0, stated.sample_column, list(matrix.rows.index))
-    columns = index_samples(samples, stated.sample_column, path)
-    ids = identify_genes(list(matrix.columns.index), path, stated.ids, lambda n: f"place {n + 1} of var")
+    columns = index_samples(samples, stated.sample_column, path, stated.replicates)
+    told = list(matrix.columns["symbol"].astype(str)) if "symbol" in matrix.columns else None
+    ids = _identify(list(matrix.columns.index), path, stated, lambda n: f"place {n + 1} of var", told)
     for name, kind in _ABOUT_GENES.items():
         if name in matrix.columns and matrix.columns[name].notna().all():
-            ids.genes[name] = matrix.columns[name].astype(kind).to_numpy()
-    return Matrix(matrix.values, columns, ids, *side)
+            ids.genes[name] = _convert(path, name, matrix.columns[name], kind)[ids.kept]
+    return _join_replicates(Matrix(ids.take(matrix.values), columns, ids, *side, {}), stated, path)
+
+
+def _convert(path: Path, name: str, column: pd.Series, kind: type) -> np.ndarray:
+    try:
+        return column.astype(kind).to_numpy()
+    except ValueError as error:
+        raise CohortError(
+            f"{path}: var[{name!r}] must hold numbers, but got {error}. Correct or drop that column."
+        ) from error

@@ -77,13 +77,14 @@ def attach_positions(genes: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Give genes their chromosome and start, by Entrez id, else by Ensembl id, else by symbol.
 
     Where a key stands several times in the table its first row counts. A version of an Ensembl id
-    (``ENSG00000141510.16``) is not looked at. A gene known by nothing but its id takes its symbol from the
-    table too. What is unknown is NaN.
+    (``ENSG00000141510.16``) is not looked at. Both ids are those of the columns ``entrez`` and ``ensembl``
+    where genes have them. A gene known by nothing but its id takes its symbol from the table too. What is
+    unknown is NaN.
     """
     ids = genes.index.to_series()
     sought = {
-        "entrez": ids,
-        "ensembl": _drop_versions(ids),
+        "entrez": genes.get("entrez", ids),
+        "ensembl": genes.get("ensembl", _drop_versions(ids)),
         "symbol": genes["symbol"].where(genes["symbol"] != UNNAMED),
     }
     found = genes.assign(chromosome=pd.Series(np.nan, index=genes.index, dtype=object), start=np.nan)

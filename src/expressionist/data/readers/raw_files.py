@@ -3,10 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 from expressionist.errors import CohortError, name_some
 from expressionist.files import md5
+from expressionist.params import Must
+
+# An option that names a server.
+Mirror = Annotated[str, Must("be an http or https URL", lambda url: url.startswith(("http://", "https://")))]
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,15 @@ class RawFile:
         Bytes it must have.
     md5 : str, optional
         Its md5, as 32 hexadecimal digits.
+    is_one_of_many : bool, optional
+        Whether its option stands for a folder of files; in the raw folder they lie below it.
 
     Examples
     --------
     >>> RawFile("positions", "https://example.org/gencode.v19.gtf.gz?part=1").name
     'positions.v19.gtf.gz'
+    >>> RawFile("counts", "mine/a/b.counts.tsv", is_one_of_many=True).name
+    'counts/b.counts.tsv'
     >>> RawFile("expression", "mine/Matrix.csv").is_remote
     False
     """
@@ -39,6 +48,7 @@ class RawFile:
     filename: str | None = None
     size: int | None = None
     md5: str | None = None
+    is_one_of_many: bool = False
 
     @property
     def is_remote(self) -> bool:
@@ -54,6 +64,8 @@ class RawFile:
     @property
     def name(self) -> str:
         """What it is called in the raw folder: its option, with the suffixes that tell its format."""
+        if self.is_one_of_many:
+            return f"{self.option}/{self.called}"
         return self.option + "".join(PurePosixPath(self.called).suffixes)
 
 
@@ -79,6 +91,16 @@ def find_file(raw: Path, option: str) -> Path:
     if not found[0].is_file():
         raise CohortError(f"{found[0]} must be a file, but got a folder or a broken link. Name a file.")
     return found[0]
+
+
+def find_many(raw: Path, option: str) -> list[Path]:
+    """Find the files that `fetch` has stored for an option that stands for a folder, ordered by name."""
+    found = sorted(path for path in (raw / option).glob("*") if path.is_file())
+    if not found:
+        raise CohortError(
+            f"{raw / option} must be a folder of files, but got none. Run `expressionist fetch` again."
+        )
+    return found
 
 
 def verify_file(path: Path, file: RawFile) -> str:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from expressionist.data.readers.file_content import LONGEST_LINE
+from expressionist.data.readers.text_form import TextForm
 
 _CHUNK_BYTES = 1 << 19
 # Chunks that wait for every thread, so that none idles while parsed rows are copied.
@@ -40,18 +41,23 @@ class Plain:
     n_left: int
     n_numbers: int
     n_right: int
+    decimal: str = "."
+    n_above: int = 0
 
     @classmethod
-    def find(cls, delimiter: str, n_columns: int, texts: Sequence[int]) -> "Plain":
-        """Find the parts of a row from its delimiter, number of cells, and positions of text, ascending.
+    def find(cls, form: TextForm, texts: Sequence[int]) -> "Plain":
+        """Find the parts of a row from the form of its table and the positions of text, ascending.
 
         Text among the numbers, or no numbers at all, raise NotPlainError.
         """
+        n_columns = len(form.header)
         n_left = next((k for k, place in enumerate(texts) if place != k), len(texts))
         n_right = len(texts) - n_left
         if len(texts) == n_columns or list(texts[n_left:]) != list(range(n_columns - n_right, n_columns)):
             raise NotPlainError("text among the numbers, or nothing else")
-        return cls(delimiter.encode(), n_left, n_columns - len(texts), n_right)
+        return cls(
+            form.delimiter.encode(), n_left, n_columns - len(texts), n_right, form.decimal, form.n_above
+        )
 
 
 def read_plain(
@@ -67,7 +73,7 @@ def read_plain(
     rows = GrowingRows(len(wanted))
     columns = np.asarray(wanted, np.intp)
     all_in_order = np.array_equal(columns, np.arange(plain.n_numbers))
-    for cells, values in _parse_side_by_side(_skip_header(_chunks(stream)), plain):
+    for cells, values in _parse_side_by_side(_skip_lines(_chunks(stream), plain.n_above + 1), plain):
         texts.extend(cells)
         rows.add(values if all_in_order else values[:, columns])
     return texts, rows.finish()
@@ -103,12 +109,13 @@ def _chunks(stream: pa.NativeFile) -> Iterator[bytes]:
     yield rest.rstrip(b"\r") + b"\n"
 
 
-def _skip_header(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _skip_lines(chunks: Iterator[bytes], n_lines: int) -> Iterator[bytes]:
     for chunk in chunks:
-        if chunk:
-            yield chunk[chunk.index(b"\n") + 1 :]
-            break
-    yield from chunks
+        start = 0
+        while n_lines and start < len(chunk):
+            start = chunk.index(b"\n", start) + 1
+            n_lines -= 1
+        yield chunk[start:]
 
 
 def _parse(chunk: bytes, plain: Plain) -> Rows:
@@ -124,7 +131,7 @@ def _parse(chunk: bytes, plain: Plain) -> Rows:
             texts.append(cells)
             numbers.append(view[first : last + 1])
         start = end + 1
-    values = _to_float32(b"".join(numbers), plain.mark[0]) if numbers else np.empty(0, np.float32)
+    values = _to_float32(b"".join(numbers), plain) if numbers else np.empty(0, np.float32)
     if len(values) != len(texts) * plain.n_numbers:
         raise NotPlainError("cells that hold line ends")
     return texts, values.reshape(-1, plain.n_numbers)
@@ -159,8 +166,9 @@ def _to_text(cell: bytes) -> str:
         raise NotPlainError("text that is not UTF-8") from error
 
 
-def _to_float32(cells: bytes, mark: int) -> np.ndarray:
+def _to_float32(cells: bytes, plain: Plain) -> np.ndarray:
     """Parse numbers as Arrow parses a column of float32."""
+    mark = plain.mark[0]
     codes = np.frombuffer(cells, np.uint8)
     column = (codes == mark).view(np.uint8)
     # In place, because fresh memory costs more than the arithmetic: a delimiter becomes a line end.
@@ -178,7 +186,9 @@ def _to_float32(cells: bytes, mark: int) -> np.ndarray:
             ),
             # Every word that may stand for a missing value costs time in every cell; `nan` is a number.
             convert_options=arrow_csv.ConvertOptions(
-                column_types={"value": pa.float32()}, null_values=["", "NA"]
+                column_types={"value": pa.float32()},
+                null_values=["", "NA"],
+                decimal_point=plain.decimal,
             ),
         )
     except pa.ArrowInvalid as error:

@@ -1,6 +1,5 @@
 """Delimited text tables: the header, columns of text and a float32 block of numbers, in one streamed pass."""
 
-import csv
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -10,13 +9,9 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from expressionist.data.readers.damage import find_fault
-from expressionist.data.readers.file_content import (
-    delimiter_of,
-    open_bytes,
-    read_first_line,
-    refuse_unreadable,
-)
+from expressionist.data.readers.file_content import open_bytes, refuse_unreadable
 from expressionist.data.readers.stream import GrowingRows, NotPlainError, Plain, read_plain
+from expressionist.data.readers.text_form import TextForm, find_form
 from expressionist.errors import CohortError, name_some
 
 # Rows of the Pan-Cancer file are 92 KB long: large blocks amortise what Arrow spends on each column.
@@ -25,53 +20,32 @@ _BLOCK_BYTES = 32 << 20
 NO_TEXT = ("", "NA", "NaN", "nan")
 
 
-def read_header(path: Path) -> list[str]:
-    """Read the column names, repeats included, of a text table, plain or packed with gzip or zstd.
-
-    A file that is empty, no text, cut off, or not delimited as its name promises is refused.
-    """
-    delimiter = delimiter_of(path)
-    line = read_first_line(path)
-    if delimiter not in line:
-        word = {",": "commas", "\t": "tabs"}[delimiter]
-        raise CohortError(
-            f"The columns of {path} must be separated by {word}, as its name says, "
-            f"but got {line[:30]!r} as its first line. Give it the suffix that fits, or convert it."
-        )
-    try:
-        return next(csv.reader([line], delimiter=delimiter))
-    except csv.Error as error:
-        raise CohortError(
-            f"{path} must begin with a header, but got: {error}. Correct its first line."
-        ) from error
-
-
 def read_numbers(
-    path: Path, header: Sequence[str], *, texts: Sequence[int], numbers: Sequence[int], transposed: bool
+    path: Path, form: TextForm, *, texts: Sequence[int], numbers: Sequence[int], transposed: bool
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Read some columns of a text table as text and some as numbers.
 
-    Columns go by their positions in `header`, because names may stand twice. The array is float32, parsed
+    Columns go by their positions in the header, because names may stand twice. The array is float32, parsed
     without a detour over float64, of shape (n_rows, n_numbers), or (n_numbers, n_rows) when transposed; NaN
     where a cell is empty or says NA. An empty cell of text is the empty string. A file that is cut off, has
     rows of different lengths or none, or text for a number is refused.
     """
     try:
         with refuse_unreadable(path), open_bytes(path) as stream:
-            plain = Plain.find(delimiter_of(path), len(header), texts)
+            plain = Plain.find(form, texts)
             cells, values = read_plain(stream, plain, [place - plain.n_left for place in numbers])
     except NotPlainError:
-        cells, values = _read_any(path, header, texts, numbers)
+        cells, values = _read_any(path, form, texts, numbers)
     need_rows(path, len(cells))
-    text = pd.DataFrame(cells, columns=pd.Index([header[i] for i in texts]), dtype=object)
+    text = pd.DataFrame(cells, columns=pd.Index([form.header[i] for i in texts]), dtype=object)
     return text, values.T if transposed else values
 
 
 def read_texts(path: Path) -> pd.DataFrame:
     """Read a whole text table as text; an empty cell is the empty string."""
-    header = read_header(path)
-    refuse_repeated(path, header)
-    return read_numbers(path, header, texts=range(len(header)), numbers=(), transposed=False)[0]
+    form = find_form(path)
+    refuse_repeated(path, form.header)
+    return read_numbers(path, form, texts=range(len(form.header)), numbers=(), transposed=False)[0]
 
 
 def refuse_repeated(path: Path, header: Sequence[str]) -> None:
@@ -100,10 +74,10 @@ def need_columns(path: Path, columns: Collection[str], needed: Sequence[str], me
 
 
 def _read_any(
-    path: Path, header: Sequence[str], texts: Sequence[int], numbers: Sequence[int]
+    path: Path, form: TextForm, texts: Sequence[int], numbers: Sequence[int]
 ) -> tuple[list[list[str]], np.ndarray]:
     """Read a table with quotes, faults, or anything at all in columns that are not asked for."""
-    names = [str(position) for position in range(len(header))]
+    names = [str(position) for position in range(len(form.header))]
     text_names, number_names = [names[i] for i in texts], [names[i] for i in numbers]
     types = {**dict.fromkeys(text_names, pa.string()), **dict.fromkeys(number_names, pa.float32())}
     cells: list[list[str]] = []
@@ -112,10 +86,15 @@ def _read_any(
         with refuse_unreadable(path), open_bytes(path) as stream:
             for batch in arrow_csv.open_csv(
                 stream,
-                read_options=arrow_csv.ReadOptions(column_names=names, skip_rows=1, block_size=_BLOCK_BYTES),
-                parse_options=arrow_csv.ParseOptions(delimiter=delimiter_of(path)),
+                read_options=arrow_csv.ReadOptions(
+                    column_names=names, skip_rows=form.n_above + 1, block_size=_BLOCK_BYTES
+                ),
+                parse_options=arrow_csv.ParseOptions(delimiter=form.delimiter),
                 convert_options=arrow_csv.ConvertOptions(
-                    column_types=types, include_columns=list(types), strings_can_be_null=False
+                    column_types=types,
+                    include_columns=list(types),
+                    strings_can_be_null=False,
+                    decimal_point=form.decimal,
                 ),
             ):
                 columns = [batch.column(name).to_pylist() for name in text_names]
@@ -124,5 +103,5 @@ def _read_any(
                     block = batch.select(number_names)
                     rows.add(block.to_tensor(null_to_nan=True, row_major=True).to_numpy())
     except pa.ArrowInvalid as error:
-        raise find_fault(path, header, numbers, str(error)) from error
+        raise find_fault(path, form, numbers, str(error)) from error
     return cells, rows.finish() if number_names else np.empty((len(cells), 0), np.float32)

@@ -15,6 +15,7 @@ size and md5 of its manifest. Before the rules of `expressionist.data.sources._t
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from xml.etree.ElementTree import ParseError
@@ -23,12 +24,13 @@ import pandas as pd
 
 from expressionist.data.cohort import Cohort
 from expressionist.data.quality import count_dropped, count_kept
-from expressionist.data.readers.raw_files import RawFile, find_files, list_given
-from expressionist.data.readers.text_tables import NO_TEXT, need_columns, read_header, read_texts
+from expressionist.data.readers.raw_files import Mirror, RawFile, find_files, list_given
+from expressionist.data.readers.text_form import find_form
+from expressionist.data.readers.text_tables import NO_TEXT, need_columns, read_texts
 from expressionist.data.sources._aliquots import AliquotRules, label_columns, read_barcodes
-from expressionist.data.sources._tcga_rules import build_cohort
+from expressionist.data.sources._tcga_rules import build_cohort, read_rows
 from expressionist.errors import CohortError, name_some
-from expressionist.params import Must, OneOf, key, section
+from expressionist.params import OneOf, key, section
 
 # Columns of the annotations that are read, and what they are called here.
 _ANNOTATED = {
@@ -71,9 +73,7 @@ class _Files:
     annotations: str | None = key("`merged_sample_quality_annotations.tsv`, likewise: null or yours.")
     clinical: str | None = key("`TCGA-CDR-SupplementalTableS1.xlsx`, likewise: null or yours.")
     positions: str | None = key("File or URL of where the genes lie, of any kind named above.")
-    mirror: Annotated[
-        str, Must("be an http or https URL", lambda url: url.startswith(("http://", "https://")))
-    ] = key("URL below which the files stand by their UUID.")
+    mirror: Mirror = key("URL below which the files stand by their UUID.")
     verify: bool = key(
         "`true`: every file must have the size and md5 of the GDC's manifest, wherever it comes from. "
         "`false`: for a part, or a repacked one."
@@ -110,17 +110,18 @@ def read_pancan(
     name.
     """
     files = find_files(raw, (expression, ANNOTATIONS, CLINICAL, *list_given(options, "positions")))
-    header = read_header(files["expression"])
+    form = find_form(files["expression"])
     annotations = read_annotations(files["annotations"])
     types = read_clinical_types(files["clinical"])
-    table, label_rules = label_aliquots(header[n_before:], files["expression"], annotations, types)
-    columns, column_rules = label_columns(header, n_before, files["expression"], table, files["annotations"])
+    table, label_rules = label_aliquots(form.header[n_before:], files["expression"], annotations, types)
+    columns, column_rules = label_columns(
+        form.header, n_before, files["expression"], table, files["annotations"]
+    )
     kept, verdict_rules = drop_by_verdict(columns, options)
     return build_cohort(
         files,
-        header,
         kept.drop(columns=[*_VERDICTS]),
-        n_before=n_before,
+        partial(read_rows, files["expression"], form, n_before),
         read_types=columns["tumour_type"],
         rules=[*label_rules, *column_rules, *verdict_rules],
         options=options,

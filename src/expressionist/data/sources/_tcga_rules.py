@@ -11,14 +11,14 @@ They are applied in this order, and each is counted in the quality entry of what
    among the columns left.
 4. Tumour types with too few patients go.
 5. Genes without a name go, if asked for. Genes that share a symbol stay, told apart by their Entrez ids.
-6. Values below 0, which batch correction leaves, become 0.
+6. Values below 0, which batch correction leaves, become 0, where the unit has none; too many are refused.
 7. Several aliquots of one sample are averaged, if asked for.
 8. Genes missing in any sample that is left go, or are filled with 0. Missingness tells tumour types apart
    (platforms and catalogues of genes differed), so it must not reach a model.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,10 +33,11 @@ from expressionist.data.quality import (
     describe_cohort,
     drop_small_types,
 )
-from expressionist.data.readers.gene_ids import UNNAMED, refuse_mangled, split_gene_names
+from expressionist.data.readers.gene_ids import UNNAMED, identify_genes, keep_genes
 from expressionist.data.readers.positions import place_genes
+from expressionist.data.readers.text_form import TextForm
 from expressionist.data.readers.text_tables import read_numbers
-from expressionist.data.readers.units import check_unit, check_values
+from expressionist.data.readers.units import check_values, refuse_negative, settle_unit
 from expressionist.data.sources._aliquots import (
     BOOKKEEPING,
     AliquotRules,
@@ -44,18 +45,42 @@ from expressionist.data.sources._aliquots import (
     choose_aliquots,
     keep_sample_types,
 )
+from expressionist.data.units import parse_unit
 from expressionist.errors import CohortError, NoSamplesError, name_some
 
 _Rules = TypeVar("_Rules", bound=AliquotRules)
 _BLOCK = 256
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Expression as it was read: float32 of shape (n_columns, n_genes), and what is known of its genes.
+
+    `n_genes_read` counts those that were left out, too; `rules` are the entries of that.
+    """
+
+    expression: np.ndarray
+    genes: pd.DataFrame
+    n_genes_read: int
+    rules: list[dict[str, Any]]
+
+
+def read_rows(path: Path, form: TextForm, n_before: int, columns: Sequence[int]) -> Rows:
+    """Read some columns of a text table with genes in rows and their ids in the first column.
+
+    `n_before` cells stand before the first aliquot; what those after the ids say of genes is counted.
+    """
+    names, expression = read_numbers(path, form, texts=range(n_before), numbers=columns, transposed=True)
+    ids = identify_genes(list(names.iloc[:, 0]), path, "auto", lambda place: f"row {place + 2}")
+    rules = [*ids.rules, *_count_words(names.iloc[ids.kept])]
+    return Rows(ids.take(expression), ids.genes, ids.n_read, rules)
+
+
 def build_cohort(
     files: Mapping[str, Path],
-    header: Sequence[str],
     columns: pd.DataFrame,
+    read: Callable[[Sequence[int]], Rows],
     *,
-    n_before: int,
     read_types: pd.Series,
     rules: list[dict[str, Any]],
     options: AliquotRules,
@@ -64,10 +89,9 @@ def build_cohort(
 ) -> tuple[Cohort, dict[str, Any]]:
     """Read the columns that the rules keep, and make a cohort of them, and the content of quality.json.
 
-    `files` has ``expression``, with genes in rows and their ids in the first column, and ``positions`` or
-    not. `header` is that of the expression, `columns` its labelled columns, as `label_columns` gives them, or
-    some of them; `n_before` stand before the first aliquot, and what those after the ids say of genes is
-    counted. `read_types` are the tumour types of all labelled columns, `rules` the entries of what was
+    `files` has ``expression``, by which it is called in messages, and ``positions`` or not. `columns` are
+    labelled, as `label_columns` gives them, or some of those; `read` reads the expression of some, by their
+    positions. `read_types` are the tumour types of all labelled columns, `rules` the entries of what was
     counted before. The number of types is put behind the name.
     """
     path = files["expression"]
@@ -75,19 +99,18 @@ def build_cohort(
     kept, types_rule = keep_sample_types(columns, options.sample_types, options.more_sample_types)
     kept, aliquots_rule = choose_aliquots(kept, options.aliquots)
     kept, small_rule = drop_small_types(kept, options.smallest_type)
-    names, expression = read_numbers(
-        path, header, texts=range(n_before), numbers=list(kept["column"]), transposed=True
-    )
-    genes = split_gene_names(list(names.iloc[:, 0]), path)
-    refuse_mangled(list(genes.index), path, lambda place: f"row {place + 2}")
-    n_genes_read = len(genes)
+    found = read(list(kept["column"]))
+    genes, expression = found.genes, found.expression
     check_values(expression, list(kept.index), list(genes.index), path, missing=True, negative=True)
     genes, expression, unnamed_rule = _drop_unnamed(genes, expression, options.unnamed)
-    value_rules = [_clip(expression)]
+    value_rules = []
+    if not parse_unit(unit).may_be_negative:
+        refuse_negative(expression, parse_unit(unit), path)
+        value_rules.append(_clip(expression))
     if options.aliquots == "mean":
         kept, expression = average_aliquots(kept, expression)
     genes, expression, missing_rule = _settle_missing(genes, expression, kept["tumour_type"], options.missing)
-    value_rules += check_unit(expression, unit, list(kept.index), list(genes.index), path)
+    expression, unit, unit_rules = settle_unit(expression, unit, list(kept.index), list(genes.index), path)
     shared_rule = _count_shared_symbols(genes)
     genes, about = place_genes(genes, files.get("positions"))
     samples = kept.drop(columns=[*BOOKKEEPING])
@@ -96,10 +119,10 @@ def build_cohort(
     quality = describe_cohort(
         cohort,
         read_types=read_types,
-        n_genes_read=n_genes_read,
+        n_genes_read=found.n_genes_read,
         samples=[*rules, types_rule, aliquots_rule, small_rule],
-        genes=[*_count_words(names), unnamed_rule, missing_rule, shared_rule],
-        values=value_rules,
+        genes=[*found.rules, unnamed_rule, missing_rule, shared_rule],
+        values=[*value_rules, *unit_rules],
         positions=about,
     )
     return cohort, quality
@@ -131,7 +154,7 @@ def _drop_unnamed(
     if unnamed.all():
         raise CohortError("Some gene must have a symbol, but got none with one. Set unnamed: keep.")
     entry = count_dropped("gene without a symbol (unnamed: drop)", genes.index[unnamed])
-    return genes[~unnamed], _keep_genes(expression, ~unnamed), entry
+    return genes[~unnamed], keep_genes(expression, np.flatnonzero(~unnamed)), entry
 
 
 def _clip(expression: np.ndarray) -> dict[str, Any]:
@@ -174,7 +197,7 @@ def _settle_missing(
         )
     entry = count_dropped("gene missing in some kept sample (missing: drop)", genes.index[missing])
     if missing.any():
-        genes, expression = genes[~missing], _keep_genes(expression, ~missing)
+        genes, expression = genes[~missing], keep_genes(expression, np.flatnonzero(~missing))
     return genes, expression, entry | {"by_type": lacking, "fate": "They were dropped."}
 
 
@@ -191,16 +214,3 @@ def _count_shared_symbols(genes: pd.DataFrame) -> dict[str, Any]:
     shared = symbols[symbols.duplicated(keep=False)]
     told = [f"{symbol} ({gene})" for gene, symbol in shared.items()]
     return count_kept("gene that shares its symbol, told apart by id", told)
-
-
-def _keep_genes(expression: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Drop columns within the memory of the array: a second array of its size may be more than there is.
-
-    `expression` has the samples of a gene side by side in memory, as it is read; it is overwritten.
-    """
-    genes, places = expression.T, np.flatnonzero(kept)
-    for start in range(0, len(places), _BLOCK):
-        # Genes move towards the front, over what was read before; the selection is a copy.
-        chosen = places[start : start + _BLOCK]
-        genes[start : start + len(chosen)] = genes[chosen]
-    return genes[: len(places)].T

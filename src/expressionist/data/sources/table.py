@@ -1,22 +1,35 @@
 """A user's own matrix: one file of expression, with labels in it or in a second table."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
 
-from expressionist.data.cohort import AS_IS_UNIT, UNITS, Cohort
+from expressionist.data.cohort import Cohort
 from expressionist.data.quality import count_dropped, describe_cohort, drop_small_types
-from expressionist.data.readers.file_content import refuse_changed
+from expressionist.data.readers.file_content import refuse_changed, suffix_of
 from expressionist.data.readers.formats import read_label_table
 from expressionist.data.readers.gene_ids import KINDS
-from expressionist.data.readers.matrices import GENES_IN, Matrix, Sides, index_samples, read_matrix
+from expressionist.data.readers.matrices import (
+    GENES_IN,
+    REPLICATES,
+    Matrix,
+    Sides,
+    index_samples,
+    read_matrix,
+    refuse_disagreement,
+)
 from expressionist.data.readers.positions import place_genes
 from expressionist.data.readers.raw_files import RawFile, find_files, list_given
 from expressionist.data.readers.text_tables import NO_TEXT, need_columns
-from expressionist.data.readers.units import check_unit, check_values
+from expressionist.data.readers.units import check_values, refuse_negative, settle_unit
+from expressionist.data.units import AS_IS_UNIT, KNOWN_UNITS, STATE_UNIT, Unit, is_unit, parse_unit
 from expressionist.errors import CohortError, name_some
-from expressionist.params import OneOf, key, section
+from expressionist.params import Must, OneOf, key, section
+
+_PART = re.compile(r"X|raw/X|layers/[^/]+")
 
 
 @section
@@ -34,8 +47,8 @@ class Options:
     )
     ids: Annotated[str, OneOf(lambda: KINDS)] = key(
         "What the gene ids are: `symbol`, `entrez` (also `SYMBOL|ENTREZ`), `ensembl` (versions are cut off "
-        "and kept in `id_with_version`), `mirna`. `auto`: whatever at least 99 in 100 of them are. "
-        "`other`: any names, unchecked, mixed or like dates too."
+        "and kept in `id_with_version`), `mirna`. `auto`: whatever at least 99 in 100 of them are; ids of "
+        "several kinds are translated to Entrez ids. `other`: any names, unchecked, mixed or like dates too."
     )
     labels: str | None = key(
         "A second table, csv, tsv, parquet, feather or xlsx. Null: the labels stand in the matrix or its obs."
@@ -44,11 +57,18 @@ class Options:
     label_column: str = key("Column of tumour types.", min_length=1)
     patient_column: str | None = key("Column of patients. Null: every sample is a patient of its own.")
     positions: str | None = key("File or URL of where the genes lie, of any kind named above.")
-    unit: Annotated[str, OneOf(lambda: UNITS)] = key(
+    unit: Annotated[str, Must(f"be {KNOWN_UNITS}", is_unit, STATE_UNIT)] = key(
         "As in `tcga`; values that contradict it are refused (`data/readers/units.py` says where the "
         "limits are, and why)."
     )
     smallest_type: int = key("Tumour types with fewer patients are dropped.", ge=1)
+    replicates: Annotated[str, OneOf(lambda: REPLICATES)] = key(
+        "Samples that stand more than once: refused, the first kept, or their mean. Their labels must agree.",
+        default="refuse",
+    )
+    matrix: Annotated[str, Must("be X, raw/X or layers/<name>", lambda part: bool(_PART.fullmatch(part)))] = (
+        key("What of an h5ad is expression: `X`, `layers/<name>` or `raw/X`.", default="X")
+    )
 
 
 def list_files(options: Options) -> tuple[RawFile, ...]:
@@ -69,6 +89,11 @@ def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
 def read_files(options: Options, files: dict[str, Path]) -> tuple[Cohort, dict[str, Any]]:
     """Read a user's cohort as `read` does, from files by their options, wherever they lie."""
     path = files["expression"]
+    if options.matrix != "X" and suffix_of(path) != ".h5ad":
+        raise CohortError(
+            f"matrix must be X where the expression is no .h5ad, but got {options.matrix!r} for "
+            f"{path.name}. State matrix: X."
+        )
     table = None if options.labels is None else _read_labels(options, files["labels"])
     matrix = read_matrix(path, _state_sides(options, table))
     rules: list[dict[str, Any]] = []
@@ -76,29 +101,38 @@ def read_files(options: Options, files: dict[str, Path]) -> tuple[Cohort, dict[s
         samples = _label(options, matrix.columns, path)
     else:
         samples, rules = _label_from_table(options, matrix, path, table, files["labels"])
-    value_rules = _check_expression(options, matrix, path)
+    expression, unit, value_rules = _settle_expression(options, matrix, path)
     kept, small_rule = drop_small_types(samples, options.smallest_type)
     rows = samples.index.isin(kept.index)
     genes, about = place_genes(matrix.ids.genes, files.get("positions"))
-    expression = matrix.expression if rows.all() else matrix.expression[rows]
-    cohort = Cohort(Path(options.expression).name.split(".")[0], expression, kept, genes, options.unit)
+    expression = expression if rows.all() else expression[rows]
+    cohort = Cohort(Path(options.expression).name.split(".")[0], expression, kept, genes, unit)
     quality = describe_cohort(
         cohort,
         read_types=samples["tumour_type"],
-        n_genes_read=len(genes),
-        samples=[*rules, small_rule],
+        n_genes_read=matrix.ids.n_read,
+        samples=[*rules, matrix.repeats, small_rule],
         genes=matrix.ids.rules,
         values=value_rules,
         positions=about,
     )
     read = {"genes_in": matrix.genes_in, "because": matrix.reason, "ids": matrix.ids.kind}
+    read |= {"form": matrix.form} if matrix.form else {}
     return cohort, quality | {"read": read}
 
 
 def _state_sides(options: Options, table: pd.DataFrame | None) -> Sides:
     beside = _list_needed(options) if table is None else []
     labelled = None if table is None else frozenset(table.index)
-    return Sides(options.genes_in, options.ids, options.sample_column, beside, labelled)
+    return Sides(
+        options.genes_in,
+        options.ids,
+        options.sample_column,
+        beside,
+        labelled,
+        options.replicates,
+        part=options.matrix,
+    )
 
 
 def _list_needed(options: Options) -> list[str]:
@@ -106,18 +140,42 @@ def _list_needed(options: Options) -> list[str]:
     return [name for name in (options.label_column, options.patient_column) if name is not None]
 
 
-def _check_expression(options: Options, matrix: Matrix, path: Path) -> list[dict[str, Any]]:
+def _settle_expression(
+    options: Options, matrix: Matrix, path: Path
+) -> tuple[np.ndarray, str, list[dict[str, Any]]]:
+    """Check values against their unit, and return them in one that a cohort is kept in, with that unit."""
     samples, genes = list(matrix.columns.index), list(matrix.ids.genes.index)
-    negative = options.unit == AS_IS_UNIT
+    unit = parse_unit(options.unit)
+    refuse_negative(matrix.expression, unit, path)
+    negative = unit.may_be_negative
     check_values(matrix.expression, samples, genes, path, missing=False, negative=negative)
-    return check_unit(matrix.expression, options.unit, samples, genes, path)
+    if suffix_of(path) == ".h5ad" and options.matrix == "X":
+        _refuse_denied(matrix.expression, unit, path)
+    return settle_unit(matrix.expression, options.unit, samples, genes, path)
+
+
+def _refuse_denied(expression: np.ndarray, unit: Unit, path: Path) -> None:
+    """Refuse a unit other than scanpy's logarithm, where the file says that it was taken of X."""
+    from expressionist.data.readers.hdf5 import list_parts
+
+    said = list_parts(path).logarithm
+    # Whole numbers have been put back into X since.
+    if not said or unit.of == AS_IS_UNIT or not (np.rint(expression) != expression).any():
+        return
+    if (unit.logarithm, unit.plus) != (said, 1):
+        raise CohortError(
+            f"X of {path} must be in {unit}, as stated, but its uns['log1p'] says that it is {said}(x+1). "
+            f"State unit: {said}(x+1), or a layer or raw/X as matrix."
+        )
 
 
 def _read_labels(options: Options, path: Path) -> pd.DataFrame:
-    table = read_label_table(path)
+    table = read_label_table(path, options.sample_column)
     mend = "Name it so, or state another sample_column."
     need_columns(path, table.columns, [options.sample_column], mend)
-    return index_samples(table, options.sample_column, path)
+    table = index_samples(table, options.sample_column, path, options.replicates)
+    refuse_disagreement(table, _list_needed(options), path)
+    return table[~table.index.duplicated()]
 
 
 def _label_from_table(

@@ -3,16 +3,18 @@
 What stays is said in `expressionist.data.sources._tcga_rules`.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from expressionist.data.cohort import UNITS, Cohort
+from expressionist.data.cohort import Cohort
 from expressionist.data.readers.file_content import refuse_changed
 from expressionist.data.readers.raw_files import RawFile, find_files, list_given
-from expressionist.data.readers.text_tables import read_header
+from expressionist.data.readers.text_form import find_form
 from expressionist.data.sources._aliquots import AliquotRules, label_columns, read_samples
-from expressionist.data.sources._tcga_rules import build_cohort, read_aside
-from expressionist.params import OneOf, key, section
+from expressionist.data.sources._tcga_rules import build_cohort, read_aside, read_rows
+from expressionist.data.units import KNOWN_UNITS, STATE_UNIT, is_unit, parse_unit
+from expressionist.params import Must, key, section
 
 
 @section
@@ -23,9 +25,9 @@ class _Files:
     )
     samples: str = key("Likewise: a table with `barcode` and `cancer_type`.", min_length=1)
     positions: str | None = key("File or URL of where the genes lie, of any kind named above.")
-    unit: Annotated[str, OneOf(lambda: UNITS)] = key(
-        "Of the expression. Linear ones are put on a log2(x+1) scale inside the network; `as is` is left "
-        "as it is."
+    unit: Annotated[str, Must(f"be {KNOWN_UNITS}", is_unit, STATE_UNIT)] = key(
+        f"Of the expression: {KNOWN_UNITS}. Logarithms of a linear unit are undone, the others become "
+        "log2(x+1). Linear ones are put on that scale inside the network; `as is` is left as it is."
     )
 
 
@@ -48,17 +50,16 @@ def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
     files = find_files(raw, list_files(options))
     path, samples_path = files["expression"], files["samples"]
     with refuse_changed(path, samples_path):
-        header = read_header(path)
-        columns, rules = label_columns(header, 1, path, read_samples(samples_path), samples_path)
+        form = find_form(path)
+        columns, rules = label_columns(form.header, 1, path, read_samples(samples_path), samples_path)
         return build_cohort(
             files,
-            header,
             columns,
-            n_before=1,
+            partial(read_rows, path, form, 1),
             read_types=columns["tumour_type"],
             rules=rules,
             options=options,
-            name=f"tcga-{options.unit.split('(')[0].lower()}",
+            name=f"tcga-{parse_unit(options.unit).kept_in.split('(')[0].lower()}",
             unit=options.unit,
         )
 

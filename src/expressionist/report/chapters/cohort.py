@@ -26,10 +26,9 @@ def describe(run: FinishedRun) -> Part:
 
 
 def describe_cohort(quality: Mapping[str, Any], picture: Picture) -> Part:
-    """Describe a cohort by its quality.json, beside a picture of its samples.
+    """Describe a cohort by its quality.json, whose keys every source has of its own, beside a picture.
 
-    Every source has its own keys: numbers become facts, mappings of numbers folded tables, and entries with
-    a ``rule`` rows of the table of rules.
+    Numbers become facts, mappings of numbers folded tables, entries with a ``rule`` rows of a table of rules.
     """
     kept = {key: value for key, value in quality.items() if key not in _TOLD}
     rules = pd.DataFrame(_list_rules(kept))

@@ -41,13 +41,7 @@ def describe(run: FinishedRun) -> Part:
 
 
 def rank_confusions(counts: np.ndarray, tumour_types: Sequence[str]) -> pd.DataFrame:
-    """List which types are most often taken for which; counts (n_types, n_types) are by true type (row).
-
-    Examples
-    --------
-    >>> rank_confusions(np.array([[8, 2], [0, 5]]), ["COAD", "READ"]).to_dict("records")
-    [{'type': 'COAD', 'predicted': 'READ', 'n_samples': 2, 'share_of_type': 0.2}]
-    """
+    """List which types are most often taken for which; counts (n_types, n_types) are by true type (row)."""
     names, wrong = np.array(tumour_types, object), counts - np.diag(np.diag(counts))
     row, column = np.nonzero(wrong)
     first = np.argsort(-wrong[row, column], kind="stable")[:_N_CONFUSIONS]

@@ -4,9 +4,11 @@ from expressionist.report.chapters.attributions import state_completeness
 from expressionist.report.finished_run import FinishedRun
 from expressionist.report.words import count, join
 
+_FEW_TO_CHOOSE_ON = 30
+
 
 def describe(run: FinishedRun) -> list[str]:
-    """Say what limits this run: few test samples, incomplete attributions, random weights, one split."""
+    """Say what limits this run: few samples, incomplete attributions, random weights, one split."""
     limits = []
     few = run.per_type.loc[run.per_type["n_samples"] < 10]
     if len(few):
@@ -14,6 +16,12 @@ def describe(run: FinishedRun) -> list[str]:
             f"In this run {len(few)} of {count(len(run.per_type), 'tumour type')} have fewer than ten test "
             f"samples (fewest: {few['n_samples'].min()}): their scores move by a tenth or more with a single "
             "sample."
+        )
+    n_validation = int((run.split["split"] == "validation").sum())
+    if n_validation < _FEW_TO_CHOOSE_ON:
+        limits.append(
+            f"Whatever was chosen (depth, network, hyper-parameters, temperature, the confidence below which "
+            f"no answer is given) rests on {count(n_validation, 'validation sample')}, and may be chance."
         )
     if not run.explanation["complete"]:
         limits.append(state_completeness(run))

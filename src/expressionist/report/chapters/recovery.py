@@ -22,14 +22,6 @@ def judge_recovery(found: pd.DataFrame) -> list[str]:
     """Say plainly whether Integrated Gradients finds more markers than chance, and than each control.
 
     Controls are compared type by type with an exact two-sided sign test; types with equal counts say nothing.
-
-    Examples
-    --------
-    >>> rows = [(name, ranking, 20, 10, n, 0.2, 0.01)
-    ...     for name in "ABCDEFGH" for ranking, n in (("integrated_gradients", 5), ("fold_change", 7))]
-    >>> columns = ["tumour_type", "ranking", "n_top", "n_markers", "n_found", "expected", "p_value"]
-    >>> judge_recovery(pd.DataFrame(rows, columns=columns))[1]
-    'It finds fewer than plain fold change (56 of 80): more in 0 types, fewer in 8 (sign test p = 0.0078).'
     """
     counts = found.pivot(index="tumour_type", columns="ranking", values="n_found")
     tested = found.loc[found["ranking"] == TESTED]

@@ -48,11 +48,5 @@ def _describe_type(run: FinishedRun, place: int, tumour_type: str) -> TypePart:
 
 
 def sum_by_pixel(values: np.ndarray, pixel: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Add up the values (n_genes,) of the genes of every pixel: shape (height, width), 0 where none lies.
-
-    Examples
-    --------
-    >>> sum_by_pixel(np.array([1.0, 2.0, -4.0]), np.array([0, 0, 3]), (2, 2)).tolist()
-    [[3.0, 0.0], [0.0, -4.0]]
-    """
+    """Add up the values (n_genes,) of the genes of every pixel: shape (height, width), 0 where none lies."""
     return np.bincount(pixel, values, minlength=shape[0] * shape[1]).reshape(shape)

@@ -19,11 +19,8 @@ _N_GENES = 20
 def draw_attribution(
     expression: np.ndarray, attribution: np.ndarray, overlap: np.ndarray, tumour_type: str
 ) -> Figure:
-    """Draw a type's mean expression image (0 to 1) and beside it its mean attribution image (signed).
-
-    All arrays are of shape (height, width); where overlap, the genes per pixel, is 0 it is grey. Every pixel
-    covers the same whole number of figure pixels, so the axes are placed by hand.
-    """
+    """Draw a type's mean expression image (0 to 1) and beside it its mean attribution image (signed)."""
+    # Every pixel covers the same whole number of figure pixels, so the axes are placed by hand.
     height, width = overlap.shape
     magnify = max(1, round(300 / max(height, width)))
     high, wide = height * magnify, width * magnify
@@ -53,10 +50,7 @@ def draw_attribution(
 
 
 def draw_top_genes(genes: pd.DataFrame) -> Figure:
-    """Draw the genes of largest absolute mean attribution as bars; red speaks for the type, blue against it.
-
-    The columns are ``symbol``, ``attribution`` and ``marker``; known markers carry a diamond.
-    """
+    """Draw the largest ``attribution``s by ``symbol``: red for the type, a diamond on a ``marker``."""
     order = genes["attribution"].abs().sort_values(ascending=False, kind="stable").index[:_N_GENES]
     rows = genes.loc[order].sort_values("attribution", kind="stable")
     places, values = np.arange(len(rows)), rows["attribution"].to_numpy(float)
@@ -74,11 +68,7 @@ def draw_top_genes(genes: pd.DataFrame) -> Figure:
 
 
 def draw_deltas(samples: pd.DataFrame, *, median_limit: float, p95_limit: float) -> Figure:
-    """Draw how far attributions are from complete, and how many steps they took.
-
-    A row of `samples` is a sample and a ``reference``, with its ``relative_gap`` (absolute delta over the
-    difference of logits that it should add up to) and ``steps``. The limits are what was asked of the gaps.
-    """
+    """Draw ``relative_gap`` and ``steps`` of samples by ``reference``; the limits were asked of the gaps."""
     figure = new_figure(8.2, 3)
     gaps, steps = figure.subplots(1, 2, width_ratios=[3, 2])
     tidy(gaps, x="relative completeness gap", y="samples")

@@ -65,10 +65,7 @@ def _order(counts: Mapping[str, int]) -> list[str]:
 
 
 def draw_library_sizes(sizes: np.ndarray, types: np.ndarray, unit: str) -> Figure:
-    """Draw the sum of expression of every sample, in `unit` and above 0, by tumour type; (n_samples,) both.
-
-    Boxes show quartiles, whiskers reach from the 5th to the 95th percentile.
-    """
+    """Draw the sum of expression, above 0, of every sample by tumour type: shape (n_samples,) both."""
     names = sorted(set(types.tolist()))
     figure, axes = new_axes(_WIDTH, 3.1, y=f"sum over genes ({unit})")
     axes.boxplot(
@@ -93,8 +90,7 @@ def draw_components(
 ) -> Figure:
     """Draw samples on their first two principal components, a panel per title and way of grouping them.
 
-    `points` is (n_samples, 2 or more), a grouping names the group of each sample, and `shares` are those of
-    variance. Few groups have a key, more are named at their medians, very many not at all.
+    Few groups have a key, more are named at their medians, very many not at all.
     """
     n_panels = len(groupings)
     figure = new_figure(_WIDTH, 4.6 * n_panels)

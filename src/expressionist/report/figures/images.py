@@ -80,10 +80,7 @@ def _fill(
 
 
 def draw_chromosomes(pixel: np.ndarray, chromosomes: np.ndarray, shape: tuple[int, int]) -> Figure:
-    """Draw which chromosome the gene of every pixel comes from, with keys in natural order.
-
-    Both arrays are of shape (n_genes,): flat pixel indices, and names, empty or NaN where not known.
-    """
+    """Draw the chromosome of every gene (empty or NaN where not known) on its flat pixel index."""
     names = np.array(["" if name != name or name is None else str(name) for name in chromosomes])
     order = sorted(set(names) - {""}, key=_natural)
     keys = {"": _GENE} | dict(zip(order, _shade(len(order)), strict=True))
@@ -91,11 +88,7 @@ def draw_chromosomes(pixel: np.ndarray, chromosomes: np.ndarray, shape: tuple[in
 
 
 def draw_clusters(pixel: np.ndarray, clusters: np.ndarray, shape: tuple[int, int]) -> Figure:
-    """Draw which cluster of co-expressed genes the gene of every pixel belongs to.
-
-    Both arrays are of shape (n_genes,): flat pixel indices, and clusters numbered from 1; 0 for genes that
-    are constant, and so in none.
-    """
+    """Draw the cluster, from 1, of every gene on its flat pixel index; 0 for constant genes, in none."""
     sizes = np.bincount(clusters)
     names = np.array(["", *(f"{number}  ({size:,} genes)" for number, size in enumerate(sizes[1:], start=1))])
     keys = {"": _GENE} | {name: MUTED[number % len(MUTED)] for number, name in enumerate(names[1:])}
@@ -154,11 +147,7 @@ def _mix(colour: str, white: float) -> str:
 def draw_markers(
     pixel: np.ndarray, markers: Mapping[str, np.ndarray], tumour_types: Sequence[str], shape: tuple[int, int]
 ) -> Figure:
-    """Draw where the marker genes of every tumour type lie, one small map per type.
-
-    `pixel` holds the flat pixel index of every gene, `markers` the positions of each type's markers among
-    the genes. A type's own markers are large dots, those of the other types small ones.
-    """
+    """Draw where each type's `markers`, positions of genes, lie: large on its own map, small on others."""
     overlap = np.bincount(pixel, minlength=shape[0] * shape[1]).reshape(shape)
     ground = hide_padding(np.zeros(shape), overlap)
     colours = ListedColormap([_GENE], name="ground").with_extremes(bad=PADDING)

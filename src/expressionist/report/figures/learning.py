@@ -13,11 +13,7 @@ from expressionist.report.figures.style import AMBER, BLUE, GREEN, QUIET, RULE, 
 
 
 def draw_training(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw losses and macro-F1 per epoch, a column of panels per backbone; a row shares its scale.
-
-    A history has a row per epoch: ``epoch``, ``loss`` (as trained: with dropout and class weights),
-    ``validation_log_loss`` and ``validation_f1_macro``.
-    """
+    """Draw losses and macro-F1 per epoch, a column of panels per backbone; a row shares its scale."""
     n_columns = len(histories)
     figure = new_figure(max(2.2 * n_columns, 4.4) + 0.8, 4.6)
     panels = figure.subplots(2, n_columns, sharex="col", sharey="row", squeeze=False)
@@ -41,10 +37,9 @@ def draw_training(histories: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def draw_search(trials: pd.DataFrame, objective: str) -> Figure:
-    """Draw the validation `objective` of every trial by its fine-tune depth, a panel per backbone.
+    """Draw the validation `objective` of every trial that has one by its depth, a panel per backbone.
 
-    A trial has ``backbone``, ``depth``, ``value``, ``state`` (COMPLETE, PRUNED or FAIL; one without a value
-    is left out) and ``best``: the chosen one is ringed. A line runs through the medians of the finished.
+    The ``best`` is ringed; a line runs through the medians of those whose ``state`` is COMPLETE.
     """
     backbones = trials["backbone"].unique()
     figure = new_figure(max(2.2 * len(backbones), 4.4) + 0.8, 3.2)
@@ -75,10 +70,7 @@ def _draw_trials(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def draw_depths(depths: pd.DataFrame) -> Figure:
-    """Draw the chosen fine-tune depth of every backbone within the depths that were open to it.
-
-    The columns are ``backbone``, ``depth``, ``deepest`` and ``n_unfrozen_parameters``, NaN if not known.
-    """
+    """Draw the chosen ``depth`` of every ``backbone`` within those open to it, 0 to ``deepest``."""
     deepest = depths["deepest"].to_numpy()
     rows = np.arange(len(depths))
     figure, axes = new_axes(

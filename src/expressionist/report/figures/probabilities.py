@@ -14,10 +14,9 @@ _STAGES = {"before": (AMBER, "s", "before scaling"), "after": (BLUE, "o", "after
 
 
 def draw_reliability(sides: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
-    """Draw how often the predicted type is right at each level of confidence, before and after scaling.
+    """Draw, a panel per side of the split, how often predictions of each confidence are right.
 
-    Side of the split → ``before`` and ``after`` → a row per bin of equally many samples: ``confidence`` and
-    ``share_right``. Points on the diagonal are calibrated; below it the network is too sure of itself.
+    Sides have tables of bins ``before`` and ``after`` scaling, with ``confidence`` and ``share_right``.
     """
     bins = pd.concat([table for stages in sides.values() for table in stages.values()])
     lowest = float(bins[["confidence", "share_right"]].to_numpy().min())
@@ -41,8 +40,7 @@ def draw_reliability(sides: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
 def draw_coverage(curve: pd.DataFrame, answered: float, accuracy: float | None) -> Figure:
     """Draw the ``accuracy`` among answered samples by the share answered (``coverage``), surest first.
 
-    `answered` and `accuracy` are where the threshold that was chosen on validation samples puts these; there
-    is no accuracy where nothing is answered. The curve falls where confidence orders right before wrong.
+    `answered` and `accuracy`, none where nothing is answered, are those of the chosen threshold.
     """
     figure, axes = new_axes(5.4, 3.5, x="share of test samples answered", y="accuracy among them")
     axes.step(curve["coverage"], curve["accuracy"], color=BLUE, linewidth=1.8, where="post")
@@ -58,10 +56,7 @@ def draw_coverage(curve: pd.DataFrame, answered: float, accuracy: float | None) 
 
 
 def draw_flagged(flagged: Mapping[str, tuple[int, int]], wanted: Mapping[str, bool]) -> Figure:
-    """Draw which share of each kind of samples is flagged as unlike the training cohort, the first on top.
-
-    `flagged` says how many are, of how many; `wanted` says whether they should be.
-    """
+    """Draw which share of each kind of samples is `flagged` (how many of how many; `wanted` or not)."""
     figure, axes = new_axes(7.2, 0.8 + 0.42 * len(flagged), grid="x", x="share flagged")
     places = np.arange(len(flagged))[::-1]
     for place, (kind, (n, total)) in zip(places, flagged.items(), strict=True):

@@ -14,10 +14,9 @@ from expressionist.report.figures.style import BLUE, DASHES, INK, PADDING, QUIET
 
 
 def draw_recovery_map(shares: np.ndarray, tumour_types: Sequence[str], *, n_top: int) -> Figure:
-    """Draw which type's markers (column) stand among the `n_top` genes of which type (row).
+    """Draw the share of a type's markers (column) that stand among the `n_top` genes of a type (row).
 
-    `shares` (n_types, n_types) is the share of these markers that are found, NaN where a type has none. If
-    attributions name the right genes, the framed diagonal stands out.
+    It is NaN where a type has none. If attributions name the right genes, the framed diagonal stands out.
     """
     size = min(max(0.22 * len(tumour_types), 2.4), 10)
     figure, axes = new_axes(size + 1.3, size + 0.4, grid="", x="markers of", y=f"top {n_top} genes of")
@@ -32,10 +31,9 @@ def draw_recovery_map(shares: np.ndarray, tumour_types: Sequence[str], *, n_top:
 
 
 def draw_recovery_controls(shares: pd.DataFrame, *, chance: float) -> Figure:
-    """Draw how many markers each ranking finds, beside the controls without which that is no evidence.
+    """Draw the share of a type's markers that each ranking, the first under test, has among its top genes.
 
-    `shares` (n_types, n_rankings) is the share of a type's markers among the top genes, NaN where it has
-    none; the first ranking is the one under test. A bar is a mean over types, a dot a type.
+    `shares` is (n_types, n_rankings), NaN without a marker. A bar is a mean over types, a dot a type.
     """
     n_rankings = shares.shape[1]
     told = "markers found among the top genes (mean; a dot is a tumour type)"

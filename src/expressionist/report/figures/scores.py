@@ -116,10 +116,7 @@ def _add_dots(axes: Axes, rows: pd.DataFrame, others: pd.DataFrame) -> None:
 
 
 def draw_recalls(per_type: pd.DataFrame) -> Figure:
-    """Draw the ``recall`` of every ``type`` that has test samples (``n_samples``), lowest first.
-
-    The intervals are Wilson's 95% intervals (J Am Stat Assoc 22:209, 1927), long where samples are few.
-    """
+    """Draw the ``recall`` of every ``type`` that has test samples, lowest first, with intervals."""
     rows = per_type.loc[per_type["n_samples"] > 0].sort_values(["recall", "type"], kind="stable")
     low, high = _find_wilson(rows["recall"].to_numpy(float), rows["n_samples"].to_numpy(float))
     figure, axes = new_axes(8.6, 3.1, y="recall")
@@ -132,7 +129,9 @@ def draw_recalls(per_type: pd.DataFrame) -> Figure:
     return figure
 
 
-def _find_wilson(share: np.ndarray, n: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
+def _find_wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find Wilson's 95% intervals (J Am Stat Assoc 22:209, 1927)."""
+    z = 1.959964
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
     return centre - reach, centre + reach

@@ -23,8 +23,6 @@ def colour_map(name: str) -> Colormap:
 def hide_padding(images: np.ndarray, overlap: np.ndarray) -> np.ma.MaskedArray:
     """Mask the pixels of images (..., height, width) that no gene lies on: those of overlap 0.
 
-    Examples
-    --------
     >>> hide_padding(np.zeros((2, 2)), np.array([[1, 1], [2, 0]])).tolist()
     [[0.0, 0.0], [0.0, None]]
     """
@@ -32,21 +30,16 @@ def hide_padding(images: np.ndarray, overlap: np.ndarray) -> np.ma.MaskedArray:
 
 
 def find_spread(values: np.ma.MaskedArray) -> float:
-    """Return how far a diverging scale reaches from 0: to the 99.5th percentile, so that few extremes count.
-
-    It is above 0, also where every value is 0.
-    """
+    """Return how far a diverging scale reaches from 0: to the 99.5th percentile, but always above 0."""
     seen = np.abs(values.compressed())
     reach = float(np.percentile(seen, 99.5)) if seen.size else 0.0
     return reach or float(seen.max(initial=0.0)) or 1.0
 
 
 class Sheet:
-    """A grid of equally large images in which every image pixel covers whole figure pixels.
+    """A grid of images, of an edge of about `cell` figure pixels, whose pixels cover whole figure pixels.
 
-    Interpolation or uneven rounding would blend a gene with its neighbour or with the padding, so the axes
-    are placed by hand instead of by a layout engine. `cell` is the edge that an image should at least about
-    have, in figure pixels; by default a sheet is about as wide as high times 1.4.
+    Rounding would blend a gene with its neighbour or the padding, so no layout engine places the axes.
     """
 
     def __init__(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from expressionist.data.nomenclature import load_nomenclature
 from expressionist.data.resources import read_resource
 
 # Kinds of genes: their share of the genes that are no markers, their mean log2 count, the spread of that.
@@ -25,7 +26,8 @@ Modules = tuple[tuple[np.ndarray, np.ndarray], ...]
 class Genes:
     """Everything that a gene brings to a sample; all effects are log2 shifts of the mean count.
 
-    `table` is indexed by gene id, with ``symbol``, ``chromosome``, ``start`` and ``marker_of``. `base` is the
+    `table` is indexed by gene id, with ``symbol``, ``chromosome``, ``start``, ``marker_of``, ``entrez`` and
+    ``ensembl``. `base` is the
     log2 mean count at typical depth, `stroma` and `immune` that in cells that are not tumour, `detection` the
     share of patients in whom a marker is switched on, `dispersion` the negative-binomial one at high means,
     all (n_genes,). `profile`, the tissue programmes and each type's own, and `planted`, the fold change of
@@ -92,7 +94,8 @@ def _draw_table(n_genes: int, rng: np.random.Generator) -> pd.DataFrame:
     names = "SYN" + (table["gene"].isna().cumsum()).astype(str).str.zfill(5)
     table["gene"] = table["gene"].fillna(names)
     table["symbol"] = table["symbol"].where(table["symbol"] != "", names)
-    return table.set_index("gene")
+    ids = load_nomenclature().annotate(table["gene"].tolist())
+    return table.assign(entrez=ids["entrez"], ensembl=ids["ensembl"]).set_index("gene")
 
 
 def _draw_base(marker: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

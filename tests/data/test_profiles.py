@@ -1,0 +1,242 @@
+"""Samples to predict: whatever the file, the same table, in the model's unit."""
+
+import gzip
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from expressionist.data.cohort import Cohort
+from expressionist.data.cohort_file import write_cohort
+from expressionist.data.profiles import read_profiles
+from expressionist.errors import CohortError
+
+GENES = ["TP53", "KRAS", "EGFR"]
+IDS = {
+    "TP53": ("ENSG00000141510.18", "7157"),
+    "KRAS": ("ENSG00000133703.14", "3845"),
+    "EGFR": ("ENSG00000146648.19", "1956"),
+}
+FRAME = pd.DataFrame([[1.5, 2, 3], [4, 5, 6.25]], index=["01", "NA"], columns=GENES, dtype="float32")
+
+
+def knows(names):
+    return np.array(
+        [
+            name.strip().split("|")[0].split(".")[0]
+            in {*GENES, *(i.split(".")[0] for pair in IDS.values() for i in pair)}
+            for name in names
+        ]
+    )
+
+
+def read(path, wanted="RSEM", **options):
+    return read_profiles(path, knows, wanted, **options)
+
+
+def text(frame, **options):
+    return frame.to_csv(lineterminator="\n", **options).encode()
+
+
+def german(frame):
+    return text(frame, sep=";", decimal=",")
+
+
+def as_r(frame):
+    """As write.table writes it: all in quotes, and no name above the row names."""
+    return text(frame.T, sep=" ", quoting=2).removeprefix(b'"" ')
+
+
+def gct(frame):
+    table = frame.T.rename_axis("Name")
+    table.insert(0, "Description", table.index)
+    return b"#1.2\n3\t2\n" + text(table, sep="\t")
+
+
+def cbioportal(frame):
+    table = frame.T.rename_axis("Hugo_Symbol")
+    table.insert(0, "Entrez_Gene_Id", [IDS[name][1] for name in table.index])
+    return text(table, sep="\t")
+
+
+def gencode(frame):
+    table = frame.T.set_axis([IDS[name][0] for name in GENES])
+    table.insert(0, "gene_name", GENES)
+    return b"# gene-model: GENCODE v36\n" + text(table.rename_axis("gene_id"), sep="\t")
+
+
+def clinical(frame):
+    table = frame.rename_axis("sample")
+    table.insert(0, "stage", ["II", "IV"])
+    return text(table.assign(age=[63, 71]))
+
+
+TEXTS = {
+    "t.csv": text,
+    "t.tsv": lambda frame: text(frame, sep="\t"),
+    "rows.csv": lambda frame: text(frame.T),
+    "rows.txt.gz": lambda frame: gzip.compress(text(frame.T, sep="\t")),
+    "t.csv.zst": lambda frame: pa.compress(text(frame), codec="zstd", asbytes=True),
+    "german.csv": german,
+    "german rows.csv": lambda frame: german(frame.T),
+    "r.txt": as_r,
+    "excel's.csv": lambda frame: b"\xef\xbb\xbf" + text(frame).replace(b"\n", b"\r\n"),
+    "t.gct": gct,
+    "data_mrna_seq_v2_rsem.txt": cbioportal,
+    "gencode.tsv": gencode,
+    "clinical.csv": clinical,
+    "tabs.csv": lambda frame: text(frame, sep="\t"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_table_is_read_however_it_is_written(tmp_path, name):
+    (tmp_path / name).write_bytes(TEXTS[name](FRAME))
+    found = read(tmp_path / name)
+    assert found.table.index.tolist() == ["01", "NA"]
+    assert [knows([gene])[0] for gene in found.table.columns] == [True] * 3
+    np.testing.assert_array_equal(found.table.to_numpy(), FRAME.to_numpy())
+    assert found.said.startswith(f"{name}: 2 samples × 3 genes, genes in ")
+
+
+def test_what_was_decided_is_said(tmp_path):
+    (tmp_path / "t.csv").write_bytes(german(FRAME))
+    assert read(tmp_path / "t.csv").said == (
+        "t.csv: 2 samples × 3 genes, genes in columns (3 names in the header are genes), separated by "
+        "semicolons, decimal commas; in RSEM, as the model takes it."
+    )
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_same_of_parquet_feather_excel_and_anndata(tmp_path, transposed):
+    frame = FRAME.T if transposed else FRAME
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.rename_axis("id").reset_index().to_feather(tmp_path / "t.feather")
+    frame.to_excel(tmp_path / "t.xlsx")
+    anndata.AnnData(frame).write_h5ad(tmp_path / "t.h5ad")
+    for name in ("t.parquet", "t.feather", "t.xlsx", "t.h5ad"):
+        np.testing.assert_array_equal(read(tmp_path / name).table[GENES].loc[["01", "NA"]], FRAME, name)
+
+
+def test_a_cohort_says_its_own_unit(tmp_path):
+    samples = pd.DataFrame({"patient": ["a", "b"], "tumour_type": ["A", "B"]}, index=FRAME.index)
+    genes = pd.DataFrame({"symbol": GENES}, index=GENES)
+    write_cohort(tmp_path / "cohort.h5ad", Cohort("c", FRAME.to_numpy(), samples, genes, "log2(x+1)"))
+    found = read(tmp_path / "cohort.h5ad", "TPM")
+    np.testing.assert_allclose(found.table, np.exp2(FRAME) - 1, rtol=1e-5)
+    assert found.said.endswith("; in log2(x+1), as the file says converted to TPM.")
+
+
+def test_samples_of_an_anndata_go_by_their_own_names(tmp_path):
+    data = anndata.AnnData(FRAME, obs=pd.DataFrame({"sample": ["donor", "donor"]}, index=FRAME.index))
+    data.write_h5ad(tmp_path / "t.h5ad")
+    assert read(tmp_path / "t.h5ad").table.index.tolist() == ["01", "NA"]
+
+
+@pytest.mark.parametrize(
+    ("replicates", "expected"), [("first", [[1.5, 2, 3], [4, 5, 6.25]]), ("mean", [[3, 2, 3], [4, 5, 6.25]])]
+)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_samples_that_stand_twice(tmp_path, replicates, expected, transposed):
+    frame = pd.concat([FRAME, pd.DataFrame([[4.5, 2, 3]], index=["01"], columns=GENES)])
+    (tmp_path / "t.csv").write_bytes(text(frame.T if transposed else frame))
+    found = read(tmp_path / "t.csv", replicates=replicates)
+    assert found.table.index.tolist() == ["01", "NA"]
+    assert found.table.to_numpy().tolist() == expected
+    assert "of a sample" in found.said
+    with pytest.raises(CohortError, match="must stand once, but got more often: 01"):
+        read(tmp_path / "t.csv", replicates="refuse")
+
+
+def test_a_total_needs_genes_that_the_model_does_not_know(tmp_path):
+    table = pd.DataFrame([[1, 2, 3, 94, 60]], index=["s"], columns=[*GENES, "MYC", "age"])
+    (tmp_path / "t.csv").write_bytes(text(table))
+    found = read(tmp_path / "t.csv", "RPM", unit="counts").table
+    assert found[GENES].to_numpy().tolist() == [[10_000, 20_000, 30_000]]
+
+
+def test_reads_without_a_gene_are_no_part_of_a_total(tmp_path):
+    table = pd.DataFrame({"s": [900, 25, 25, 50, 7]}, index=["N_unmapped", *GENES, "__no_feature"])
+    (tmp_path / "t.csv").write_bytes(text(table))
+    found = read(tmp_path / "t.csv", "RPM", unit="counts").table
+    assert found[GENES].to_numpy().tolist() == [[250_000, 250_000, 500_000]]
+
+
+def test_what_is_missing_stays_missing_and_batch_correction_is_undone(tmp_path):
+    (tmp_path / "t.csv").write_text("sample,TP53,KRAS,EGFR\na,1.5,NA,-0.25\nb,2,3,4\n")
+    np.testing.assert_array_equal(read(tmp_path / "t.csv").table, [[1.5, np.nan, 0], [2, 3, 4]])
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        (
+            "a,b\nx,1\n",
+            {},
+            "t.csv must have genes of the model on one side, but got 0 of 2 names in the header",
+        ),
+        ("TP53,KRAS\n1,2\n", {}, "must have sample ids in its first column, but got the gene TP53"),
+        (
+            "s,TP53,KRAS\nx,1,2\n",
+            {"genes_in": "diagonal"},
+            "genes_in must be one of auto, columns, rows, but",
+        ),
+        (
+            "s,TP53,KRAS\nx,1,2\n",
+            {"replicates": "last"},
+            "replicates must be one of refuse, first, mean, but",
+        ),
+        (
+            "s,TP53,KRAS\nx,1,2.5\n",
+            {"unit": "counts"},
+            "counts must be whole numbers, but got 2.5 for gene KRAS",
+        ),
+        ("s,TP53,KRAS\nx,1,2\n", {"unit": "TPM"}, "What is to become RSEM must be RSEM or counts or RPM"),
+        ("s,TP53,KRAS\nx,1,2\n", {"unit": "reads"}, "The unit must be one of"),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused_in_one_line(tmp_path, content, options, said):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(CohortError) as refusal:
+        read(tmp_path / "t.csv", **options)
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+STAR = (
+    "# gene-model: GENCODE v36\n"
+    "gene_id\tgene_name\tgene_type\tunstranded\tstranded_first\tstranded_second\ttpm_unstranded"
+    "\tfpkm_unstranded\tfpkm_uq_unstranded\n"
+    "N_unmapped\t\t\t500\t500\t500\t\t\t\n"
+) + "".join(
+    f"{IDS[name][0]}\t{name}\tprotein_coding\t{n}\t0\t0\t{n}.5\t{n}.25\t{n}.75\n"
+    for n, name in enumerate(GENES, 1)
+)
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("counts", [1, 2, 3]), ("TPM", [1.5, 2.5, 3.5])])
+def test_star_counts_give_the_column_that_the_model_takes(tmp_path, wanted, expected):
+    (tmp_path / "uuid").mkdir()
+    for name in ("a.rna_seq.augmented_star_gene_counts.tsv", "uuid/b.rna_seq.augmented_star_gene_counts.tsv"):
+        (tmp_path / name).write_text(STAR)
+    found = read(tmp_path, wanted)
+    assert found.table.index.tolist() == ["a", "b"]
+    assert found.table.to_numpy().tolist() == [expected, expected]
+    one = read(tmp_path / "a.rna_seq.augmented_star_gene_counts.tsv", wanted)
+    pd.testing.assert_frame_equal(one.table, found.table[:1])
+
+
+@pytest.mark.parametrize("path", [Path("tcga-mirna-32"), Path("tcga-mrna-7")], ids=str)
+def test_real_files_are_read_as_they_are(path):
+    """Barcodes that stand twice, gaps of whole cohorts, and what batch correction left below 0."""
+    file = Path(__file__).parents[3] / "shared/data" / path / "expression.tsv.gz"
+    if not file.is_file():
+        pytest.skip(f"{file.parent} is not here")
+    from expressionist.data.nomenclature import load_nomenclature
+
+    found = read_profiles(file, lambda names: load_nomenclature().find(names) >= 0, "RSEM")
+    assert found.table.index.is_unique
+    assert np.nanmin(found.table.to_numpy()) == 0

@@ -1,0 +1,111 @@
+"""The page "From your file to a prediction": its commands as written, on files as people have them."""
+
+import gzip
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from expressionist.data.resources import read_resource
+from expressionist.files.store import read_json, read_table, write_json
+
+PAGE = Path(__file__).parents[2] / "docs" / "predict.md"
+COMMANDS = [
+    line
+    for block in re.findall(r"```bash\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    for line in block.splitlines()
+]
+SAMPLES = ["S1", "S2", "S3"]
+STAR = "gene_id gene_name gene_type unstranded stranded_first stranded_second tpm_unstranded fpkm_unstranded"
+
+
+@pytest.fixture(scope="module")
+def outside(published, tmp_path_factory):
+    """A checkout whose model is of TCGA's RSEM and real genes, and files of three samples from anywhere."""
+    folder = shutil.copytree(published, tmp_path_factory.mktemp("outside") / "checkout")
+    known = read_resource("hgnc.tsv.gz")
+    known = known[(known["entrez"] != "") & (known["ensembl"] != "")].drop_duplicates("ensembl").head(10_500)
+    for path in folder.glob("mlruns/**/artifacts/*/genes.tsv"):
+        genes = read_table(path)
+        own = known.head(len(genes))
+        genes = genes.assign(gene=own["entrez"].array, symbol=own["symbol"].array)
+        genes.assign(entrez=own["entrez"].array, ensembl=own["ensembl"].array).to_csv(
+            path, sep="\t", index=False
+        )
+        write_json(path.parent / "model.json", read_json(path.parent / "model.json") | {"unit": "RSEM"})
+    values = np.random.default_rng(0).negative_binomial(2, 0.002, (len(known), len(SAMPLES)))
+    write_files(folder, known, pd.DataFrame(values, known["symbol"], SAMPLES))
+    return folder
+
+
+def write_files(folder, known, counts):
+    """Write the counts as GDC, Xena, R and scanpy do, and as RSEM for cBioPortal and Excel."""
+    (folder / "gdc_download/uuid").mkdir(parents=True)
+    versions = known["ensembl"] + ".5"
+    for sample in SAMPLES:
+        rows = [
+            f"{i}\t{s}\tprotein_coding\t{n}\t0\t0\t0\t0\t0"
+            for i, s, n in zip(versions, counts.index, counts[sample], strict=True)
+        ]
+        head = ["# gene-model: GENCODE v36", "\t".join([*STAR.split(), "fpkm_uq_unstranded"])]
+        name = f"uuid/{sample}.rna_seq.augmented_star_gene_counts.tsv"
+        (folder / "gdc_download" / name).write_text(
+            "\n".join([*head, "N_unmapped\t\t\t9\t9\t9\t\t\t", *rows]) + "\n"
+        )
+    xena = np.log2(counts + 1).set_axis(versions.array).rename_axis("Ensembl_ID").to_csv(sep="\t")
+    (folder / "TCGA-ACC.star_counts.tsv.gz").write_bytes(gzip.compress(xena.encode()))
+    as_r = counts.to_csv(sep=" ", quoting=2).removeprefix('"symbol" ')
+    (folder / "counts.txt").write_text(as_r)
+    anndata.AnnData(counts.T.astype("float32")).write_h5ad(folder / "pseudobulk.h5ad")
+    rsem = counts / np.quantile(counts.to_numpy()[(counts > 0).all(axis=1)], 0.75) * 1000
+    portal = rsem.rename_axis("Hugo_Symbol")
+    portal.insert(0, "Entrez_Gene_Id", known["entrez"].array)
+    portal.to_csv(folder / "data_mrna_seq_v2_rsem.txt", sep="\t")
+    rsem.T.to_csv(folder / "table.csv")
+    rsem.iloc[:400].to_excel(folder / "expression.xlsx")
+    rsem.T.to_csv(folder / "expression_german.csv", sep=";", decimal=",")
+    labels = pd.DataFrame({"sample": SAMPLES, "tumour_type": ["ACC", "BRCA", "ependymoma"]})
+    labels.to_csv(folder / "labels.csv", index=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.split()[-3])
+def test_a_command_of_the_page_does_what_it_says(call, outside, command):
+    program, *words = shlex.split(command)
+    assert program == "expressionist"
+    (outside / "predictions.tsv").unlink(missing_ok=True)
+    code, _, said = call(outside, *words)
+    assert code == 0, said
+    if words[0] == "predict":
+        found = read_table(outside / "predictions.tsv")
+        assert found["sample"].tolist() == SAMPLES
+        assert (found["n_missing_genes"] == 0).all()
+        assert ": 3 samples × " in said
+
+
+def test_counts_give_the_same_however_they_came(call, outside):
+    """Ensembl ids with versions, symbols; files, folders; logarithms, counts."""
+    found = []
+    for command in [line for line in COMMANDS if "count" in line or "gdc" in line or "pseudobulk" in line]:
+        assert call(outside, *shlex.split(command)[1:])[0] == 0
+        found.append(read_table(outside / "predictions.tsv").filter(like="p_").to_numpy(float))
+    assert len(found) == 4
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], atol=1e-4)
+
+
+def test_the_page_has_every_origin():
+    assert {word for line in COMMANDS for word in line.split()} >= {
+        "gdc_download",
+        "TCGA-ACC.star_counts.tsv.gz",
+        "data_mrna_seq_v2_rsem.txt",
+        "counts.txt",
+        "pseudobulk.h5ad",
+        "expression.xlsx",
+        "expression_german.csv",
+        "validate",
+    }
