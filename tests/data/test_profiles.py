@@ -136,6 +136,12 @@ def test_samples_of_an_anndata_go_by_their_own_names(tmp_path):
     assert read(tmp_path / "t.h5ad").table.index.tolist() == ["01", "NA"]
 
 
+def test_row_numbers_of_an_anndata_are_no_entrez_ids(tmp_path):
+    genes = pd.DataFrame({"gene_symbols": GENES}, index=["1", "2", "7157"])
+    anndata.AnnData(FRAME.to_numpy(), FRAME[[]], genes).write_h5ad(tmp_path / "t.h5ad")
+    assert read(tmp_path / "t.h5ad").table.columns.tolist() == GENES
+
+
 @pytest.mark.parametrize(
     ("replicates", "expected"), [("first", [[1.5, 2, 3], [4, 5, 6.25]]), ("mean", [[3, 2, 3], [4, 5, 6.25]])]
 )
@@ -196,6 +202,17 @@ def test_what_is_missing_stays_missing_and_batch_correction_is_undone(tmp_path):
         ),
         ("s,TP53,KRAS\nx,1,2\n", {"unit": "TPM"}, "What is to become RSEM must be RSEM or counts or RPM"),
         ("s,TP53,KRAS\nx,1,2\n", {"unit": "reads"}, "The unit must be one of"),
+        ("s,TP53,KRAS\nx,0,0\n", {}, "every sample must have some expression, but got 0 for all genes in x"),
+        (
+            "TP53,12\nKRAS,7\nEGFR,9\n",
+            {},
+            "must begin with a header that names its samples, but got the row of",
+        ),
+        (
+            "target_id,length,est_counts,tpm\nTP53,900,1,2.5\nKRAS,900,2,3.5\n",
+            {},
+            "but got what a quantifier says of one sample (est_counts, tpm)",
+        ),
     ],
 )
 def test_what_cannot_be_predicted_is_refused_in_one_line(tmp_path, content, options, said):

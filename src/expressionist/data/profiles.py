@@ -13,7 +13,7 @@ from expressionist.data.readers.star_counts import SUFFIX, UNIT_OF, read_star_co
 from expressionist.data.readers.text_form import find_form
 from expressionist.data.readers.units import check_values, refuse_negative, refuse_other_unit
 from expressionist.data.units import convert, parse_unit
-from expressionist.errors import CohortError
+from expressionist.errors import CohortError, name_some
 
 # The column of a file of STAR counts from which a unit is made.
 _COLUMN_FOR = {unit: column for column, unit in UNIT_OF.items()} | dict.fromkeys(
@@ -150,6 +150,12 @@ def _settle(table: pd.DataFrame, unit: str, wanted: str, path: Path) -> np.ndarr
     if not stated.may_be_negative and expression.min() < 0:
         # What batch correction leaves, as in training.
         expression = np.maximum(expression, 0)
+    silent = [] if stated.may_be_negative else np.flatnonzero(~expression.any(axis=1)).tolist()
+    if silent:
+        raise CohortError(
+            f"{path}: every sample must have some expression, but got 0 for all genes in "
+            f"{name_some(samples[row] for row in silent)}. Leave these samples out."
+        )
     refuse_other_unit(expression, unit, samples, genes, str(path))
     converted = convert(expression, unit, wanted)
     if missing.any():

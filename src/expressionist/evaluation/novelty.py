@@ -1,12 +1,11 @@
-"""Samples unlike the training cohort: three measures, and one out-of-distribution score that flags them.
+"""Samples unlike the training cohort: two measures, and one out-of-distribution score that flags them.
 
 1. *outside*: the distance from the training samples, in units of how these vary on principal components and
    outside them. Broken input (another unit, shuffled genes) is farther by orders of magnitude.
 2. *foreign*: how little a sample belongs to any tumour type, by kernel ridge regression and by distance to
-   the nearest type. Both are on linear discriminants of the genes' ranks within their sample: axes along
-   which types differ, in units of how samples of one type do.
-3. *normal*: how much a sample resembles normal tissue, by the same regression, if some was shown: no distance
-   to tumours alone tells it (docs/probabilities.md has the figures).
+   the nearest type, and how much to normal tissue, if some was shown: no distance to tumours tells that.
+   All are on linear discriminants of the genes' ranks within their sample: axes along which types differ, in
+   units of how samples of one type do (docs/probabilities.md has the figures).
 
 Everything fitted is an array: the registered model scores without scikit-learn, and is stored without pickle.
 """
@@ -26,17 +25,18 @@ _N_FEATURES = 4000
 # Chosen on tcga-mirna-32 by leaving out 16 of its types, one at a time, and judged on the others: the ridge
 # penalty per sample and feature, how narrow the kernel is against the mean squared distance from the centre,
 # the share of mean variance added to the covariance within types, and how much the logarithm of the squared
-# distance counts beside the regression.
+# distance and being normal tissue count beside not belonging to a type.
 _PENALTY = 0.1
 _WIDTH = 6.0
 _SHRINKAGE = 0.1
 _DISTANCE = 0.15
+_NORMAL = 0.9
 # Genes that hardly vary must not rule the distances: a spread, in log2 and in mean spreads of ranks, that is
 # added to every gene's own.
 _LEAST_SPREAD = 0.1
 # Share of the false alarms that each measure may cause. What lies outside is out of distribution by orders of
 # magnitude or not at all, so little is lost there.
-_SHARES = (0.1, 0.65, 0.25)
+_SHARES = (0.1, 0.9)
 _ROUNDING = 1e-4
 # A handful of normal samples says more about their patients than about normal tissue.
 _FEWEST_NORMALS = 10
@@ -106,24 +106,25 @@ class Novelty:
         return cls(*parts, by_type, by_normal, middle=np.zeros(0), reach=np.zeros(0))
 
     def measure(self, log2: np.ndarray) -> np.ndarray:
-        """Measure samples, in columns: outside, foreign and, if it was fitted, normal."""
+        """Measure samples, in columns: outside and foreign."""
         scaled = (log2 - self.centre) / self.spread
         outside = np.square(scaled).sum(axis=1) - np.square(scaled @ self.components.T).sum(axis=1)
         places = _rank(log2) @ self.axes - self.origin
         nearest = np.square(places[:, None] - self.middles).sum(axis=2).min(axis=1)
         features = _wave(places, self.frequencies, self.phases)
-        foreign = _DISTANCE * np.log(nearest + 1e-6) - (features @ self.by_type).max(axis=1)
-        measures = [np.log(np.maximum(outside, 1e-6)), foreign, features @ self.by_normal]
-        return np.column_stack(measures).astype(np.float64)
+        normal = np.maximum(features @ self.by_normal, 0).sum(axis=1)
+        foreign = (
+            _DISTANCE * np.log(nearest + 1e-6) - (features @ self.by_type).max(axis=1) + _NORMAL * normal
+        )
+        return np.column_stack([np.log(np.maximum(outside, 1e-6)), foreign]).astype(np.float64)
 
     def calibrate(self, log2: np.ndarray, *, false_alarms: float) -> "Novelty":
         """Set what is out of distribution, so that at most a given share of validation samples is flagged."""
         measures = self.measure(log2)
-        shares = np.asarray(_SHARES[: measures.shape[1]])
         middle = np.median(measures, axis=0)
         limits = [
             np.quantile(measure, 1 - false_alarms * share)
-            for measure, share in zip(measures.T, shares / shares.sum(), strict=True)
+            for measure, share in zip(measures.T, _SHARES, strict=True)
         ]
         reach = np.maximum(limits - middle, _ROUNDING)
         highest = ((measures - middle) / reach).max(axis=1)

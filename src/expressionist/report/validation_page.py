@@ -208,7 +208,9 @@ def _describe_foreign(found: FinishedValidation) -> Part:
     if not foreign.any():
         sentence = "All labels are types that the model knows."
     picture = found.show(
-        draw_flagged(marked, dict(zip(called, foreign.tolist(), strict=True))),
+        draw_flagged(
+            marked, dict(zip(called, foreign.tolist(), strict=True)), what="share flagged or abstained"
+        ),
         "Share of samples that are flagged or not answered, by type",
         "Light: known types. Dark: types that the model does not know.",
     )

@@ -220,18 +220,20 @@ def _annotate(
 ) -> pd.DataFrame:
     """Add Entrez and Ensembl ids, and symbols where the table has only ids."""
     nomenclature = load_nomenclature()
-    about = nomenclature.annotate(names)
-    if symbols is not None:
-        # Row numbers look like Entrez ids. The symbols beside them tell.
-        by_id, by_symbol = nomenclature.find(names), nomenclature.find(symbols)
-        known = (by_id >= 0) & (by_symbol >= 0)
-        if (by_id != by_symbol)[known].sum() > known.sum() / 2:
-            about = nomenclature.annotate(symbols)
+    is_numbered = symbols is not None and are_row_numbers(names, symbols)
+    about = nomenclature.annotate(symbols if is_numbered and symbols is not None else names)
     genes = genes.assign(entrez=about["entrez"].to_numpy(), ensembl=about["ensembl"].to_numpy())
     if kind in ("entrez", "ensembl"):
         unnamed = (genes["symbol"] == genes.index).to_numpy() & (about["symbol"] != "").to_numpy()
         genes.loc[unnamed, "symbol"] = about["symbol"].to_numpy()[unnamed]
     return genes
+
+
+def are_row_numbers(names: Sequence[str], symbols: Sequence[str]) -> bool:
+    """Tell row numbers, which look like Entrez ids, from those by the symbols beside them."""
+    by_id, by_symbol = (load_nomenclature().find(each) for each in (names, symbols))
+    known = (by_id >= 0) & (by_symbol >= 0)
+    return bool((by_id != by_symbol)[known].sum() > known.sum() / 2)
 
 
 def split_gene_names(names: Sequence[str], path: Path) -> pd.DataFrame:

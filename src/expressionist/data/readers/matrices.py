@@ -21,6 +21,7 @@ from expressionist.data.readers.formats import TABLE_FORMATS, UNNAMED_INDEX, Tab
 from expressionist.data.readers.gene_ids import (
     UNNAMED,
     GeneIds,
+    are_row_numbers,
     check_ids,
     identify_genes,
     kind_of,
@@ -40,12 +41,14 @@ _NEARLY_ALL = 0.9
 _STATED = "stated"
 REPLICATES = ("refuse", "first", "mean")
 # What stands beside a gene's id in files of GDC, cBioPortal, GTEx and featureCounts, and is no sample.
-_SYMBOLS = ("gene_name", "symbol", "hugo_symbol", "gene_symbol", "genesymbol", "description")
+_SYMBOLS = ("gene_name", "symbol", "hugo_symbol", "gene_symbol", "genesymbol", "gene_symbols", "description")
 _ENTREZ = ("entrez_gene_id", "entrez", "entrezid", "entrez_id")
 _BESIDE_GENES = frozenset(
     (*_SYMBOLS, *_ENTREZ, "gene_id", "geneid", "gene_type", "gene_biotype")
     + ("chr", "chromosome", "start", "end", "strand", "length")
 )
+# What salmon, kallisto and RSEM say of one sample.
+_QUANTIFIED = frozenset(("tpm", "fpkm", "numreads", "est_counts", "expected_count"))
 _N_PEEKED = 20
 # Of the names that are genes of the model, the share that may stand on the other side.
 _FEW = 0.5
@@ -253,6 +256,7 @@ def _read_rows(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     n_beside = _count_beside(file, stated)
     if len(header) <= n_beside:
         raise CohortError(f"{path} must have columns of samples, but got only {name_some(header)}. Add them.")
+    _refuse_no_samples(path, header, n_beside, stated)
     text, values = file.read(texts=range(n_beside), numbers=range(n_beside, len(header)), transposed=True)
     text.columns = pd.Index([name.lower() for name in header[:n_beside]], dtype=object)
     names = _name_genes(text)
@@ -262,6 +266,21 @@ def _read_rows(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     ids = _identify(names, path, stated, lambda n: f"row {n + 2}")
     matrix = Matrix(ids.take(values), columns, ids, *side, {}, file.describe())
     return _join_replicates(matrix, stated, path)
+
+
+def _refuse_no_samples(path: Path, header: Sequence[str], n_beside: int, stated: Sides) -> None:
+    """Refuse a header that is a gene's row, and columns that say several things of one sample."""
+    if stated.knows is not None and stated.knows(header[:1])[0]:
+        raise CohortError(
+            f"{path} must begin with a header that names its samples, but got the row of {header[0]}. "
+            "Add one."
+        )
+    quantified = [name for name in header[n_beside:] if name.lower() in _QUANTIFIED]
+    if quantified:
+        raise CohortError(
+            f"{path} must have a column for each sample, but got what a quantifier says of one sample "
+            f"({name_some(quantified)}). Keep one of these columns, and name it like the sample."
+        )
 
 
 def _identify(
@@ -274,6 +293,8 @@ def _identify(
     if stated.knows is None:
         return identify_genes(names, path, stated.ids, name_place, symbols)
     # The model finds its own genes among them, and what is none of them may be called anything.
+    if symbols is not None and all(name.isdecimal() for name in names) and are_row_numbers(names, symbols):
+        names = list(symbols)
     kept, rules = leave_out(names, path)
     genes = pd.DataFrame(index=pd.Index([names[place].strip() for place in kept], dtype=object))
     return GeneIds(genes, "any", rules, np.setdiff1d(np.arange(len(names)), kept).tolist())
@@ -399,7 +420,8 @@ def _as_matrix(path: Path, matrix: "NamedMatrix", stated: Sides, side: _Side) ->
     if stated.sample_column not in samples:
         samples.insert(0, stated.sample_column, list(matrix.rows.index))
     columns = index_samples(samples, stated.sample_column, path, stated.replicates)
-    told = list(matrix.columns["symbol"].astype(str)) if "symbol" in matrix.columns else None
+    named = next((name for name in matrix.columns if str(name).lower() in _SYMBOLS), None)
+    told = None if named is None else list(matrix.columns[named].astype(str))
     ids = _identify(list(matrix.columns.index), path, stated, lambda n: f"place {n + 1} of var", told)
     for name, kind in _ABOUT_GENES.items():
         if name in matrix.columns and matrix.columns[name].notna().all():

@@ -55,9 +55,11 @@ def draw_coverage(curve: pd.DataFrame, answered: float, accuracy: float | None) 
     return figure
 
 
-def draw_flagged(flagged: Mapping[str, tuple[int, int]], wanted: Mapping[str, bool]) -> Figure:
+def draw_flagged(
+    flagged: Mapping[str, tuple[int, int]], wanted: Mapping[str, bool], *, what: str = "share flagged"
+) -> Figure:
     """Draw which share of each kind of samples is `flagged` (how many of how many; `wanted` or not)."""
-    figure, axes = new_axes(7.2, 0.8 + 0.42 * len(flagged), grid="x", x="share flagged")
+    figure, axes = new_axes(7.2, 0.8 + 0.42 * len(flagged), grid="x", x=what)
     places = np.arange(len(flagged))[::-1]
     for place, (kind, (n, total)) in zip(places, flagged.items(), strict=True):
         share = n / total
