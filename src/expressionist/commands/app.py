@@ -47,6 +47,10 @@ _ENVIRONMENT: dict[str, tuple[str, Any, str]] = {
 }
 
 
+# Where the stages leave what a worker needs.
+_WORKED_ON = {"split": Path("data/split.tsv")} | {
+    name: Path("data") / name for name in ("layout", "images", "cache")
+}
 # When `make repro` began, in seconds since 1970.
 _BEGAN = "EXPRESSIONIST_BEGAN"
 
@@ -211,23 +215,23 @@ def models(root: Path, tracking_uri: str | None) -> None:
 @app.command(params=[_make_option("cache_gigabytes", "float"), _make_option("scheduler", "str")])
 @click.argument("backbones", nargs=-1)
 @click.option("--patience", default=10.0, show_default=True, help="Minutes to wait for a search to begin.")
-@click.option("--split", type=_PATH, help="data/split.tsv of the project if not given.")
-@click.option("--layout", type=_PATH, help="data/layout of the project if not given.")
-@click.option("--images", type=_PATH, help="data/images of the project if not given.")
-@click.option("--cache", type=_PATH, help="data/cache of the project if not given.")
+@click.option("--split", type=_PATH, default=_WORKED_ON["split"], show_default=True)
+@click.option("--layout", type=_PATH, default=_WORKED_ON["layout"], show_default=True)
+@click.option("--images", type=_PATH, default=_WORKED_ON["images"], show_default=True)
+@click.option("--cache", type=_PATH, default=_WORKED_ON["cache"], show_default=True)
 def worker(
     backbones: tuple[str, ...],
     patience: float,
     cache_gigabytes: float,
     scheduler: str | None,
-    **paths: Path | None,
+    **paths: Path,
 ) -> None:
     """Run trials of a search that `dvc repro` has begun, on this machine or another.
 
     BACKBONES are whose searches to join, in turn; all of params.yaml by default.
     """
-    defaults = {"split": "data/split.tsv"} | {name: f"data/{name}" for name in ("layout", "images", "cache")}
-    given = {name: path.absolute() if path else Path(defaults[name]) for name, path in paths.items()}
+    # What is not given lies in the project, wherever the worker is started.
+    given = {name: path if path == _WORKED_ON[name] else path.absolute() for name, path in paths.items()}
     # The folder of weights, too, is named from there.
     os.chdir(_find_root())
     params = _read_params()
