@@ -279,7 +279,8 @@ def test_killed_in_the_middle_nothing_half_written_is_left(tmp_path, server):
 
 
 def test_killed_among_many_files_those_that_came_are_kept(tmp_path, server, counts):
-    server.pause = 0.2
+    # The fourth never ends, so that no other can come before the process is killed.
+    server.answers = [Answer(), Answer(), Answer(), Answer(cut=100, stall=True)]
     raw = fetch_and_kill(tmp_path, "gdc", choose_counts(server), lambda: len(server.asked) >= 4)
     assert read_folder(raw / "counts") == counts
     # Only the one that was on its way may have been asked for again.
