@@ -153,7 +153,7 @@ def identify_genes(
         strays = _need_stated(left, path, stated)
     elif len(strays) > _TOLERATED_STRAYS * len(left):
         genes, chosen, more = _translate(left, path, kind, strays)
-        return GeneIds(genes, "entrez", rules + more, _list_others(kept[chosen], names))
+        return GeneIds(genes, "entrez", rules + more, list_others(kept[chosen], names))
     genes = split_gene_names(_cut_versions(left, path), path)
     rules.append(count_dropped("gene id of another kind than the rest (kept)", [left[i] for i in strays]))
     if list(genes.index) != left and kind == "ensembl":
@@ -161,10 +161,11 @@ def identify_genes(
         cut = [name for name in left if cut_version(name) != name]
         rules.append(count_dropped("version cut off an Ensembl id (kept in id_with_version)", cut))
     told = None if symbols is None or kind != "entrez" else [symbols[place] for place in kept]
-    return GeneIds(_annotate(genes, left, kind, told), kind, rules, _list_others(kept, names))
+    return GeneIds(_annotate(genes, left, kind, told), kind, rules, list_others(kept, names))
 
 
-def _list_others(places: np.ndarray, names: Sequence[str]) -> list[int]:
+def list_others(places: np.ndarray, names: Sequence[str]) -> list[int]:
+    """List the places of all names but those at some places."""
     return np.setdiff1d(np.arange(len(names)), places).tolist()
 
 
@@ -220,8 +221,9 @@ def _annotate(
 ) -> pd.DataFrame:
     """Add Entrez and Ensembl ids, and symbols where the table has only ids."""
     nomenclature = load_nomenclature()
-    is_numbered = symbols is not None and are_row_numbers(names, symbols)
-    about = nomenclature.annotate(symbols if is_numbered and symbols is not None else names)
+    if symbols is not None and are_row_numbers(names, symbols):
+        names = symbols
+    about = nomenclature.annotate(names)
     genes = genes.assign(entrez=about["entrez"].to_numpy(), ensembl=about["ensembl"].to_numpy())
     if kind in ("entrez", "ensembl"):
         unnamed = (genes["symbol"] == genes.index).to_numpy() & (about["symbol"] != "").to_numpy()

@@ -26,6 +26,7 @@ from expressionist.data.readers.gene_ids import (
     identify_genes,
     kind_of,
     leave_out,
+    list_others,
     refuse_unprintable,
 )
 from expressionist.data.readers.text_tables import need_columns
@@ -297,7 +298,7 @@ def _identify(
         names = list(symbols)
     kept, rules = leave_out(names, path)
     genes = pd.DataFrame(index=pd.Index([names[place].strip() for place in kept], dtype=object))
-    return GeneIds(genes, "any", rules, np.setdiff1d(np.arange(len(names)), kept).tolist())
+    return GeneIds(genes, "any", rules, list_others(kept, names))
 
 
 def _are_genes(names: Sequence[str]) -> np.ndarray:
