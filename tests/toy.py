@@ -106,8 +106,8 @@ def make_linear_model(layout, n_types, *, seed=0):
     paint.pixel.assign(layout.pixel.astype(np.int32))
     paint.share.assign((1.0 / np.maximum(layout.overlap, 1)).reshape(-1, 1))
     dense = keras.layers.Dense(n_types)
-    scaled = keras.Input((len(layout.genes),))
-    model = keras.Model(scaled, dense(keras.layers.Flatten()(paint(scaled))))
+    scaled = keras.Input((len(layout.genes),), name="maps")
+    model = keras.Model({"maps": scaled}, dense(keras.layers.Flatten()(paint(scaled))))
     kernel = np.random.default_rng(seed).normal(size=(layout.n_pixels, n_types)).astype(np.float32)
     dense.set_weights([kernel, np.arange(n_types, dtype=np.float32)])
     return model, kernel[layout.pixel] / layout.overlap.ravel()[layout.pixel][:, None]

@@ -139,7 +139,7 @@ HARMFUL = [
     ),
     ("params/sections.py", 'training.", ge=0, le=0.95', 'training.", ge=0, le=0.9', TRAINING),
     ("params/parsing.py", "strict=True)", "strict=False)", READING),
-    ("data/sources/embedded/counts.py", "_RESIDUE = ", "_RESIDUE = 2 * ", BRINGING),
+    ("data/sources/embedded/counts.py", "\nRESIDUE = ", "\nRESIDUE = 2 * ", BRINGING),
     ("data/sources/__init__.py", "name.replace('-'", "name.replace('+'", BRINGING),
     ("data/resources/tissues.tsv", "\t", "\t1", BRINGING),
     ("painting/layouts/coexpression.py", "return ", "return 1 + ", LAYING),

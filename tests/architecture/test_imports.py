@@ -12,7 +12,7 @@ from architecture.source_tree import MODULES, ROOT, close_over, find_tools, read
 # Which modules may know a tool; a name that ends in a dot stands for all modules below it.
 WITH_TENSORFLOW = ["explain.controls", "explain.integrated_gradients", "network.", "training."]
 KNOWN_TO = {
-    "keras": [*WITH_TENSORFLOW, "tracking.serving"],
+    "keras": [*WITH_TENSORFLOW, "explain.explanation", "explain.samples", "tracking.serving"],
     "tensorflow": WITH_TENSORFLOW,
     "shap": ["explain.controls"],
     "mlflow": ["tracking."],

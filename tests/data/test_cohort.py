@@ -34,6 +34,14 @@ def test_tumour_types_in_alphabetical_order(cohort):
     assert cohort.tumour_types == ["ACC", "UVM"]
 
 
+def test_the_truth_goes_with_its_genes(cohort):
+    effect = pd.DataFrame({"ACC": [0.0, 1.0, 2.0], "UVM": 0.5}, index=cohort.genes.index)
+    knowing = replace(cohort, truth={"effect": effect})
+    assert knowing.take(genes=np.array([2, 0])).truth["effect"]["ACC"].tolist() == [2.0, 0.0]
+    with refuse("The truth must have the cohort's 3 genes as its rows, but 'effect' has 2 or other ones"):
+        replace(cohort, truth={"effect": effect[:2]})
+
+
 def test_symbols_may_stand_twice(cohort):
     assert cohort.genes["symbol"].tolist() == ["TP53", "?", "?"]
 

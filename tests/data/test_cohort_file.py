@@ -24,6 +24,19 @@ def test_a_cohort_comes_back_as_it_was(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(found.genes, cohort.genes, check_names=False)
 
 
+def test_the_truth_is_in_varm(tmp_path: Path) -> None:
+    cohort = make_cohort()
+    effect = pd.DataFrame({"T0": np.arange(40, dtype=np.float32), "T1": np.float32(0)}, cohort.genes.index)
+    kind = pd.DataFrame({"T0": pd.Categorical(["", "own"] * 20), "T1": ""}, cohort.genes.index).astype(
+        "category"
+    )
+    write_cohort(tmp_path / "cohort.h5ad", replace(cohort, truth={"effect": effect, "effect_kind": kind}))
+    found = read_cohort(tmp_path / "cohort.h5ad").truth
+    pd.testing.assert_frame_equal(found["effect"], effect, check_names=False)
+    pd.testing.assert_frame_equal(found["effect_kind"], kind, check_names=False)
+    assert anndata.read_h5ad(tmp_path / "cohort.h5ad").varm["effect"].loc["g7", "T0"] == 7
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_a_cohort_opens_backed_however_it_lay_in_memory(tmp_path: Path, order: str) -> None:
     cohort = make_cohort(n_per_type=100)

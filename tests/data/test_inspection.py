@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from cohort_reading import write_hgnc
 from data.readers.bad_files import FRAME, GOOD, LABELS, ROWS, h5ad, parquet, tenx, xlsx
 from expressionist.commands import app as command_line
 from expressionist.data.inspection import describe_file, describe_inspection, inspect_files
@@ -210,7 +211,7 @@ def test_the_command_tells_by_its_exit_code_whether_the_files_would_do(tmp_path,
     code, said, wrong = call("inspect", "m.csv")
     assert (code, wrong) == (0, "")
     assert "12 samples × 60 genes" in said
-    assert said.splitlines()[-1] == "    matrix: X"
+    assert said.splitlines()[-1] == "    nomenclature: null"
     (tmp_path / "m.csv").write_text(GOOD.replace("5", ""))
     code, said, wrong = call("inspect", "m.csv")
     assert (code, wrong) == (1, "")
@@ -218,6 +219,17 @@ def test_the_command_tells_by_its_exit_code_whether_the_files_would_do(tmp_path,
     code, said, wrong = call("inspect", "n.csv")
     assert (code, said) == (2, "")
     assert wrong.count("\n") == 1
+
+
+def test_a_table_of_names_is_read_and_named(tmp_path, call):
+    write_hgnc(tmp_path / "hgnc.txt")
+    names = ["NEWNAME2", *(f"XNAME{n}" for n in range(29)), *(str(999_000_000 + n) for n in range(30))]
+    SAMPLES[["tumour_type"]].join(draw().set_axis(names, axis=1)).to_csv(tmp_path / "m.csv")
+    assert "must be of one kind, or known to HGNC" in call("inspect", "m.csv")[1]
+    code, said, _ = call("inspect", "m.csv", "--nomenclature", "hgnc.txt")
+    assert code == 0, said
+    assert said.splitlines()[-1] == "    nomenclature: hgnc.txt"
+    assert call("inspect", "m.csv", "--nomenclature", "other.txt")[2].endswith("Name a file that is there.\n")
 
 
 def test_a_file_sorted_by_type_shows_its_label_column_all_the_same(tmp_path):

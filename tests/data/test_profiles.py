@@ -12,6 +12,7 @@ import pytest
 from expressionist.data.cohort import Cohort
 from expressionist.data.cohort_file import write_cohort
 from expressionist.data.profiles import read_profiles
+from expressionist.data.resources import read_resource
 from expressionist.errors import CohortError
 
 GENES = ["TP53", "KRAS", "EGFR"]
@@ -171,6 +172,16 @@ def test_reads_without_a_gene_are_no_part_of_a_total(tmp_path):
     assert found[GENES].to_numpy().tolist() == [[250_000, 250_000, 500_000]]
 
 
+@pytest.mark.parametrize(("name", "whole"), [("EGFR", 200), ("Total", 100)])
+def test_a_row_of_totals_is_no_part_of_a_total(tmp_path, name, whole):
+    """The last row has as much as the others together, and is a gene unless it is called otherwise."""
+    table = pd.DataFrame({"s": [25, 75, 100], "t": [1, 2, 3]}, index=["TP53", "KRAS", name])
+    (tmp_path / "t.csv").write_bytes(text(table))
+    found = read(tmp_path / "t.csv", "RPM", unit="counts")
+    assert found.table["TP53"].iloc[0] == 25 / whole * 1e6
+    assert ("row that is the total of the others (left out): 1" in found.said) == (name == "Total")
+
+
 def test_what_is_missing_stays_missing_and_batch_correction_is_undone(tmp_path):
     (tmp_path / "t.csv").write_text("sample,TP53,KRAS,EGFR\na,1.5,NA,-0.25\nb,2,3,4\n")
     np.testing.assert_array_equal(read(tmp_path / "t.csv").table, [[1.5, np.nan, 0], [2, 3, 4]])
@@ -202,7 +213,7 @@ def test_what_is_missing_stays_missing_and_batch_correction_is_undone(tmp_path):
         ),
         ("s,TP53,KRAS\nx,1,2\n", {"unit": "TPM"}, "What is to become RSEM must be RSEM or counts or RPM"),
         ("s,TP53,KRAS\nx,1,2\n", {"unit": "reads"}, "The unit must be one of"),
-        ("s,TP53,KRAS\nx,0,0\n", {}, "every sample must have some expression, but got 0 for all genes in x"),
+        ("s,TP53,KRAS\nx,0,0\n", {}, "must have some expression, but got 0 for all genes in 1 of 1: x."),
         (
             "TP53,12\nKRAS,7\nEGFR,9\n",
             {},
@@ -244,6 +255,105 @@ def test_star_counts_give_the_column_that_the_model_takes(tmp_path, wanted, expe
     assert found.table.to_numpy().tolist() == [expected, expected]
     one = read(tmp_path / "a.rna_seq.augmented_star_gene_counts.tsv", wanted)
     pd.testing.assert_frame_equal(one.table, found.table[:1])
+
+
+def write_star(folder, names, counts):
+    """Write files of STAR counts, each in a folder of its own as the GDC leaves them."""
+    for place, name in enumerate(names):
+        (folder / f"uuid-{place}").mkdir(parents=True)
+        body = STAR.replace("\t1\t0", f"\t{counts[place]}\t0", 1)
+        (folder / f"uuid-{place}" / f"{name}.rna_seq.augmented_star_gene_counts.tsv").write_text(body)
+
+
+def write_sheet(path, names, samples):
+    rows = [
+        f"{name}.rna_seq.augmented_star_gene_counts.tsv\tTCGA-ACC\tcase\t{sample}"
+        for name, sample in zip(names, samples, strict=True)
+    ]
+    path.write_text("\n".join(["File Name\tProject ID\tCase ID\tSample ID", *rows]) + "\n")
+
+
+@pytest.mark.parametrize("place", ["gdc", "."])
+def test_a_sample_sheet_names_the_samples_of_star_counts(tmp_path, place):
+    write_star(tmp_path / "gdc", "abcd", [1, 3, 9, 7])
+    ids = ["TCGA-OR-A5J1-01A", "TCGA-OR-A5J2-01A", "TCGA-OR-A5J1-01A"]
+    write_sheet(tmp_path / place / "gdc_sample_sheet.2026-01-01.tsv", "abc", ids)
+    found = read(tmp_path / "gdc", "counts")
+    assert found.table.index.tolist() == [*ids[:2], "d"]
+    assert found.table.iloc[:, 0].tolist() == [1, 3, 7]
+    assert "3 of 4 files named by gdc_sample_sheet.2026-01-01.tsv, further column or row of a" in found.said
+    mean = read(tmp_path / "gdc", "counts", replicates="mean")
+    assert mean.table.iloc[:, 0].tolist() == [5, 3, 7]
+    with pytest.raises(CohortError, match="must stand once, but got more often: TCGA-OR-A5J1-01A"):
+        read(tmp_path / "gdc", "counts", replicates="refuse")
+
+
+def test_a_sheet_in_the_folder_comes_before_one_beside_it_and_two_are_refused(tmp_path):
+    write_star(tmp_path / "gdc", "a", [1])
+    write_sheet(tmp_path / "gdc_sample_sheet.tsv", "x", ["X"])
+    with pytest.raises(CohortError, match="must be named in .*gdc_sample_sheet.tsv, but got a.rna_seq"):
+        read(tmp_path / "gdc", "counts")
+    write_sheet(tmp_path / "gdc/gdc_sample_sheet.tsv", "a", ["A"])
+    assert read(tmp_path / "gdc", "counts").table.index.tolist() == ["A"]
+    write_sheet(tmp_path / "gdc/gdc_sample_sheet.2.tsv", "a", ["B"])
+    with pytest.raises(CohortError, match="One sample sheet must name the files of .* but got gdc_sample_sh"):
+        read(tmp_path / "gdc", "counts")
+
+
+LENGTHS = {
+    "two.tsv": "gene\tlength\n{rows}",
+    "headless.tsv": "{rows}",
+    "featurecounts.txt": "# Program:featureCounts v2.0.3\nGeneid\tLength\tx.bam\n{rows}",
+}
+
+
+@pytest.fixture
+def many(tmp_path):
+    """Counts of more genes than TPM need, by symbol."""
+    known = read_resource("hgnc.tsv.gz").query("ensembl != '' and entrez != ''").head(10_200)
+    counts = np.random.default_rng(0).negative_binomial(2, 0.01, (2, len(known)))
+    pd.DataFrame(counts.T, known["symbol"], ["x", "y"]).to_csv(tmp_path / "counts.csv")
+    return known, counts
+
+
+@pytest.mark.parametrize("kind", LENGTHS)
+def test_counts_become_tpm_by_the_lengths_of_genes_whatever_they_are_called(tmp_path, many, kind):
+    known, counts = many
+    lengths = np.random.default_rng(1).integers(200, 9000, len(known))
+    lengths[:100] = 0
+    beside = "\t7" if kind.startswith("f") else ""
+    rows = [f"{name}.3\t{n}{beside}" for name, n in zip(known["ensembl"], lengths, strict=True)]
+    (tmp_path / kind).write_text(LENGTHS[kind].format(rows="\n".join(rows[::-1])) + "\n")
+    path, knows = tmp_path / "counts.csv", lambda names: np.isin(names, known["symbol"])
+    found = read_profiles(path, knows, "TPM", unit="counts", gene_lengths=tmp_path / kind)
+    rates = counts[:, 100:] / lengths[100:]
+    assert found.table.columns.tolist() == known["symbol"].iloc[100:].tolist()
+    np.testing.assert_allclose(found.table, rates / rates.sum(axis=1, keepdims=True) * 1e6, rtol=1e-4)
+    assert found.said.endswith("converted to TPM by the lengths of 10,100 of 10,200 genes.")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("gene\tlength\nTP53\tlong\n", "the length of TP53 must be a number, but got 'long'"),
+        ("gene\tbases\tname\nTP53\t9\tx\n", "must have two columns, gene id and length, or one called Len"),
+        ("gene\tlength\nTP53\t9\nTP53\t8\n", "must stand once, but got more often: TP53"),
+        ("gene\tlength\nXYZ1\t9\nXYZ2\t8\n", "must have lengths of the table's genes, such as"),
+        ("gene\tlength\nA1BG\t9\nA1CF\t8\n", "to become TPM, at least 10,000, but got 2"),
+    ],
+)
+def test_lengths_that_cannot_be_are_refused(tmp_path, many, content, said):
+    (tmp_path / "lengths.tsv").write_text(content)
+    known = many[0]["symbol"]
+    with pytest.raises(CohortError) as refusal:
+        read_profiles(
+            tmp_path / "counts.csv",
+            lambda names: np.isin(names, known),
+            "TPM",
+            unit="counts",
+            gene_lengths=tmp_path / "lengths.tsv",
+        )
+    assert said in str(refusal.value)
 
 
 @pytest.mark.parametrize("path", [Path("tcga-mirna-32"), Path("tcga-mrna-7")], ids=str)

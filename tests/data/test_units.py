@@ -159,13 +159,13 @@ def test_rsem_has_its_upper_quartile_at_1000_and_few_reads_do_not_move_it():
     ("unit", "to", "said"),
     [
         ("TPM", "counts", "What is to become counts must be counts, linear or a logarithm, but got TPM."),
-        ("RSEM", "TPM", "must be TPM or FPKM or FPKM-UQ or counts and RPM if the genes' lengths are given, "),
+        ("RSEM", "TPM", "must be TPM or FPKM or FPKM-UQ or counts or RPM, if the genes' lengths are given "),
         (
             "TPM",
             "RSEM",
             "What is to become RSEM must be RSEM or counts or RPM, linear or a logarithm, but got",
         ),
-        ("counts", "TPM", "if the genes' lengths are given, linear or a logarithm, but got counts."),
+        ("counts", "TPM", "lengths are given (--gene-lengths), linear or a logarithm, but got counts."),
         ("log2(FPKM+1)", "log2(RPM+1)", "What is to become RPM must be RPM or counts,"),
         ("TPM", "FPKM", "What is to become FPKM must be FPKM, linear"),
         (AS_IS_UNIT, "TPM", "but got as is for TPM. Give values in TPM."),

@@ -23,6 +23,9 @@ def test_it_holds_the_means_and_quantiles_of_training_samples() -> None:
     np.testing.assert_allclose(footprint.means[1], log2[types == 1].mean(axis=0), rtol=1e-5)
     assert np.isnan(footprint.means[3]).all()
     np.testing.assert_allclose(footprint.quantiles[1], np.median(log2, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(footprint.by_type[1, 2], np.median(log2[types == 1], axis=0), rtol=1e-5)
+    assert (np.diff(footprint.by_type[:3], axis=1) >= 0).all()
+    assert np.isnan(footprint.by_type[3]).all()
     np.testing.assert_allclose(
         footprint.profile[[0, -1]], [log2.min(1).mean(), log2.max(1).mean()], rtol=1e-5
     )
@@ -70,3 +73,12 @@ def test_it_is_read_as_it_was_written(tmp_path) -> None:
     assert found.recognise(["P2", "P3"]).tolist() == [True, False]
     for name, array in footprint.to_arrays().items():
         np.testing.assert_array_equal(getattr(found, name), array)
+
+
+def test_one_that_was_left_without_quantiles_of_types_is_still_read(tmp_path) -> None:
+    arrays = dict(leave(*draw(), ["P1"])[0].to_arrays())
+    del arrays["by_type"]
+    write_arrays(tmp_path / "x.npz", **arrays)
+    older = Footprint(**read_arrays(tmp_path / "x.npz"))
+    assert older.by_type is None
+    assert set(older.to_arrays()) == set(arrays)

@@ -21,10 +21,10 @@ def make_samples(n_samples=5, n_genes=N_GENES, *, seed=1):
 
 def make_curved(layout, *, seed=0):
     """Painted, then two layers of smooth and kinked curves: its gradient changes along the path."""
-    scaled = keras.Input((len(layout.genes),))
+    scaled = keras.Input((len(layout.genes),), name="maps")
     hidden = keras.layers.Dense(16, "tanh")(keras.layers.Flatten()(make_paint(layout)(scaled)))
     hidden = keras.layers.Dense(16, "relu")(hidden)
-    model = keras.Model(scaled, keras.layers.Dense(N_TYPES)(hidden))
+    model = keras.Model({"maps": scaled}, keras.layers.Dense(N_TYPES)(hidden))
     rng = np.random.default_rng(seed)
     for variable in model.trainable_variables:
         variable.assign(rng.normal(0, 1.5, variable.shape))

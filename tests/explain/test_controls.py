@@ -5,8 +5,12 @@ import pytest
 
 import toy
 from explain.small_models import N_GENES, N_TYPES, make_crowded_layout, make_curved, make_samples
-from expressionist.explain.controls import _draw_types, shap_values
+from expressionist.data.expression import Scale
+from expressionist.explain.controls import _draw_types, randomise_down, shap_values
 from expressionist.explain.integrated_gradients import IntegratedGradients
+from expressionist.network.assembly import logits_by_branch
+from network.parts import N_GENES as N_PAINTED
+from network.parts import SHAPE, draw_scaled, make_network
 
 TYPES = np.repeat(np.arange(20), 2)
 
@@ -17,7 +21,9 @@ def test_shap_agrees_on_a_linear_model():
     samples, targets = make_samples(4)
     reference = np.full((1, N_GENES), 0.25, np.float32)
     found = shap_values(model, samples, reference, targets, n_draws=5, seed=0)
-    np.testing.assert_allclose(found, matrix.T[targets] * (samples - reference), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        found, (matrix.T[targets] - matrix.mean(axis=1)) * (samples - reference), rtol=1e-3, atol=1e-5
+    )
     ours = IntegratedGradients(model).explain(samples, reference[0], targets, 4)
     np.testing.assert_allclose(found, ours.values, rtol=1e-3, atol=1e-5)
 
@@ -30,6 +36,27 @@ def test_shap_comes_close_on_a_curved_model():
     ours = IntegratedGradients(curved).explain(samples, reference[0], targets, 128)
     for one, other in zip(found, ours.values, strict=True):
         assert np.corrcoef(one, other)[0, 1] > 0.97
+
+
+def test_attributions_change_with_every_part_that_is_drawn_anew():
+    """From the head down; in the end nothing trained is left, and rows say which sample they are of."""
+    layout, scale = toy.make_layout(N_PAINTED, SHAPE), Scale.fit(draw_scaled(20, seed=1))
+    network, (samples, targets) = make_network(layout, scale), make_samples(4, N_PAINTED)
+    before = [weight.copy() for weight in network.get_weights()]
+    method = IntegratedGradients(logits_by_branch(network))
+
+    def explain():
+        return method.explain(samples, np.zeros(N_PAINTED), targets, 4)
+
+    found = randomise_down(network, explain, explain(), n_top=5, seed=1)
+    parts = found.groupby("randomised", sort=False)
+    assert [name for name, _ in parts][0] == "head"
+    assert all(rows["sample"].tolist() == [0, 1, 2, 3] for _, rows in parts)
+    assert found["correlation"].between(-1, 0.999).all()
+    assert found["n_shared"].between(0, 5).all()
+    kernels = [(old, new) for old, new in zip(before, network.get_weights(), strict=True) if old.ndim == 4]
+    assert kernels
+    assert not any(np.allclose(old, new) for old, new in kernels)
 
 
 def draw(types, seed):

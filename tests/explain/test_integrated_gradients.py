@@ -8,7 +8,7 @@ import toy
 from explain.small_models import N_GENES, N_TYPES, make_crowded_layout, make_curved, make_samples
 from expressionist.data.expression import Scale
 from expressionist.explain.integrated_gradients import Attribution, IntegratedGradients
-from expressionist.network.assembly import assemble, fit_ranks, image_front, logits_of_scaled
+from expressionist.network.assembly import assemble, fit_ranks, image_front, logits_by_branch
 from expressionist.network.backbones import randomise
 from expressionist.network.cut import divide
 from expressionist.network.head import attach_head, centre_head
@@ -51,14 +51,17 @@ def assert_same(found, expected, rows=slice(None)):
 
 
 def test_of_a_product_each_factor_gets_half():
-    """f = a · b from 0, by hand; the midpoint rule is exact, as the gradient is linear on the path."""
-    pair = keras.Input((2,))
+    """f = a · b from 0, by hand; the midpoint rule is exact, as the gradient is linear on the path.
+
+    What is explained of two logits is half of their difference.
+    """
+    pair = keras.Input((2,), name="maps")
     product = keras.layers.Multiply()([pair[:, :1], pair[:, 1:]])
-    model = keras.Model(pair, keras.layers.Concatenate()([product, 3 * pair[:, :1]]))
+    model = keras.Model({"maps": pair}, keras.layers.Concatenate()([product, 3 * pair[:, :1]]))
     samples = np.array([[2, 5], [2, 5], [-1, 4]], np.float32)
     found = explain(model, samples, np.zeros(2), np.array([0, 1, 0]), 3)
-    np.testing.assert_allclose(found.values, [[5, 5], [6, 0], [-2, -2]], rtol=1e-5)
-    np.testing.assert_allclose(found.rise, [10, 6, -4])
+    np.testing.assert_allclose(found.values, [[-0.5, 2.5], [0.5, -2.5], [0.5, -1]], rtol=1e-5)
+    np.testing.assert_allclose(found.rise, [2, -2, -0.5])
 
 
 def test_they_follow_the_midpoint_rule(curved):
@@ -70,7 +73,8 @@ def test_they_follow_the_midpoint_rule(curved):
         for step in range(n_steps):
             point = reference + (step + 0.5) / n_steps * (sample - reference)
             nudged = np.concatenate([point + sign * 2e-3 * np.eye(N_GENES) for sign in (1, -1)])
-            up, down = curved(nudged.astype(np.float32)).numpy()[:, target].astype(np.float64).reshape(2, -1)
+            logits = curved(nudged.astype(np.float32)).numpy().astype(np.float64)
+            up, down = (logits[:, target] - logits.mean(axis=1)).reshape(2, -1)
             expected[row] += (up - down) / 4e-3 / n_steps * (sample - reference)
     found = explain(curved, samples, reference, targets, n_steps)
     np.testing.assert_allclose(found.values, expected, atol=0.02 * np.abs(expected).max())
@@ -142,9 +146,10 @@ def test_what_is_given_is_not_changed(curved):
 
 @pytest.fixture
 def cubic():
-    """x³ + y, of which the midpoint rule misses 1 / (4 n²) of what x³ rises."""
-    pair = keras.Input((2,))
-    return keras.Model(pair, keras.ops.power(pair[:, :1], 3) + pair[:, 1:])
+    """x³ + y beside 0, of which the midpoint rule misses 1 / (4 n²) of what x³ rises."""
+    pair = keras.Input((2,), name="maps")
+    logit = keras.ops.power(pair[:, :1], 3) + pair[:, 1:]
+    return keras.Model({"maps": pair}, keras.layers.Concatenate()([logit, 0 * logit]))
 
 
 def test_trebling_goes_on_only_for_samples_that_need_it(cubic):
@@ -184,7 +189,7 @@ def test_trebling_never_exceeds_its_bound(curved):
 
 def test_the_gap_is_a_share_of_the_rise():
     values = np.array([[1.0, 2.0], [-1.0, 0.5]], np.float32)
-    found = Attribution(values, np.array([4.0, -1.0]), np.array([8, 8]))
+    found = Attribution({"maps": values}, np.array([4.0, -1.0]), np.array([8, 8]))
     np.testing.assert_allclose(found.delta, [1.0, -0.5])
     np.testing.assert_allclose(found.gap, [0.25, 0.5])
 
@@ -192,7 +197,7 @@ def test_the_gap_is_a_share_of_the_rise():
 # --- on a network that was trained
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["one classifier", "and one of ranks"])
+@pytest.fixture(scope="module", params=[False, True], ids=["maps alone", "maps, genes and ranks"])
 def trained(request):
     """The whole way in small: three types, three planted markers each, fine-tuned, stitched together."""
     cohort = toy.make_cohort(n_per_type=40, n_genes=40, n_types=N_TYPES, n_markers=N_MARKERS)
@@ -207,14 +212,14 @@ def trained(request):
     images, ranks = laid.paint(scaled), fit_ranks(laid, scale) if request.param else None
     inputs = {name: part.numpy() for name, part in division.prefix(front(images)).items()}
     if ranks:
-        inputs["ranks"] = ranks(images).numpy()
+        inputs |= {"ranks": ranks(images).numpy(), "genes": images}
     held_out = np.arange(120) % 4 == 0
     training, validation = (
         Rows({name: part[rows] for name, part in inputs.items()}, types[rows])
         for rows in (~held_out, held_out)
     )
     shape = images.shape[1:] if ranks else None
-    model = attach_head(division, N_TYPES, dropout=0.0, seed=1, ranks=shape, n_hidden=16)
+    model = attach_head(division, N_TYPES, dropout=0.0, seed=1, genes=shape, ranks=shape, n_hidden=16)
     centre_head(model, training.blocks())
     fit_tail(model, training, validation, toy.training_params(epochs=12, batch_size=32))
     predicted = predict_types(trace_prediction(model), validation).argmax(axis=1)
@@ -226,7 +231,7 @@ def trained(request):
 @pytest.fixture(scope="module")
 def explained(trained):
     network, samples, types, reference = trained
-    explainer = IntegratedGradients(logits_of_scaled(network))
+    explainer = IntegratedGradients(logits_by_branch(network))
     return explainer.converge(
         samples, reference, types, n_steps=8, max_steps=256, median_gap=0.01, p95_gap=0.05
     )
@@ -235,6 +240,76 @@ def explained(trained):
 def test_attributions_of_a_trained_network_are_complete(explained):
     assert np.median(explained.gap) <= 0.01
     assert np.percentile(explained.gap, 95) <= 0.05
+
+
+def test_branches_add_up_and_each_says_what_it_alone_moves(trained, explained):
+    network, samples, types, reference = trained
+    model = logits_by_branch(network)
+    np.testing.assert_allclose(sum(explained.branches.values()), explained.values)
+    rows, start = (
+        np.arange(len(samples)),
+        {name: np.tile(reference, (len(samples), 1)) for name in model.input},
+    )
+    for name, values in explained.branches.items():
+        moved = model({**start, name: samples}).numpy() - model(start).numpy()
+        rise = moved[rows, types] - moved.mean(axis=1)
+        np.testing.assert_allclose(values.sum(axis=1), rise, atol=0.05 * np.abs(explained.rise).max())
+
+
+def test_a_pair_is_explained_by_the_difference_of_its_logits(trained):
+    network, samples, types, reference = trained
+    rivals = (types + 1) % N_TYPES
+    method = IntegratedGradients(logits_by_branch(network))
+    pairs = method.explain(samples, reference, np.column_stack([types, rivals]), 8)
+    one, other = (method.explain(samples, reference, targets, 8) for targets in (types, rivals))
+    np.testing.assert_allclose(pairs.values, one.values - other.values, atol=1e-4)
+    np.testing.assert_allclose(pairs.rise, one.rise - other.rise, atol=1e-4)
+
+
+def measure_against_served(network, samples, reference, types, found):
+    """Compare what attributions add up to with logits of the served network, which takes expression."""
+    rescale = network.get_layer("rescale")
+    served = keras.Model(network.input, network.get_layer("temperature").output)
+
+    def predict(scaled):
+        log2 = scaled * rescale.span.numpy() + rescale.low.numpy()
+        given = np.exp2(log2) - 1 if "log2" in [layer.name for layer in network.layers] else log2
+        return served.predict(given.astype(np.float32), verbose=0)
+
+    rows = np.arange(len(samples))
+    logits = predict(samples) - predict(np.tile(reference, (len(samples), 1)))
+    rise = logits[rows, types] - logits.mean(axis=1)
+    return np.abs(rise - found.values.sum(axis=1)) / np.abs(rise)
+
+
+BUGS = {
+    "genes in another order": lambda network, samples, reference, types: (samples[:, ::-1], reference, types),
+    "another scale": lambda network, samples, reference, types: (1.3 * samples, 1.3 * reference, types),
+    "another type": lambda network, samples, reference, types: (samples, reference, (types + 1) % N_TYPES),
+    "another reference": lambda network, samples, reference, types: (samples, 0 * reference, types),
+}
+
+
+def test_attributions_add_up_to_what_is_served(trained, explained):
+    network, samples, types, reference = trained
+    gap = measure_against_served(network, samples, reference, types, explained)
+    assert np.median(gap) <= 0.015
+
+
+@pytest.mark.parametrize("bug", [*BUGS, "a branch left out", "another temperature"])
+def test_no_bug_on_the_way_goes_unnoticed(trained, explained, bug):
+    network, samples, types, reference = trained
+    found = explained
+    if bug in BUGS:
+        method = IntegratedGradients(logits_by_branch(network))
+        found = method.explain(*BUGS[bug](network, samples, reference, types), 16)
+    elif bug == "a branch left out":
+        branches = dict(list(explained.branches.items())[1:]) or {"none": np.zeros_like(samples)}
+        found = Attribution(branches, explained.rise, explained.n_steps)
+    else:
+        branches = {name: 1.3 * values for name, values in explained.branches.items()}
+        found = Attribution(branches, explained.rise, explained.n_steps)
+    assert np.median(measure_against_served(network, samples, reference, types, found)) > 0.05
 
 
 def test_planted_markers_are_found(trained, explained):
@@ -253,7 +328,7 @@ def test_attributions_of_a_randomised_network_are_others(trained, explained, tmp
     network.save(tmp_path / "model.keras")
     control = keras.saving.load_model(tmp_path / "model.keras", compile=False)
     randomise(control, 5)
-    found = explain(logits_of_scaled(control), samples, reference, types, 32)
+    found = explain(logits_by_branch(control), samples, reference, types, 32)
     # Deviations from the reference are common to both; gene by gene over samples, weights are what differs.
     related = [
         abs(np.corrcoef(one, other)[0, 1]) for one, other in zip(explained.values, found.values, strict=True)
@@ -263,7 +338,7 @@ def test_attributions_of_a_randomised_network_are_others(trained, explained, tmp
         one, other = (each.values[types == tumour_type].mean(axis=0) for each in (explained, found))
         assert abs(np.corrcoef(one, other)[0, 1]) < 0.7
     # A copy was randomised: the network itself still explains as before.
-    again = explain(logits_of_scaled(network), samples[:2], reference, types[:2], 256)
+    again = explain(logits_by_branch(network), samples[:2], reference, types[:2], 256)
     np.testing.assert_allclose(again.values.sum(axis=1), explained.rise[:2], rtol=0.05)
 
 
@@ -301,7 +376,9 @@ def test_on_a_linear_model_they_are_exact_and_complete(case, batch_size):
     layout, n_types, samples, references, targets, n_steps = case
     model, matrix = toy.make_linear_model(layout, n_types)
     found = explain(model, samples, references, targets, n_steps, batch_size=batch_size)
-    np.testing.assert_allclose(found.values, matrix.T[targets] * (samples - references), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        found.values, (matrix.T[targets] - matrix.mean(axis=1)) * (samples - references), rtol=1e-3, atol=1e-4
+    )
     np.testing.assert_allclose(found.delta, 0, atol=1e-4)
     assert (found.n_steps == n_steps).all()
 

@@ -46,6 +46,7 @@ def outside(published, tmp_path_factory):
 def write_files(folder, known, counts):
     """Write the counts as GDC, Xena, R and scanpy do, and as RSEM for cBioPortal and Excel."""
     (folder / "gdc_download/uuid").mkdir(parents=True)
+    sheet = ["File Name\tProject ID\tCase ID\tSample ID"]
     versions = known["ensembl"] + ".5"
     for sample in SAMPLES:
         rows = [
@@ -53,10 +54,15 @@ def write_files(folder, known, counts):
             for i, s, n in zip(versions, counts.index, counts[sample], strict=True)
         ]
         head = ["# gene-model: GENCODE v36", "\t".join([*STAR.split(), "fpkm_uq_unstranded"])]
-        name = f"uuid/{sample}.rna_seq.augmented_star_gene_counts.tsv"
+        name = f"uuid/a{sample}.rna_seq.augmented_star_gene_counts.tsv"
+        sheet.append(f"{name[5:]}\tTCGA-ACC\tcase\t{sample}")
         (folder / "gdc_download" / name).write_text(
             "\n".join([*head, "N_unmapped\t\t\t9\t9\t9\t\t\t", *rows]) + "\n"
         )
+    (folder / "gdc_sample_sheet.2026-01-01.tsv").write_text("\n".join(sheet) + "\n")
+    columns = {"previous": "prev_symbol", "alias": "alias_symbol", "ensembl": "ensembl_gene_id"}
+    hgnc = known.rename(columns=columns | {"entrez": "entrez_id"})
+    hgnc.to_csv(folder / "hgnc_complete_set.txt", sep="\t", index=False)
     xena = np.log2(counts + 1).set_axis(versions.array).rename_axis("Ensembl_ID").to_csv(sep="\t")
     (folder / "TCGA-ACC.star_counts.tsv.gz").write_bytes(gzip.compress(xena.encode()))
     as_r = counts.to_csv(sep=" ", quoting=2).removeprefix('"symbol" ')
@@ -98,14 +104,51 @@ def test_counts_give_the_same_however_they_came(call, outside):
         np.testing.assert_allclose(other, found[0], atol=1e-4)
 
 
+@pytest.fixture
+def tpm(outside):
+    """The same model, of TPM."""
+    paths = list(outside.glob("mlruns/**/artifacts/*/model.json"))
+    for path in paths:
+        write_json(path, read_json(path) | {"unit": "TPM"})
+    yield outside
+    for path in paths:
+        write_json(path, read_json(path) | {"unit": "RSEM"})
+
+
+def test_counts_for_a_model_of_tpm_need_the_lengths_of_genes(call, tpm):
+    counts = pd.read_csv(tpm / "counts.txt", sep=" ")
+    lengths = np.random.default_rng(1).integers(200, 9000, len(counts))
+    counts.insert(0, "Length", lengths)
+    counts.to_csv(tpm / "featurecounts.txt", sep="\t", index_label="Geneid")
+    words = ("predict", "--model", "models:/tumour-type@challenger", "--unit", "counts", "featurecounts.txt")
+    code, _, said = call(tpm, *words)
+    assert code == 2
+    assert "counts or RPM, if the genes' lengths are given (--gene-lengths)" in said
+    assert said.count("\n") == 1
+    rates = counts[SAMPLES].div(lengths, axis=0)
+    (rates / rates.sum() * 1e6).to_csv(tpm / "tpm.csv")
+    assert call(tpm, *words, "--gene-lengths", "featurecounts.txt", "--out", "of_counts.tsv")[0] == 0
+    assert call(tpm, *words[:3], "tpm.csv", "--out", "of_tpm.tsv")[0] == 0
+    by_length, as_it_is = (read_table(tpm / f"of_{name}.tsv").filter(like="p_") for name in ("counts", "tpm"))
+    np.testing.assert_allclose(by_length, as_it_is, atol=1e-4)
+    more = ("--gene-lengths", "featurecounts.txt", "--nomenclature", "hgnc_complete_set.txt")
+    code, told, said = call(tpm, "validate", *words[1:], *more, "--labels", "labels.csv")
+    assert code == 0, said
+    assert "converted to TPM by the lengths of 10,500 of 10,500 genes" in told
+
+
 def test_the_page_has_every_origin():
     assert {word for line in COMMANDS for word in line.split()} >= {
         "gdc_download",
         "TCGA-ACC.star_counts.tsv.gz",
         "data_mrna_seq_v2_rsem.txt",
+        "hgnc_complete_set.txt",
         "counts.txt",
         "pseudobulk.h5ad",
         "expression.xlsx",
         "expression_german.csv",
         "validate",
+        "--explain",
+        "report-sample",
+        "compare-explanations",
     }

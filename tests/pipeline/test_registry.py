@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from expressionist.data.cohort_file import read_cohort
 from expressionist.evaluation.predictions import read_predictions
 from expressionist.files.digests import md5
 from expressionist.files.store import read_json, read_table
-from expressionist.tracking.registry import list_versions
-from expressionist.tracking.store import open_store
+from expressionist.report.page import state_registration
+from expressionist.tracking.registry import hang_page, list_versions
+from expressionist.tracking.store import open_experiment, open_store
 from pipeline import checkout
 from pipeline.checkout import BACKBONE, EVALUATION, SEARCH
 from toy import predict_with
@@ -124,6 +126,22 @@ def test_report_and_attributions_hang_on_the_model(store):
     version = store.client.get_model_version_by_alias("tumour-type", "challenger")
     listed = store.client.list_logged_model_artifacts(version.source.removeprefix("models:/"))
     assert {"report.html", "attributions"} <= {item.path for item in listed}
+
+
+def test_only_the_report_that_hangs_on_the_model_names_its_version(store, published, tmp_path):
+    version = store.client.get_model_version_by_alias("tumour-type", "challenger")
+    hung = Path(store.client.download_artifacts(version.run_id, "report.html")).read_text(encoding="utf-8")
+    told = f"tumour-type version {version.version}, MLflow run {version.run_id}"
+    own = (published / "data/report/report.html").read_text(encoding="utf-8")
+    assert told in hung
+    assert told not in own
+    assert state_registration(own, told) == hung
+    # What hangs there is left alone.
+    (tmp_path / "report.html").write_text("another", encoding="utf-8")
+    experiment = open_experiment(store, "SYNTHETIC-embedded")
+    hang_page(experiment, "tumour-type", version.version, tmp_path / "report.html")
+    again = Path(store.client.download_artifacts(version.run_id, "report.html")).read_text(encoding="utf-8")
+    assert again == hung
 
 
 def test_predict_writes_what_the_network_gave(published, trained, table, tmp_path, call):
@@ -278,12 +296,12 @@ def test_a_moved_checkout_keeps_its_store(own, trained, table, tmp_path):
 
 
 def test_a_search_taken_further_goes_on_in_the_same_run(own):
-    # One trial first, then all: the study and its run stay.
+    # One trial first, then all: the study and its run stay, also with a classifier that no trial trains.
     own = own.rename(own.with_name("further"))
     shutil.rmtree(own / "mlruns")
     shutil.rmtree(own / "data/cache")
     depths = []
-    for changes in ({"search.n_trials": 1}, {}):
+    for changes in ({"search.n_trials": 1, "network.rank_units": 0}, {"network.rank_units": 8}):
         checkout.write_params(own, **changes)
         checkout.run_stages(own, "tune")
         depths.append([trial["depth"] for trial in read_json(own / SEARCH)["trials"]])

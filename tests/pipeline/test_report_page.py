@@ -73,10 +73,10 @@ def make_content() -> ReportContent:
         verdict=Verdict("vgg19 won.", {"Macro-F1": "0.900"}),
         images=Part(pictures=[preview]),
         comparison=Part(
-            pictures=[Picture(draw_forest(scores), "Scores with intervals")],
+            pictures=[Picture(draw_forest(scores, level=0.95), "Scores with intervals")],
             tables=[Table(scores.assign(**{f"n_{'x' * 20}_{n}": n for n in range(8)}), best=0)],
         ),
-        attributions=Part(["Made up."]),
+        rankings=Part(["Made up."]),
         types=[
             TypePart("T00", "TYR", Part(pictures=[image], tables=[Table(genes)])),
             TypePart("T01", part=others),

@@ -119,6 +119,7 @@ def test_samples_are_aligned_by_rank(call, own, other):
     [
         (("--align", "median"), "align must be none or rank, but got 'median'"),
         (("--label-column", "grade"), "must have the column 'grade'"),
+        (("--nomenclature", "data/split.tsv"), "must have the columns symbol, prev_symbol, alias_symbol"),
     ],
 )
 def test_refusals_are_one_line(call, own, other, words, told):

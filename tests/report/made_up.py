@@ -32,7 +32,8 @@ SEARCH |= {"trials": TRIALS, "best": {"number": 0}}
 WEIGHTS = {"source": "random", "file": "", "digest": "random-1", "random": True, "asked": "random"}
 TRAINING: dict[str, Any] = {"backbone": "mobilenet", "depth": 0, "unfrozen_layers": [], "weights": WEIGHTS}
 TRAINING |= {"n_unfrozen_parameters": 0, "n_parameters": 1000, "tumour_types": TYPES, "history": HISTORY}
-TRAINING |= {"seconds": 1.0, "params": {"training": {"epochs": 2}}, "study": "toy-mobilenet-1"}
+TRAINING |= {"seconds": 1.0, "params": {"training": {"epochs": 2, "seed": 7}}, "study": "toy-mobilenet-1"}
+TRAINING["started"] = "2026-03-09T23:59:00+00:00"
 
 
 def make_run(**known: object) -> FinishedRun:
@@ -54,6 +55,19 @@ def make_recovery(**found: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def make_truth(**found: int) -> pd.DataFrame:
+    """As many of ten raised and of ten planted genes found by each ranking, in each of eight types."""
+    rows = [
+        {"tumour_type": f"T{number}", "ranking": ranking, "truth": truth, "n_true": 10, "chance": 0.1}
+        | {"average_precision": 0.5, "n_top": n_top, "n_found": n, "precision": n / n_top, "recall": n / 10}
+        for number in range(8)
+        for ranking, n in found.items()
+        for truth in ("planted", "raised_0.5", "raised_1", "raised_2")
+        for n_top in (10, 50)
+    ]
+    return pd.DataFrame(rows)
+
+
 def make_probabilities(**changes: object) -> dict[str, Any]:
     bins = {"confidence": [0.6], "share_right": [0.7], "n_samples": [9]}
     side = {"n_samples": 9, "ece_before": 0.2, "ece_after": 0.1}
@@ -68,18 +82,61 @@ def make_probabilities(**changes: object) -> dict[str, Any]:
 
 def make_gaps() -> pd.DataFrame:
     rows = [
-        {"sample": sample, "tumour_type": name, "reference": reference, "rise": 2.0, "delta": 0.1}
-        | {"relative_gap": 0.05, "steps": 16}
-        for sample, name in (("a", "T0"), ("b", "T2"))
-        for reference in ("mean", "zero", "random")
+        {"sample": sample, "tumour_type": name, "rise": 2.0, "delta": 0.1, "relative_gap": 0.05, "steps": 16}
+        | {"maps": -1.0, "ranks": ranks}
+        for sample, name, ranks in (("a", "T0", 2.5), ("b", "T2", 3.5))
     ]
     return pd.DataFrame(rows).set_index("sample")
+
+
+def make_types(**changes: object) -> pd.DataFrame:
+    """Rankings of T0 and T2, of which the second has one sample."""
+    rows = {"tumour_type": ["T0", "T2"], "n_samples": [4, 1], "n_top": 3, "shared_halves": [2, None]}
+    rows |= {"shared_test_samples": [1, 2], "shared_random_weights": 0, "shared_fold_change": 3}
+    return pd.DataFrame({**rows, **changes})
+
+
+def make_faithfulness() -> pd.DataFrame:
+    """The earlier an order names a gene the more it takes away and gives."""
+    steps = {"own explanation": 0.2, "mean explanation of the type": 0.1, "fold change": 0.05}
+    rows = [
+        {"curve": curve, "order": order, "n_genes": n, "probability": p, "low": p - 0.04, "high": p + 0.04}
+        for curve, start, sign in (("deletion", 0.9, -1), ("insertion", 0.05, 1))
+        for order, step in {**steps, "random genes": 0.0}.items()
+        for place, n in enumerate((0, 10, 50, 100))
+        for p in (start + sign * place * step,)
+    ]
+    return pd.DataFrame(rows)
+
+
+def make_randomisation() -> pd.DataFrame:
+    rows = [
+        {"sample": sample, "correlation": correlation, "n_shared": n, "randomised": part}
+        for part, correlation, n in (("head", 0.5, 2), ("head, 100% of the backbone", -0.02, 0))
+        for sample in (0, 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def make_siblings() -> pd.DataFrame:
+    """T1 and T2 are told apart by a gene that both rise with, and by one of T1's."""
+    rows = {"type": ["T1", "T1", "T2"], "rival": ["T2", "T2", "T1"], "gene": ["1", "2", "1"]}
+    rows |= {"symbol": ["A", "B", "A"], "attribution": [0.3, 0.2, 0.4], "higher": [True, False, False]}
+    return pd.DataFrame({**rows, "share_positive": 1.0})
+
+
+def make_errors() -> pd.DataFrame:
+    """A sample of T1 that six genes pulled over to T2."""
+    rows = {"sample": "c", "predicted": "T2", "type": "T1", "gene": list("123456"), "symbol": list("ABCDEF")}
+    rows |= {"attribution": [0.6, 0.5, 0.4, 0.3, 0.2, 0.1], "higher": [True, False, True, False, True, False]}
+    return pd.DataFrame({**rows, "relative_gap": 0.01})
 
 
 def make_explanation(**changes: object) -> dict[str, Any]:
     gap = {"median": 0.05, "p95": 0.05, "n_steps": 16}
     facts = {"backbone": "mobilenet", "n_samples": 2, "n_genes": 40, "markers_matched_by": "planted"}
-    facts |= {"gap": {"mean": gap, "zero": gap, "random": gap}, "complete": False, "tumour_types": TYPES}
+    facts |= {"gap": gap, "complete": False, "tumour_types": TYPES, "n_training": 5}
+    facts["branches"] = {"maps": 0.25, "ranks": 0.75}
     facts["missing_genes"] = [
         {"share": share, "n_missing": n, "n_samples": 9, "accuracy": 0.9 - share, "lowest": 0.8 - share}
         for share, n in ((0.0, 0), (0.05, 2), (0.3, 12))

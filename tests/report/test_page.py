@@ -52,7 +52,9 @@ def evil() -> ReportContent:
     rows = pd.DataFrame({"symbol": [EVIL], EVIL: [1.0]}, index=["a"])
     table = Table(rows, title=EVIL, caption=EVIL, best="a", headings={EVIL: EVIL})
     part = Part([EVIL], {EVIL: EVIL}, [Picture(figure, EVIL, EVIL)], [table, Table(rows, EVIL, folded=True)])
-    sections = "run cohort images comparison search errors training attributions cross_check"
+    sections = (
+        "run cohort images comparison search errors training attributions rankings siblings cross_check"
+    )
     return ReportContent(
         EVIL,
         **dict.fromkeys(sections.split(), part),
@@ -115,6 +117,34 @@ def test_banners_stand_above_everything_and_only_when_due(flags: dict[str, objec
     assert marked.index(f"<strong>{word}</strong>") < marked.index("<section")
 
 
+def test_codes_say_what_they_stand_for_on_hover_and_once_in_a_list() -> None:
+    names = {"COAD": 'Colon "adenocarcinoma"'}
+    rows = pd.DataFrame({"type": ["COAD", "COADX"], "symbol": ["<b>", "x"]})
+    content = ReportContent(
+        "t",
+        tumour_types=names,
+        verdict=Verdict("COAD won."),
+        rankings=Part(["No sample of COAD."], tables=[Table(rows)]),
+        types=[TypePart("COAD")],
+    )
+    page = build_page(content)
+    hover = '<abbr title="Colon &quot;adenocarcinoma&quot;">COAD</abbr>'
+    assert page.count(hover) == 5, "verdict, sentence, cell, chip, heading"
+    assert "<td>COADX</td>" in page
+    assert "&lt;b&gt;" in page
+    assert page.index("Tumour types spelled out") < page.index('<section id="rankings"')
+    assert "<abbr" not in build_page(ReportContent("COAD", Part(["COAD"])))
+
+
+def test_genes_link_to_what_is_known_of_them_and_the_page_asks_for_nothing_itself() -> None:
+    genes = pd.DataFrame({"symbol": ["TYR", "SYN1"], "gene": ["7299", "SYN1"]})
+    links = {"7299": "https://www.ncbi.nlm.nih.gov/gene/7299"}
+    page = build_page(ReportContent("t", Part(tables=[Table(genes)]), links=links))
+    assert re.findall(r'<a href="https:[^"]*"[^>]*>(\w+)</a>', page) == ["TYR"]
+    assert "default-src 'none'" in page
+    assert not re.search(r'(?:src|srcset)="https?:|<link [^>]*href="https?:', page)
+
+
 def test_a_missing_section_is_missing_from_the_navigation_too_but_limits_are_always_stated() -> None:
     page = build_page(ReportContent("t", Part(), training=Part(["curves"])))
     ids = re.findall(r'<section id="([^"]+)"', page)
@@ -129,7 +159,7 @@ def test_the_same_content_gives_the_same_page(evil: ReportContent, page: str) ->
 
 def test_every_picture_has_its_alt_text_and_size(outline: Outline) -> None:
     images = [attributes for tag, attributes in outline.tags if tag == "img"]
-    assert len(images) == 11
+    assert len(images) == 13
     assert {(image["alt"], image["width"], image["height"]) for image in images} == {(EVIL, "100", "100")}
 
 

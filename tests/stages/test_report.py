@@ -16,10 +16,12 @@ from expressionist.data.cohort_file import write_cohort
 from expressionist.data.split import read_split
 from expressionist.evaluation.metrics import METRICS, confusion, per_type, score
 from expressionist.evaluation.predictions import tabulate_predictions, write_predictions
+from expressionist.files.digests import md5
 from expressionist.files.store import read_table, write_arrays, write_json, write_table
 from expressionist.painting.layout_file import read_layout
 from expressionist.params.sections import BaselinesParams, ExpressionParams, LayoutParams, SplitParams
 from expressionist.report.chapters.recovery import RANKINGS
+from expressionist.report.page import state_registration
 from expressionist.stages import baselines, compare, images, layout, report, split
 
 EVIL = "<script>alert(1)</script>"
@@ -86,12 +88,18 @@ def _write_attributions(folder: Path, laid: Path) -> None:
     rankings = {ranking: rng.normal(size=(3, len(genes))) for ranking in RANKINGS}
     expression = rng.random((3, len(genes)))
     n_samples = np.array([2, 0, 2])
-    write_arrays(folder / "attributions.npz", **rankings, expression=expression, n_samples=n_samples)
+    means = {"attribution": rng.normal(size=expression.shape), "expression": expression}
+    write_arrays(folder / "attributions.npz", **rankings, **means, n_samples=n_samples)
     top = genes.head(4).rename_axis("gene").reset_index()[["gene", "symbol", "row", "column"]]
-    top = top.assign(attribution=[3, 2, 1, -1], share_positive=1.0, log2_fold_change=2.0, zero_reference=0.1)
+    top = top.assign(attribution=[3, 2, 1, -1], share_positive=1.0, log2_fold_change=2.0)
+    top = top.assign(speaks_by_being=["high", "high", "high", "low"], score=[3.0, 2.0, 1.0, 1.5])
     parts = [top.assign(tumour_type=name, marker=[True, False, False, False]) for name in ("T0", "T2")]
     write_table(folder / "top_genes.tsv", pd.concat(parts), index=False)
     write_table(folder / "samples.tsv", made_up.make_gaps())
+    tables = {"types": made_up.make_types(), "faithfulness": made_up.make_faithfulness()}
+    tables |= {"randomisation": made_up.make_randomisation(), "siblings": made_up.make_siblings()}
+    for name, table in {**tables, "errors": made_up.make_errors()}.items():
+        write_table(folder / f"{name}.tsv", table, index=False)
     found = made_up.make_recovery(**dict.fromkeys(RANKINGS, 1)).query("tumour_type in ('T0', 'T2')")
     write_table(folder / "recovery.tsv", found, index=False)
     matrix = pd.DataFrame({"type": ["T0", "T0", "T2", "T2"], "markers_of": ["T0", "T2"] * 2})
@@ -103,7 +111,7 @@ def _write_attributions(folder: Path, laid: Path) -> None:
 
 
 def show(paths: dict[str, Path], out: Path) -> str:
-    report.run(("mobilenet",), made_up.ATTRIBUTION, EVALUATION, **paths, out=out)
+    report.run(("mobilenet",), made_up.ATTRIBUTION, EVALUATION, **paths, out=out, root=out.parent)
     return (out / "report.html").read_text(encoding="utf-8")
 
 
@@ -134,8 +142,34 @@ def test_spreads_are_shown_where_the_patients_were_split_anew(page: str, tmp_pat
 
 
 def test_every_section_is_there(page: str) -> None:
-    wanted = "run verdict cohort images comparison search errors probabilities training attributions"
-    assert re.findall(r'<section id="([^"]+)"', page) == [*wanted.split(), "cross-check", "limits"]
+    wanted = "verdict run cohort images comparison search errors probabilities training attributions"
+    wanted += " rankings siblings cross-check limits"
+    assert re.findall(r'<section id="([^"]+)"', page) == wanted.split()
+
+
+def test_the_page_says_where_it_comes_from(page: str, paths: dict[str, Path]) -> None:
+    (origin,) = re.findall(r'<p class="origin">(.*?)</p>', page)
+    model = md5(paths["models"] / "mobilenet")
+    for words in (
+        "Trained on 9 March 2026",
+        "code of no known commit",
+        "keras 3.",
+        "training seed 7",
+        model[:12],
+    ):
+        assert words in origin
+    registered = state_registration(page, "toy version 3, MLflow run <abc>")
+    assert "toy version 3, MLflow run &lt;abc&gt;</span>" in registered
+    assert "stand on the copy" in page
+    assert "stand on the copy" not in registered
+
+
+def test_sections_say_which_files_they_show(page: str, paths: dict[str, Path]) -> None:
+    sections = dict(re.findall(r'<section id="([^"]+)">(.*?)</section>', page, re.DOTALL))
+    shown = {name: re.findall(r'<p class="files">From (.*?)</p>', text) for name, text in sections.items()}
+    assert str(paths["attributions"] / "top_genes.tsv") in shown["rankings"][0]
+    named = [file for (files,) in filter(None, shown.values()) for file in files.split(", ")]
+    assert all(list(Path("/").glob(file.removeprefix("/"))) for file in named), "files are there"
 
 
 def test_the_page_says_what_it_is_not(page: str) -> None:
@@ -161,7 +195,7 @@ def test_what_was_found_is_said_plainly(page: str) -> None:
     assert "NOT as complete as asked: a median gap of 5.00%" in page
     assert "No test sample of T1 was classified correctly" in page
     assert "mobilenet classifies 6 of 18 test samples wrongly." in page
-    assert "Genes never seen" in page
+    assert "Genes that are 0 in every sample" in page
     assert "divided by 1.25" in page
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from expressionist.data.nomenclature import Nomenclature
 from expressionist.errors import RegistryError
 from expressionist.evaluation.novelty import Novelty
 from expressionist.tracking.serving import (
@@ -14,6 +15,7 @@ from expressionist.tracking.serving import (
     align,
     load_model,
     predict,
+    prepare_table,
     read_served,
     write_served,
 )
@@ -118,6 +120,17 @@ def test_what_a_model_knows_are_names_of_any_kind() -> None:
     assert served.knows(names).tolist() == [True, True, True, False, False, False]
 
 
+def test_a_table_of_names_of_its_own_finds_a_genes_new_name() -> None:
+    columns = ["symbol", "previous", "alias", "entrez", "ensembl", "mirbase"]
+    newer = Nomenclature(pd.DataFrame([["NEWNAME1", "TP53", "", "7157", "", ""]], columns=columns))
+    served = Served(NAMED, (), "TPM", 1.0, synthetic=False, weights="RANDOM", cohort="toy", about={})
+    assert served.knows(["NEWNAME1"]).tolist() == [False]
+    assert served.knows(["NEWNAME1", "7157"], newer).tolist() == [True, True]
+    prepared, counts, _ = prepare_table(served, table(NEWNAME1=42.0), nomenclature=newer)
+    assert prepared["7157"].tolist() == [42]
+    assert counts["n_missing_genes"].tolist() == [3]
+
+
 def test_ids_that_are_symbols_match_the_part_before_the_bar() -> None:
     genes = GENES.iloc[:2].set_axis(["TP53", "KRAS"])
     np.testing.assert_array_equal(align(table(**{"TP53|7157": 8.0}), genes, 0.5).expression, [[8.0, 2.0]])
@@ -158,7 +171,7 @@ def test_what_is_no_expression_is_refused(value: object, message: str) -> None:
 def test_a_value_that_is_missing_is_filled_and_counted_as_far_as_it_may_be(value: object) -> None:
     gappy = pd.DataFrame({"TP53": [1.0, value], "KRAS": [1.0, 2.0]}, index=["whole", "gappy"])
     aligned = align(gappy, GENES, 0.8)
-    assert (aligned.n_missing_genes, aligned.n_gaps.tolist()) == (3, [0, 1])
+    assert (aligned.n_missing_genes, aligned.filled.sum(axis=1).tolist()) == (3, [3, 4])
     assert aligned.expression[:, 0].tolist() == [1, GENES["fill"].iloc[0]]
     with pytest.raises(RegistryError, match="lack 3 of the model's 5 genes, but 1 samples lack more.*gappy"):
         align(gappy, GENES, 0.6)

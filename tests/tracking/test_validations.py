@@ -59,6 +59,25 @@ def test_nothing_is_asked_where_the_gate_says_nothing() -> None:
     assert judge(candidate, None, GateParams(0.8, 0.7, 0.0))[0]
 
 
+@pytest.mark.parametrize(
+    ("found", "passed", "reason"),
+    [
+        ({"gap_p95": 0.02, "shared_halves": 0.6}, True, "gap_p95 is 0.0200, at most 0.0500."),
+        ({"gap_p95": 0.06, "shared_halves": 0.6}, False, "gap_p95 is 0.0600, not at most 0.0500."),
+        ({"gap_p95": 0.02, "shared_halves": 0.4}, False, "shared_halves is 0.4000, below 0.5000."),
+        ({"shared_halves": 0.6}, False, "gap_p95 is nan, not at most 0.0500."),
+    ],
+)
+def test_the_gate_asks_for_completeness_and_stability(
+    found: dict[str, float], *, passed: bool, reason: str
+) -> None:
+    candidate = Candidate("2", 0.9, 0.8, "d", "s", "no", "imagenet", explanation=found)
+    gate = GateParams(0.8, 0.7, 0.0, explanation={"gap_p95": 0.05, "shared_halves": 0.5})
+    answer, reasons = judge(candidate, None, gate)
+    assert answer is passed
+    assert reason in " ".join(reasons)
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return open_store(tmp_path_factory.mktemp("store"))

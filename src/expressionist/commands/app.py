@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ _ENVIRONMENT: dict[str, tuple[str, Any, str]] = {
     "scheduler": ("EXPRESSIONIST_SCHEDULER", None, "Dask scheduler whose workers help."),
 }
 
+
+# First genes of a tumour type that two versions are compared in.
+_N_COMPARED = 20
 
 # Where the stages leave what a worker needs.
 _WORKED_ON = {"split": Path("data/split.tsv")} | {
@@ -252,6 +256,7 @@ def _list_reading_options() -> list[click.Parameter]:
         "replicates": ("first", "first | mean | refuse: of one sample."),
         "align": ("none", "none | rank: give a sample's genes, by rank, values of training samples."),
     }
+    lengths = "Table of gene ids and lengths, by which counts become TPM, such as featureCounts's own."
     return [
         click.Option(
             ["--unit"], help="Unit of TABLE, such as counts or log2(TPM+1); the model's if not given."
@@ -260,18 +265,28 @@ def _list_reading_options() -> list[click.Parameter]:
             click.Option([f"--{name}"], default=default, show_default=True, help=text)
             for name, (default, text) in told.items()
         ),
+        click.Option(["--gene-lengths"], type=_PATH, help=lengths),
+        _make_nomenclature_option(),
     ]
+
+
+def _make_nomenclature_option() -> click.Option:
+    told = "HGNC's complete set, to translate gene ids by; the package's own copy if not given."
+    return click.Option(["--nomenclature"], type=_PATH, help=told)
 
 
 @app.command(params=[*_list_store_options(), *_list_reading_options()])
 @click.argument("table", type=_PATH)
 @click.option("--model", required=True, help="Version, such as models:/tumour-type@staging.")
 @click.option("--out", type=_PATH, help="Table to write; printed if not given.")
+@click.option("--explain", type=_PATH, help="Table to write: the genes for and against every prediction.")
 def predict(
     table: Path,
     model: str,
     out: Path | None,
+    explain: Path | None,
     align: str,
+    nomenclature: Path | None,
     root: Path,
     tracking_uri: str | None,
     **reading: Any,  # noqa: ANN401
@@ -281,7 +296,7 @@ def predict(
     TABLE is any file that a cohort can be read from, either way round, a file of GDC's STAR counts, or a
     folder of these. What was decided about it is said in one line.
     """
-    from expressionist.data import read_profiles
+    from expressionist.data import read_nomenclature, read_profiles
     from expressionist.files import write_table
     from expressionist.tracking import find_profile, find_store, find_version, load_model, prepare_table
     from expressionist.tracking import predict as predict_types
@@ -290,16 +305,88 @@ def predict(
     with _hush(), _spare("matplotlib", "sklearn"):
         importlib.import_module("expressionist.network.assembly")
     profile = find_profile(folder, align)
-    served, network, novelty = load_model(folder)
-    profiles = read_profiles(table, served.knows, served.unit, **reading)
-    prepared, counts = prepare_table(served, profiles.table, profile)
-    predictions = predict_types(served, network, novelty, prepared, once=True).assign(**counts)
+    loaded = served, *_ = load_model(folder)
+    names = read_nomenclature(nomenclature)
+    knows = partial(served.knows, nomenclature=names)
+    profiles = read_profiles(table, knows, served.unit, nomenclature=names, **reading)
+    prepared, counts, filled = prepare_table(served, profiles.table, profile, names)
+    predictions = predict_types(*loaded, prepared, once=True).assign(**counts)
     # Only now: a refusal is to be the one line that is said.
     click.echo(profiles.said, err=True)
+    if explain is not None:
+        write_table(explain, _explain(loaded, prepared, filled, predictions), index=False)
     if out is None:
         click.echo(predictions.to_csv(sep="\t", index=False), nl=False)
     else:
         write_table(out, predictions, index=False)
+
+
+def _explain(loaded: Any, table: Any, filled: Any, predictions: Any) -> Any:  # noqa: ANN401  imported there only
+    """Explain predictions, show how far that is, and say how complete they are."""
+    import numpy as np
+
+    from expressionist.tracking import explain_predictions, lengthen, make_explainer
+
+    with click.progressbar(length=len(table), label="Samples explained", file=sys.stderr) as bar:
+        explainer = make_explainer(loaded)
+        found = list(
+            explain_predictions(loaded[0], explainer, table, filled, predictions, on_progress=bar.update)
+        )
+    median, p95 = np.percentile([gap for _, gap in found], [50, 95])
+    click.echo(f"Completeness gap: median {median:.2%}, 95th percentile {p95:.2%}.", err=True)
+    return lengthen(predictions, found)
+
+
+@app.command("report-sample", params=[*_list_store_options(), *_list_reading_options()])
+@click.argument("table", type=_PATH)
+@click.option("--model", required=True, help="Version, such as models:/tumour-type@staging.")
+@click.option("--sample", required=True, help="Name of the sample in TABLE.")
+@click.option("--rival", help="Type to set against the one predicted; the second most probable if not given.")
+@click.option("--out", type=_PATH, help="Page to write; <sample>.html if not given.")
+def report_sample(
+    table: Path,
+    out: Path | None,
+    root: Path,
+    tracking_uri: str | None,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Put what a registered version says of one sample, and why, on one page.
+
+    TABLE is what `predict` takes. The page is for research use only.
+    """
+    from expressionist.tracking import find_store
+
+    store = find_store(root, tracking_uri)
+    with _hush():
+        importlib.import_module("expressionist.network.assembly")
+        from expressionist.commands.sample_page import SampleRequest, write_sample_page
+    request = SampleRequest(table, **options)
+    for line in write_sample_page(store, request, datetime.now(UTC), out):
+        click.echo(line)
+
+
+@app.command("compare-explanations", params=_list_store_options())
+@click.argument("first")
+@click.argument("second")
+def compare_explanations(first: str, second: str, root: Path, tracking_uri: str | None) -> None:
+    """Say how far two versions agree on the genes that mark a tumour type.
+
+    FIRST and SECOND are versions, such as models:/tumour-type@staging and models:/tumour-type/7. Compared are
+    the genes that both have: how many of a type's first 20 are shared, and the rank correlation of all.
+    """
+    from expressionist.explain import compare_rankings
+    from expressionist.tracking import find_store, find_version, read_ranking
+
+    store = find_store(root, tracking_uri)
+    rankings = [read_ranking(find_version(store, model)) for model in (first, second)]
+    found = compare_rankings(*rankings, n_top=_N_COMPARED)
+    click.echo(found.to_string(index=False, float_format="%.3f"))
+    means = found.mean(numeric_only=True)
+    n_genes = len(rankings[0].columns.intersection(rankings[1].columns))
+    click.echo(
+        f"Mean over {len(found)} types: {means['n_shared']:.1f} of the first {_N_COMPARED} genes, rank "
+        f"correlation {means['correlation']:.3f}; {n_genes:,} genes are in both."
+    )
 
 
 @app.command(params=[*_list_store_options(), *_list_reading_options()])
@@ -335,17 +422,17 @@ def validate(
         click.echo(line)
 
 
-@app.command()
+@app.command(params=[_make_nomenclature_option()])
 @click.argument("file", type=_PATH)
 @click.option("--labels", type=_PATH, help="A second table with the tumour types.")
-def inspect(file: Path, labels: Path | None) -> None:
+def inspect(file: Path, labels: Path | None, nomenclature: Path | None) -> None:
     """Say what is in a user's files, what would be refused, and what to write into params.yaml.
 
     FILE is a matrix of expression, of any format that is read.
     """
     from expressionist.data import describe_inspection, inspect_files
 
-    found = inspect_files(file, labels)
+    found = inspect_files(file, labels, nomenclature)
     for line in describe_inspection(found):
         click.echo(line)
     if found.problems:

@@ -4,13 +4,21 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from expressionist.data import read_external_labels, read_profiles, read_renaming, to_log2
+from expressionist.data import (
+    Nomenclature,
+    read_external_labels,
+    read_nomenclature,
+    read_profiles,
+    read_renaming,
+    to_log2,
+)
 from expressionist.errors import RegistryError
 from expressionist.evaluation import (
     ExternalCohort,
@@ -58,6 +66,8 @@ class Request:
         Columns of the labels, for `read_external_labels`.
     unit, genes_in, replicates : str
         For `read_profiles`.
+    gene_lengths, nomenclature : pathlib.Path, optional
+        For `read_profiles`, and what gene ids are translated by.
     align : str
         ``none`` or ``rank``, for `prepare_table`.
     exclude_trained : bool
@@ -74,6 +84,8 @@ class Request:
     unit: str | None
     genes_in: str
     replicates: str
+    gene_lengths: Path | None
+    nomenclature: Path | None
     align: str
     exclude_trained: bool
 
@@ -119,8 +131,10 @@ def validate(
     version = find_version(store, request.model)
     served, network, novelty = load_model(version.folder)
     footprint, linear = _read_beside(version, served)
-    found = _read(request, served, footprint)
-    table, counts = prepare_table(served, found.table, find_profile(version.folder, request.align))
+    names = read_nomenclature(request.nomenclature)
+    found = _read(request, served, footprint, names)
+    profile = find_profile(version.folder, request.align)
+    table, counts, _ = prepare_table(served, found.table, profile, names)
     if n_missing := int(np.median(counts["n_missing_genes"])):
         found.said.append(
             f"{n_missing:,} of the model's {len(served.genes):,} genes stand at training means."
@@ -161,11 +175,13 @@ def _read_beside(version: Version, served: Served) -> tuple[Footprint, Mapping[s
     return Footprint(**footprint), unpack_linear(linear)
 
 
-def _read(request: Request, served: Served, footprint: Footprint) -> _Found:
+def _read(
+    request: Request, served: Served, footprint: Footprint, nomenclature: Nomenclature | None
+) -> _Found:
     """Read expression and labels, and take the samples that have both."""
-    profiles = read_profiles(
-        request.table, served.knows, served.unit, **request.take("unit", "genes_in", "replicates")
-    )
+    knows = partial(served.knows, nomenclature=nomenclature)
+    options = request.take("unit", "genes_in", "replicates", "gene_lengths")
+    profiles = read_profiles(request.table, knows, served.unit, nomenclature=nomenclature, **options)
     renamed = read_renaming(request.renaming, served.tumour_types) if request.renaming else {}
     labels = read_external_labels(
         request.labels,
@@ -230,7 +246,8 @@ def _publish(
     out: Path,
     root: Path,
 ) -> str:
-    files = [path for path in (request.table, request.labels, request.renaming) if path is not None]
+    given = request.take("table", "labels", "renaming", "gene_lengths", "nomenclature")
+    files = [path for path in given.values() if path is not None]
     params = {**asdict(request), "evaluation": asdict(evaluation)}
     made = json.dumps([[md5(path) for path in files], params], default=str, sort_keys=True)
     return publish_validation(

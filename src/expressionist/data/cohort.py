@@ -1,6 +1,7 @@
 """The cohort: expression with its samples and genes, and the checks that every source must pass."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,10 @@ class Cohort:
         One of `UNITS`.
     synthetic : bool
         Whether the expression was simulated. Every product of such a cohort says so.
+    truth : mapping of str to pandas.DataFrame of shape (n_genes, n_types)
+        What a simulator did to the genes, with `genes`' index and a column per tumour type: ``effect``, how
+        much more log2 a gene has in a type than in all others, and ``effect_kind``, what moves it most. Empty
+        where it is not known.
 
     Raises
     ------
@@ -42,6 +47,7 @@ class Cohort:
     genes: pd.DataFrame
     unit: str
     synthetic: bool = False
+    truth: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_tables(self)
@@ -61,6 +67,7 @@ class Cohort:
             expression=self.expression[samples][:, genes],
             samples=self.samples.iloc[samples],
             genes=self.genes.iloc[genes],
+            truth={name: table.iloc[genes] for name, table in self.truth.items()},
         )
 
 
@@ -102,6 +109,12 @@ def _check_tables(cohort: Cohort) -> None:
             raise CohortError(
                 f"Every {kind} must have {' and '.join(columns)}, but {len(empty)} have not: "
                 f"{name_some(empty)}. Fill them in or drop these rows."
+            )
+    for name, table in cohort.truth.items():
+        if not table.index.equals(cohort.genes.index):
+            raise CohortError(
+                f"The truth must have the cohort's {len(cohort.genes)} genes as its rows, but {name!r} has "
+                f"{len(table)} or other ones. Take samples and genes by Cohort.take."
             )
     types_per_patient = cohort.samples.groupby("patient")["tumour_type"].nunique()
     torn = types_per_patient.index[types_per_patient > 1]

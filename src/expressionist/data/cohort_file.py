@@ -11,13 +11,16 @@ from expressionist.errors import CohortError
 from expressionist.files import write_whole
 
 _N_SAMPLES_AT_ONCE = 256
+_TRUTH = ("effect", "effect_kind")
 
 
 def write_cohort(path: Path, cohort: Cohort) -> None:
-    """Write a cohort as `.h5ad`: samples are obs, genes are var, and what else it is stands in uns."""
+    """Write a cohort as `.h5ad`: samples are obs, genes var, its truth varm; what it is stands in uns."""
     import anndata  # late, as it brings Zarr and takes seconds, and most stages read no cohort
 
-    data = anndata.AnnData(obs=_name_columns(cohort.samples), var=_name_columns(cohort.genes))
+    data = anndata.AnnData(
+        obs=_name_columns(cohort.samples), var=_name_columns(cohort.genes), varm=dict(cohort.truth)
+    )
     data.uns["expressionist"] = {"name": cohort.name, "unit": cohort.unit, "synthetic": cohort.synthetic}
     with write_whole(path) as partial:
         data.write_h5ad(partial)
@@ -65,4 +68,5 @@ def read_cohort(path: Path) -> Cohort:
     # Copy on write: who gets the cohort may change it, the file stays as it is.
     expression = np.asarray(np.memmap(path, np.float32, mode="c", offset=offset, shape=data.shape))
     name, unit, synthetic = str(about["name"]), str(about["unit"]), bool(about["synthetic"])
-    return Cohort(name, expression, samples, genes, unit, synthetic)
+    truth = {name: data.varm[name] for name in _TRUTH if name in data.varm}
+    return Cohort(name, expression, samples, genes, unit, synthetic, truth)

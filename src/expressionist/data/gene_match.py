@@ -37,7 +37,9 @@ class GeneMatch:
     ways: np.ndarray
 
 
-def match_genes(names: Sequence[str], genes: pd.DataFrame) -> GeneMatch:
+def match_genes(
+    names: Sequence[str], genes: pd.DataFrame, nomenclature: Nomenclature | None = None
+) -> GeneMatch:
     """Find the genes of a table that names mean, one name by one.
 
     A name is the gene whose id it is, the version of an Ensembl id aside; for ``SYMBOL|ENTREZ``, the gene
@@ -51,6 +53,8 @@ def match_genes(names: Sequence[str], genes: pd.DataFrame) -> GeneMatch:
     genes : pandas.DataFrame of length n_genes
         Indexed by gene id, with ``symbol``. Where it has ``entrez`` and ``ensembl``, genes are known to HGNC
         by them only, else by id or symbol.
+    nomenclature : Nomenclature, optional
+        HGNC's names; the package's own copy of them if not given.
 
     Examples
     --------
@@ -68,7 +72,9 @@ def match_genes(names: Sequence[str], genes: pd.DataFrame) -> GeneMatch:
     none = shared | _NO_GENES
     left = [place for place in np.flatnonzero(rows < 0).tolist() if names[place] not in none]
     if left and len(set(rows[rows >= 0])) < len(genes):
-        rows[left], ways[left] = _translate([names[place] for place in left], genes)
+        rows[left], ways[left] = _translate(
+            [names[place] for place in left], genes, nomenclature or load_nomenclature()
+        )
     return GeneMatch(rows, ways)
 
 
@@ -81,9 +87,10 @@ def _find_row(name: str, by_id: dict[str, int], by_symbol: dict[str, int]) -> tu
     return (by_id if bar else by_symbol).get(symbol, UNKNOWN), BY_SYMBOL
 
 
-def _translate(names: Sequence[str], genes: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def _translate(
+    names: Sequence[str], genes: pd.DataFrame, nomenclature: Nomenclature
+) -> tuple[np.ndarray, np.ndarray]:
     """Find genes by HGNC's names; a gene that the table has twice, and the copy of one on Y, is none."""
-    nomenclature = load_nomenclature()
     own = pd.Series(_find_known(genes, nomenclature))
     own = own[(own >= 0) & ~own.duplicated(keep=False)]
     rows_of = pd.Series(own.index, index=own.to_numpy())

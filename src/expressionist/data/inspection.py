@@ -15,6 +15,7 @@ from expressionist.data.readers.damage import is_number
 from expressionist.data.readers.file_content import find_packing, open_bytes, refuse_unreadable, suffix_of
 from expressionist.data.readers.formats import TableFile, open_table, read_label_table
 from expressionist.data.readers.gene_ids import guess_kind
+from expressionist.data.readers.hgnc import read_nomenclature
 from expressionist.data.readers.matrices import Matrix, Sides, read_matrix
 from expressionist.data.readers.units import Spread, guess_unit, measure_spread
 from expressionist.data.sources.table import Options, read_files
@@ -53,7 +54,7 @@ class Inspection:
     options: Options
 
 
-def inspect_files(path: Path, labels: Path | None) -> Inspection:
+def inspect_files(path: Path, labels: Path | None, nomenclature: Path | None = None) -> Inspection:
     """Look at a matrix of expression and, where there is one, its table of labels.
 
     The matrix is read twice: to see what its values are, and to try whether it would make a cohort. Only a
@@ -65,17 +66,20 @@ def inspect_files(path: Path, labels: Path | None) -> Inspection:
         Any file that the source ``table`` reads.
     labels : pathlib.Path, optional
         The table of labels.
+    nomenclature : pathlib.Path, optional
+        HGNC's complete set, for the option of that name.
     """
-    for each in (path, labels):
+    for each in (path, labels, nomenclature):
         if each is not None and not each.is_file():
             raise CohortError(f"{each} must be a file, but got none. Name a file that is there.")
     facts = [("File", describe_file(path))]
-    options, problems = _begin_options(path, labels), list[str]()
+    options, problems = _begin_options(path, labels, nomenclature), list[str]()
     try:
         table = None if labels is None else read_label_table(labels)
         guessed, problems = _guess_sides(*_view_sides(path), table)
         options = replace(options, **guessed)
-        matrix = read_matrix(path, _state_sides(options, table))
+        names = read_nomenclature(nomenclature)
+        matrix = read_matrix(path, replace(_state_sides(options, table), nomenclature=names))
         spread = measure_spread(_fill(matrix.expression))
         parts, logarithm = _list_parts(path)
         unit, reason = guess_unit(spread, matrix.ids.kind, logarithm)
@@ -84,25 +88,29 @@ def inspect_files(path: Path, labels: Path | None) -> Inspection:
         problems += _tell_scaled(spread, parts)
         facts += _describe_matrix(matrix, spread, f"{unit} ({reason})")
         facts += _describe_labels(options, matrix.columns if table is None else table)
-        problems = problems or _try(options, path, labels, facts)
+        problems = problems or _try(options, path, labels, nomenclature, facts)
     except CohortError as refusal:
         problems = [*problems, str(refusal)]
     return Inspection(tuple(facts), tuple(problems), path.parent, options)
 
 
-def _begin_options(path: Path, labels: Path | None) -> Options:
-    near = labels is not None and labels.parent == path.parent
+def _begin_options(path: Path, labels: Path | None, nomenclature: Path | None) -> Options:
+    def name(other: Path | None) -> str | None:
+        near = other is not None and other.parent == path.parent
+        return None if other is None else (other.name if near else str(other.absolute()))
+
     return Options(
         expression=path.name,
         genes_in="auto",
         ids="auto",
-        labels=None if labels is None else (labels.name if near else str(labels.absolute())),
+        labels=name(labels),
         sample_column=_UNKNOWN,
         label_column=_UNKNOWN,
         patient_column=None,
         positions=None,
         unit=_UNKNOWN,
         smallest_type=5,
+        nomenclature=name(nomenclature),
     )
 
 
@@ -141,9 +149,16 @@ def _fill(expression: np.ndarray) -> np.ndarray:
     return np.where(finite, expression, np.float32(lowest))
 
 
-def _try(options: Options, path: Path, labels: Path | None, facts: list[tuple[str, str]]) -> list[str]:
+def _try(
+    options: Options,
+    path: Path,
+    labels: Path | None,
+    nomenclature: Path | None,
+    facts: list[tuple[str, str]],
+) -> list[str]:
     """Read the cohort as `prepare` would; say what would be dropped, or what would be refused."""
-    files = {"expression": path} | ({} if labels is None else {"labels": labels})
+    given = {"expression": path, "labels": labels, "nomenclature": nomenclature}
+    files = {option: file for option, file in given.items() if file is not None}
     try:
         cohort, quality = read_files(options, files)
     except CohortError as refusal:

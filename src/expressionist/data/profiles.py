@@ -7,18 +7,36 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from expressionist.data.gene_lengths import find_lengths
+from expressionist.data.nomenclature import Nomenclature
 from expressionist.data.readers.file_content import DELIMITERS, refuse_changed, suffix_of
-from expressionist.data.readers.matrices import REPLICATES, Sides, read_matrix
+from expressionist.data.readers.gene_ids import GeneIds
+from expressionist.data.readers.matrices import (
+    REPLICATES,
+    Matrix,
+    Sides,
+    index_samples,
+    join_replicates,
+    read_matrix,
+)
 from expressionist.data.readers.star_counts import SUFFIX, UNIT_OF, read_star_counts
 from expressionist.data.readers.text_form import find_form
-from expressionist.data.readers.units import check_values, refuse_negative, refuse_other_unit
-from expressionist.data.units import convert, parse_unit
+from expressionist.data.readers.units import (
+    check_values,
+    refuse_negative,
+    refuse_other_unit,
+    refuse_silent,
+)
+from expressionist.data.sources.gdc import label_files
+from expressionist.data.units import BY_LENGTH, convert, parse_unit
 from expressionist.errors import CohortError, name_some
 
 # The column of a file of STAR counts from which a unit is made.
 _COLUMN_FOR = {unit: column for column, unit in UNIT_OF.items()} | dict.fromkeys(
     ("RPM", "RSEM"), "unstranded"
 )
+# What the GDC's cart calls it, with a date behind.
+_SHEET = "gdc_sample_sheet*.tsv"
 
 
 @dataclass(frozen=True)
@@ -46,6 +64,8 @@ def read_profiles(
     unit: str | None = None,
     genes_in: str = "auto",
     replicates: str = "first",
+    gene_lengths: Path | None = None,
+    nomenclature: Nomenclature | None = None,
 ) -> Profiles:
     """Read samples to predict from any file that a cohort can be read from, or from GDC's STAR counts.
 
@@ -53,7 +73,8 @@ def read_profiles(
     ----------
     path : pathlib.Path
         A table either way round, plain or packed, .gct, .parquet, .feather, .xlsx, .h5ad, .h5 of 10x
-        Genomics, a file of STAR counts, or a folder of such.
+        Genomics, a file of STAR counts, or a folder of such. Samples of a folder are called as the GDC's
+        sample sheet says, ``gdc_sample_sheet*.tsv`` in it or beside it, if there is one; else like the files.
     knows : callable
         Marks which of some names are genes of the model. They tell the side that has the genes.
     wanted : str
@@ -64,6 +85,10 @@ def read_profiles(
         ``auto``, ``columns`` or ``rows``.
     replicates : str, optional
         What becomes of samples that stand more than once: ``first``, ``mean`` or ``refuse``.
+    gene_lengths : pathlib.Path, optional
+        A table of the genes' lengths, by which counts become TPM. Genes without one are left out.
+    nomenclature : Nomenclature, optional
+        What genes are called; the package's own copy of HGNC's table if not given.
 
     Raises
     ------
@@ -79,16 +104,33 @@ def read_profiles(
             raise CohortError(
                 f"{option} must be one of {', '.join(choices)}, but got {choice!r}. Choose one."
             )
+    sides = Sides(genes_in, "other", "sample", (), None, replicates, knows=knows, nomenclature=nomenclature)
     if star := _find_star(path):
-        table, unit, said = _read_star(star, wanted, unit)
+        matrix, unit = _read_star(path, star, wanted, unit, sides)
     else:
-        table, said = _read_table(path, knows, genes_in, replicates)
+        with refuse_changed(path):
+            matrix = read_matrix(path, sides)
+    table = pd.DataFrame(matrix.expression, matrix.columns.index, matrix.ids.genes.index, copy=False)
     unit, why = (unit, "") if unit else _find_unit(path, wanted)
-    expression = _settle(table, unit, wanted, path)
-    n_samples, n_genes = expression.shape
     made = "" if parse_unit(unit) == parse_unit(wanted) else f" converted to {wanted}"
-    said = f"{path.name}: {n_samples:,} samples × {n_genes:,} genes, {said}; in {unit}{why}{made}."
+    lengths = None
+    if gene_lengths is not None and (parse_unit(unit).of, parse_unit(wanted).of) in BY_LENGTH:
+        lengths = find_lengths([str(name) for name in table.columns], gene_lengths, nomenclature)
+        has = ~np.isnan(lengths)
+        made += f" by the lengths of {has.sum():,} of {has.size:,} genes"
+        table, lengths = table.loc[:, has], lengths[has]
+    expression = _settle(table, unit, wanted, path, lengths)
+    n_samples, n_genes = expression.shape
+    said = f"{path.name}: {n_samples:,} samples × {n_genes:,} genes, {_tell(matrix)}; in {unit}{why}{made}."
     return Profiles(pd.DataFrame(expression, table.index, table.columns), said)
+
+
+def _tell(matrix: Matrix) -> str:
+    said = [f"genes in {matrix.genes_in} ({matrix.reason})", *([matrix.form] if matrix.form else [])]
+    if matrix.repeats["n"]:
+        said.append(f"{matrix.repeats['rule']}: {matrix.repeats['n']:,}")
+    said += [f"{rule['rule']} (left out): {rule['n']:,}" for rule in matrix.ids.rules if rule["n"]]
+    return ", ".join(said)
 
 
 def _find_star(path: Path) -> list[Path]:
@@ -104,19 +146,9 @@ def _find_star(path: Path) -> list[Path]:
     return [path] if is_text and {*UNIT_OF} <= {*find_form(path).header} else []
 
 
-def _read_table(
-    path: Path, knows: Callable[[Sequence[str]], np.ndarray], genes_in: str, replicates: str
-) -> tuple[pd.DataFrame, str]:
-    with refuse_changed(path):
-        matrix = read_matrix(path, Sides(genes_in, "other", "sample", (), None, replicates, knows=knows))
-    said = [f"genes in {matrix.genes_in} ({matrix.reason})", *([matrix.form] if matrix.form else [])]
-    if matrix.repeats["n"]:
-        said.append(f"{matrix.repeats['rule']}: {matrix.repeats['n']:,}")
-    table = pd.DataFrame(matrix.expression, matrix.columns.index, matrix.ids.genes.index, copy=False)
-    return table, ", ".join(said)
-
-
-def _read_star(paths: Sequence[Path], wanted: str, unit: str | None) -> tuple[pd.DataFrame, str, str]:
+def _read_star(
+    path: Path, files: Sequence[Path], wanted: str, unit: str | None, sides: Sides
+) -> tuple[Matrix, str]:
     of = parse_unit(unit or wanted).of
     if of not in _COLUMN_FOR:
         raise CohortError(
@@ -124,8 +156,33 @@ def _read_star(paths: Sequence[Path], wanted: str, unit: str | None) -> tuple[pd
             f"one of {', '.join(UNIT_OF.values())}."
         )
     column = _COLUMN_FOR[of]
-    samples, genes, values = read_star_counts(paths, column)
-    return pd.DataFrame(values, samples, genes.index, copy=False), UNIT_OF[column], f"column {column}"
+    samples, genes, values = read_star_counts(files, column)
+    form = f"column {column}"
+    if sheet := _find_sheet(path):
+        rows, _ = label_files(files, sheet)
+        for place, sample in zip(rows["column"], rows.index, strict=True):
+            samples[place] = sample
+        form += f", {len(rows):,} of {len(files):,} files named by {sheet.name}"
+    ids = GeneIds(genes, "ensembl", [])
+    columns = index_samples(pd.DataFrame({"sample": samples}, dtype=object), "sample", path, sides.replicates)
+    matrix = Matrix(values, columns, ids, "rows", "STAR counts", {}, form)
+    return join_replicates(matrix, sides, path), UNIT_OF[column]
+
+
+def _find_sheet(path: Path) -> Path | None:
+    """Find the GDC's sample sheet in a folder or, if there is none, beside it."""
+    if not path.is_dir():
+        return None
+    for folder in (path, path.resolve().parent):
+        sheets = sorted(folder.glob(_SHEET))
+        if len(sheets) > 1:
+            raise CohortError(
+                f"One sample sheet must name the files of {path}, but got "
+                f"{name_some(sheet.name for sheet in sheets)} in {folder}. Leave the right one only."
+            )
+        if sheets:
+            return sheets[0]
+    return None
 
 
 def _find_unit(path: Path, wanted: str) -> tuple[str, str]:
@@ -138,7 +195,9 @@ def _find_unit(path: Path, wanted: str) -> tuple[str, str]:
     return wanted, ", as the model takes it"
 
 
-def _settle(table: pd.DataFrame, unit: str, wanted: str, path: Path) -> np.ndarray:
+def _settle(
+    table: pd.DataFrame, unit: str, wanted: str, path: Path, lengths: np.ndarray | None
+) -> np.ndarray:
     """Check the values of a file against its unit, and convert them; what is missing stays so."""
     expression, samples, genes = table.to_numpy(), list(table.index), list(table.columns)
     stated = parse_unit(unit)
@@ -150,14 +209,9 @@ def _settle(table: pd.DataFrame, unit: str, wanted: str, path: Path) -> np.ndarr
     if not stated.may_be_negative and expression.min() < 0:
         # What batch correction leaves, as in training.
         expression = np.maximum(expression, 0)
-    silent = [] if stated.may_be_negative else np.flatnonzero(~expression.any(axis=1)).tolist()
-    if silent:
-        raise CohortError(
-            f"{path}: every sample must have some expression, but got 0 for all genes in "
-            f"{name_some(samples[row] for row in silent)}. Leave these samples out."
-        )
+    refuse_silent((expression == 0).all(axis=1), stated, samples, path)
     refuse_other_unit(expression, unit, samples, genes, str(path))
-    converted = convert(expression, unit, wanted)
+    converted = convert(expression, unit, wanted, lengths=lengths)
     if missing.any():
         converted = np.where(missing, np.float32("nan"), converted)
     return converted

@@ -9,10 +9,12 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from expressionist.errors import CohortError, name_some
+from expressionist.params import Must
 
 # RSEM is normalised to an upper quartile of 1,000, as TCGA publishes it.
 LINEAR_UNITS = ("counts", "RSEM", "RPM", "TPM", "FPKM", "FPKM-UQ")
@@ -27,6 +29,9 @@ KNOWN_UNITS = (
     "log2(x), ln(x+1) and log10(x+1), where x may also be a linear unit"
 )
 STATE_UNIT = "State the unit of the expression."
+
+# What becomes what by the genes' lengths.
+BY_LENGTH = (("counts", "TPM"), ("RPM", "TPM"))
 
 _Way = Callable[[np.ndarray], np.ndarray]
 _UNKNOWN = "x"
@@ -109,6 +114,10 @@ def is_unit(text: str) -> bool:
     except CohortError:
         return False
     return True
+
+
+# An option that names a unit.
+UnitName = Annotated[str, Must(f"be {KNOWN_UNITS}", is_unit, STATE_UNIT)]
 
 
 def convert(expression: np.ndarray, unit: str, to: str, *, lengths: np.ndarray | None = None) -> np.ndarray:
@@ -197,7 +206,7 @@ def _find_way(source: Unit, target: Unit, lengths: np.ndarray | None, n_genes: i
     if (source.of, target.of) not in ways:
         known = [given for given, made in ways if made == target.of]
         if target.of == "TPM" and lengths is None:
-            known += ["counts and RPM if the genes' lengths are given"]
+            known += ["counts or RPM, if the genes' lengths are given (--gene-lengths)"]
         raise CohortError(
             f"What is to become {target.of} must be {' or '.join([target.of, *known])}, linear or a "
             f"logarithm, but got {source}. Give expression in one of these units."
@@ -225,7 +234,7 @@ def _list_ways(lengths: np.ndarray | None) -> dict[tuple[str, str], _Way]:
     def by_length(linear: np.ndarray) -> np.ndarray:
         return _share_million(linear / _check_lengths(lengths, linear.shape[1]))
 
-    return ways | {("counts", "TPM"): by_length, ("RPM", "TPM"): by_length}
+    return ways | dict.fromkeys(BY_LENGTH, by_length)
 
 
 def _check_lengths(lengths: np.ndarray, n_genes: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from expressionist.surface import lend
 if TYPE_CHECKING:
     from expressionist.evaluation.baselines import LabelledRows, fit_baseline
     from expressionist.evaluation.calibration import fit_temperature, flatten_facts, judge_probabilities
-    from expressionist.evaluation.comparison import SPREAD, compare_models
+    from expressionist.evaluation.comparison import SPREAD, compare_models, name_model
     from expressionist.evaluation.external import ExternalCohort, flatten_external, judge_external
     from expressionist.evaluation.footprint import Footprint, name_patients, place_samples
     from expressionist.evaluation.linear import pack_linear, unpack_linear

@@ -75,11 +75,32 @@ def compare_models(
     return table, splits, facts, spread
 
 
+def name_model(model: str) -> str:
+    """Write the name of a model as a reader says it, wherever one is told of.
+
+    Parameters
+    ----------
+    model : str
+        A backbone, or a baseline model of params.yaml.
+
+    Returns
+    -------
+    str
+        Its name.
+
+    Examples
+    --------
+    >>> name_model("logistic_regression"), name_model("linear_svm"), name_model("vgg19")
+    ('logistic regression', 'linear SVM', 'vgg19')
+    """
+    return model.replace("_", " ").replace("svm", "SVM")
+
+
 def _state_verdict(table: pd.DataFrame, winner: str, baseline: str) -> str:
     """Say in one plain sentence how the chosen network fares against the best baseline model."""
     ours, theirs = table["accuracy"].loc[winner], table["accuracy"].loc[baseline]
     p_value = table["p_value"].loc[winner]
-    word = baseline.replace("_", " ")
+    word = name_model(baseline)
     if p_value >= 0.05:
         outcome = f"and {word} ({theirs:.1%}) cannot be told apart on these test samples"
     elif ours > theirs:

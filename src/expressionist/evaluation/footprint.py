@@ -10,6 +10,8 @@ import numpy as np
 from expressionist.evaluation.novelty import Novelty
 
 LEVELS = (0.05, 0.5, 0.95)
+# Of the training samples of each type.
+TYPE_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 _TCGA = re.compile(r"TCGA-\w{2}-\w{4}(?=-|$)", re.IGNORECASE)
 _N_DIGITS = 16
 
@@ -39,6 +41,9 @@ class Footprint:
     types: np.ndarray
     # Digests of the patients of training and validation samples, sorted.
     patients: np.ndarray
+    # Quantiles of each type's training samples at TYPE_LEVELS (n_types, 5, n_genes), NaN likewise; None in
+    # versions that were registered without.
+    by_type: np.ndarray | None = None
 
     @classmethod
     def leave(
@@ -46,8 +51,10 @@ class Footprint:
     ) -> "Footprint":
         """Summarise training samples, of types numbered from 0; `patients` are those of validation, too."""
         means = np.full((n_types, log2.shape[1]), np.nan, np.float32)
+        by_type = np.full((n_types, len(TYPE_LEVELS), log2.shape[1]), np.nan, np.float32)
         for one in np.unique(types):
             means[one] = log2[types == one].mean(axis=0, dtype=np.float64)
+            by_type[one] = np.quantile(log2[types == one], TYPE_LEVELS, axis=0)
         return cls(
             np.quantile(log2, LEVELS, axis=0).astype(np.float32),
             means,
@@ -55,6 +62,7 @@ class Footprint:
             place_samples(novelty, log2),
             types.astype(np.int16),
             np.unique(digest_patients(patients)),
+            by_type,
         )
 
     def recognise(self, patients: Iterable[str]) -> np.ndarray:
@@ -63,7 +71,7 @@ class Footprint:
 
     def to_arrays(self) -> Mapping[str, np.ndarray]:
         """Return everything, by name; `Footprint` takes it back as keywords."""
-        return asdict(self)
+        return {name: array for name, array in asdict(self).items() if array is not None}
 
 
 def place_samples(novelty: Novelty, log2: np.ndarray) -> np.ndarray:

@@ -5,14 +5,11 @@ from typing import TYPE_CHECKING
 from expressionist.surface import lend
 
 if TYPE_CHECKING:
-    from expressionist.explain.controls import (
-        attribute,
-        choose_samples,
-        cross_check,
-        summarise_gaps,
-        tabulate_gaps,
-    )
+    from expressionist.explain.agreement import compare_rankings
+    from expressionist.explain.explanation import Explained, explain_network
     from expressionist.explain.markers import match_markers, matched_by
-    from expressionist.explain.rankings import mean_by_type, rank_genes, tabulate_rankings
+    from expressionist.explain.rankings import TESTED
+    from expressionist.explain.samples import SampleExplainer, list_top_genes
+    from expressionist.explain.truth import average_over_types
 else:
     __getattr__ = lend(__name__, __file__)

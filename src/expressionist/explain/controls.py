@@ -1,7 +1,7 @@
-"""Attributions of the samples that are explained, beside the controls without which they are no evidence."""
+"""What is explained, and the controls without which an explanation is no evidence."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,16 +9,19 @@ import numpy as np
 import pandas as pd
 import shap
 import tensorflow as tf
+from scipy.stats import rankdata
 
 from expressionist.errors import Refusal
-from expressionist.explain.integrated_gradients import Attribution, IntegratedGradients
-from expressionist.network import randomise
+from expressionist.explain.integrated_gradients import Attribution
+from expressionist.network import CLASSIFIER, RANK_LAYERS, randomise, weighted_layers
 from expressionist.params import AttributionParams
 
 _N_CROSS_CHECKED = 6
 _N_DRAWS = 64
 _N_BACKGROUND = 200
 _N_COMPARED = 100
+# Shares of the backbone's layers, from the last on, that the cascade has drawn anew, one after the other.
+_CASCADE = (0.25, 0.5, 1.0)
 
 
 def choose_samples(predictions: pd.DataFrame, rows: pd.DataFrame, params: AttributionParams) -> np.ndarray:
@@ -29,71 +32,93 @@ def choose_samples(predictions: pd.DataFrame, rows: pd.DataFrame, params: Attrib
             "Some test sample must be classified correctly to be explained, but none of "
             f"{len(predictions)} is. Train for longer, or on more samples."
         )
+    return _draw(rows.loc[right], rows, params)
+
+
+def choose_training(rows: pd.DataFrame, params: AttributionParams) -> np.ndarray:
+    """Draw training samples to rank genes by, at most so many of a type: positions in the split table."""
+    return _draw(rows[rows["split"] == "train"], rows, params)
+
+
+def _draw(known: pd.DataFrame, rows: pd.DataFrame, params: AttributionParams) -> np.ndarray:
     rng = np.random.default_rng(params.seed)
-    order = pd.Series(rng.permutation(len(right)), index=right).sort_values().index
+    order = pd.Series(rng.permutation(len(known)), index=known.index).sort_values().index
     drawn = rows.loc[order].groupby("tumour_type", sort=True).head(params.n_samples_per_type)
     return np.sort(rows.index.get_indexer(drawn.index))
 
 
-def attribute(
+def randomise_down(
     network: keras.Model,
-    logits: keras.Model,
-    samples: np.ndarray,
-    targets: np.ndarray,
-    references: Mapping[str, np.ndarray],
-    params: AttributionParams,
-    start_progress: Callable[[str, int | None], Callable[[int], object]],
-) -> dict[str, Attribution]:
-    """Explain samples from the mean until complete, then from zero and through random weights.
+    explain: Callable[[], Attribution],
+    before: Attribution,
+    *,
+    n_top: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Draw the weights anew from the head down (Adebayo et al. 2018), and explain again each time.
 
-    What is explained are the `logits_of_scaled` of the whole network, which is as before in the end; the
-    references are ``mean`` and ``zero``. `start_progress` is told what begins and how many points it takes,
-    if that is known, and returns what is told of those done.
+    Attributions that stay what they were do not depend on what was learned. The network is untrained in the
+    end.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Whole, as assembled; changed in place.
+    explain : callable
+        Explains the same samples through it.
+    before : Attribution
+        What it gave while the network was trained.
+    n_top : int
+        Genes compared.
+    seed : int
+        Of the weights.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per ``randomised`` part (the head, then more and more of the backbone) and ``sample`` (its row),
+        with the rank ``correlation`` of its attributions with those before, and ``n_shared`` of the first
+        `n_top` genes.
     """
-    # Traced once for all three: random weights are assigned to the same variables.
-    method, trained = IntegratedGradients(logits), network.get_weights()
-    found = method.converge(
-        samples,
-        references["mean"],
-        targets,
-        n_steps=params.steps,
-        max_steps=params.max_steps,
-        median_gap=params.median_delta,
-        p95_gap=params.p95_delta,
-        on_progress=start_progress("mean reference", None),
+    layers = weighted_layers(network)
+    n_head = sum(layer.name in (CLASSIFIER, *RANK_LAYERS) for layer in layers)
+    n_backbone = len(layers) - n_head
+    ends = {"head": n_head}
+    ends |= {f"head, {share:.0%} of the backbone": n_head + round(share * n_backbone) for share in _CASCADE}
+    tables = []
+    start = 0
+    for name, end in ends.items():
+        # In the end what is no kernel, too: scales and shifts.
+        randomise(network, seed, layers[start:end] if end < len(layers) else None)
+        tables.append(_compare(before.values, explain().values, n_top).assign(randomised=name))
+        start = end
+    return pd.concat(tables, ignore_index=True)
+
+
+def _compare(before: np.ndarray, after: np.ndarray, n_top: int) -> pd.DataFrame:
+    ranks = [rankdata(each, axis=1) for each in (before, after)]
+    tops = [np.argsort(-each, axis=1, kind="stable")[:, :n_top] for each in (before, after)]
+    return pd.DataFrame(
+        {
+            "sample": np.arange(len(before)),
+            "correlation": [np.corrcoef(*pair)[0, 1] for pair in zip(*ranks, strict=True)],
+            "n_shared": [len(np.intersect1d(*pair)) for pair in zip(*tops, strict=True)],
+        }
     )
-    # The controls rank genes only: on a resnet50 16 to 17 of the first 20 are those of six times as many
-    # steps, and r = 0.97 (random weights) and 0.99 (zero) over all.
-    n_steps = max(1, params.steps // 2)
-
-    def control(reference: str, description: str) -> Attribution:
-        on_progress = start_progress(description, len(samples) * n_steps)
-        return method.explain(samples, references[reference], targets, n_steps, on_progress=on_progress)
-
-    zero = control("zero", "zero reference")
-    randomise(network, params.seed)
-    random = control("mean", "random weights")
-    network.set_weights(trained)
-    return {"mean": found, "zero": zero, "random": random}
 
 
-def tabulate_gaps(results: Mapping[str, Attribution], samples: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate completeness by kind of attribution and sample, whose rows of the split table are given."""
-    parts = []
-    for name, each in results.items():
-        facts = {"rise": each.rise, "delta": each.delta, "relative_gap": each.gap, "steps": each.n_steps}
-        parts.append(samples[["tumour_type"]].assign(reference=name, **facts))
-    return pd.concat(parts)
+def tabulate_gaps(found: Attribution, samples: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate completeness and each branch's share of the rise, by sample, whose rows are given."""
+    facts = {"rise": found.rise, "delta": found.delta, "relative_gap": found.gap, "steps": found.n_steps}
+    sums = {name: values.sum(axis=1, dtype=np.float64) for name, values in found.branches.items()}
+    return samples[["tumour_type"]].assign(**facts, **sums)
 
 
-def summarise_gaps(results: Mapping[str, Attribution], params: AttributionParams) -> dict[str, Any]:
-    """Give median and 95th percentile of every kind's gap, and say whether the explanation is complete."""
-    gaps = {}
-    for name, each in results.items():
-        median, p95 = float(np.median(each.gap)), float(np.percentile(each.gap, 95))
-        gaps[name] = {"median": median, "p95": p95, "n_steps": int(each.n_steps.max())}
-    complete = gaps["mean"]["median"] <= params.median_delta and gaps["mean"]["p95"] <= params.p95_delta
-    return {"gap": gaps, "complete": complete}
+def summarise_gaps(found: Attribution, params: AttributionParams) -> dict[str, Any]:
+    """Give median and 95th percentile of the gap, and say whether the explanation is complete."""
+    median, p95 = float(np.median(found.gap)), float(np.percentile(found.gap, 95))
+    gap = {"median": median, "p95": p95, "n_steps": int(found.n_steps.max())}
+    return {"gap": gap, "complete": median <= params.median_delta and p95 <= params.p95_delta}
 
 
 def cross_check(
@@ -153,10 +178,10 @@ def shap_values(
 
 
 class _Target(keras.layers.Layer):
-    """One of the logits, whichever: shap traces every output by itself, and this one once."""
+    """One of the logits minus their mean: shap traces every output by itself, and this one once."""
 
     def build(self, _: tuple[int | None, ...]) -> None:
         self.place = self.add_weight(shape=(1,), dtype="int32", initializer="zeros", trainable=False)
 
     def call(self, logits: tf.Tensor) -> tf.Tensor:
-        return keras.ops.take(logits, self.place, axis=1)
+        return keras.ops.take(logits, self.place, axis=1) - keras.ops.mean(logits, axis=1, keepdims=True)

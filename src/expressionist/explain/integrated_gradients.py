@@ -12,14 +12,20 @@ from expressionist.network import sign, trace_prediction
 
 @dataclass(frozen=True)
 class Attribution:
-    """How much every gene contributes to a logit, against a reference."""
+    """How much every gene contributes to the evidence for a type, against a reference."""
 
-    # Shares of the logit's rise over the reference's, (n_samples, n_genes); positive ones speak for the type.
-    values: np.ndarray
-    # Logit of the sample minus logit of its reference, (n_samples,): what the shares must add up to.
+    # Shares of the rise over the reference by branch of the network, each (n_samples, n_genes), in logits;
+    # positive ones speak for the type.
+    branches: dict[str, np.ndarray]
+    # Evidence in the sample minus that in its reference, (n_samples,): what the shares must add up to.
     rise: np.ndarray
     # Points of the path at which gradients were taken, (n_samples,).
     n_steps: np.ndarray
+
+    @property
+    def values(self) -> np.ndarray:
+        """What all branches say together, of shape (n_samples, n_genes)."""
+        return np.asarray(sum(self.branches.values()))
 
     @property
     def delta(self) -> np.ndarray:
@@ -33,24 +39,35 @@ class Attribution:
 
 
 class IntegratedGradients:
-    """Integrated Gradients (Sundararajan et al. 2017) of logits, streamed over (sample, step) pairs.
+    """Integrated Gradients (Sundararajan et al. 2017), streamed over (sample, step) pairs.
 
     The midpoint rule never evaluates the end points, where networks of rectifiers have their kinks, and needs
     no weights. Peak memory depends on the pairs computed at once, `batch_size`, not on the number of steps.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Takes scaled expression (n_samples, n_genes) once for every branch, in a dict, to logits: see
+        `logits_by_branch`. Each branch gets the share that goes through it.
+    batch_size : int
+        Pairs computed at once.
     """
 
     def __init__(self, model: keras.Model, *, batch_size: int = 32) -> None:
         self.model, self.batch_size = model, batch_size
         # One graph for every batch: eager tapes would also compute, and throw away, the kernels' gradients.
-        signature = [sign(model), tf.TensorSpec([None], tf.int64)]
+        one = next(iter(sign(model).values()))
+        signature = [one, tf.TensorSpec([None, model.output_shape[1]], one.dtype)]
         self._gradients = tf.function(self._differentiate, input_signature=signature, autograph=False)
         self._predict = trace_prediction(model)
 
-    def _differentiate(self, points: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def _differentiate(self, points: tf.Tensor, directions: tf.Tensor) -> tf.Tensor:
+        given = {name: tf.identity(points) for name in self.model.input}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(points)
-            logits = tf.gather(self.model(points, training=False), targets, batch_dims=1)
-        return tape.gradient(logits, points)
+            tape.watch(given)
+            logits = tf.reduce_sum(self.model(given, training=False) * directions, axis=1)
+        gradients = tape.gradient(logits, given)
+        return tf.stack([gradients[name] for name in given])
 
     def explain(
         self,
@@ -61,15 +78,21 @@ class IntegratedGradients:
         *,
         on_progress: Callable[[int], object] = lambda _: None,
     ) -> Attribution:
-        """Attribute the target logit of every sample, scaled expression (n_samples, n_genes), to its genes.
+        """Attribute the evidence for a type in scaled expression (n_samples, n_genes) to the genes.
 
-        `references`, one or one each, stand for "no signal"; `n_steps` points lie on the way from there.
+        `targets` are types, (n_samples,): the logit of each minus the mean of all logits, since probabilities
+        do not change where all logits rise alike. Or pairs of types, (n_samples, 2): the logit of the first
+        minus that of the second. `references`, one or one each, stand for "no signal"; `n_steps` points lie
+        on the way from there.
         """
         samples = np.asarray(samples, np.float32)
         references = np.broadcast_to(np.asarray(references, np.float32), samples.shape)
-        summed = self._sum_gradients(samples, references, targets, _midpoints(n_steps), on_progress)
-        rise = self._logits(samples, targets) - self._logits(references, targets)
-        return Attribution(summed / n_steps * (samples - references), rise, np.full(len(samples), n_steps))
+        directions = self._direct(targets)
+        summed = self._sum_gradients(samples, references, directions, _midpoints(n_steps), on_progress)
+        for each in summed.values():
+            each *= (samples - references) / n_steps
+        rise = self._logits(samples, directions) - self._logits(references, directions)
+        return Attribution(summed, rise, np.full(len(samples), n_steps))
 
     def converge(
         self,
@@ -96,39 +119,47 @@ class IntegratedGradients:
                 break
             n_steps *= 3
             rows = np.flatnonzero(gap > (median_gap if np.median(gap) > median_gap else p95_gap))
-            given = samples[rows], references[rows], targets[rows]
-            summed = self._sum_gradients(
-                *given, _midpoints(n_steps)[np.arange(n_steps) % 3 != 1], on_progress
-            )
-            found.values[rows] = found.values[rows] / 3 + summed / n_steps * (given[0] - given[1])
+            shares = _midpoints(n_steps)[np.arange(n_steps) % 3 != 1]
+            given = samples[rows], references[rows], self._direct(targets[rows])
+            for name, summed in self._sum_gradients(*given, shares, on_progress).items():
+                values = found.branches[name]
+                values[rows] = values[rows] / 3 + summed / n_steps * (given[0] - given[1])
             found.n_steps[rows] = n_steps
         return found
+
+    def _direct(self, targets: np.ndarray) -> np.ndarray:
+        """Give the weights of the logits in what is explained, of shape (n_samples, n_types)."""
+        n_types = self.model.output_shape[1]
+        one_hot = np.eye(n_types, dtype=np.float32)[targets]
+        return one_hot - np.float32(1 / n_types) if one_hot.ndim == 2 else one_hot[:, 0] - one_hot[:, 1]
 
     def _sum_gradients(
         self,
         samples: np.ndarray,
         references: np.ndarray,
-        targets: np.ndarray,
+        directions: np.ndarray,
         shares: np.ndarray,
         on_progress: Callable[[int], object],
-    ) -> np.ndarray:
-        """Add up the gradients at some shares of every sample's path, of shape (n_samples, n_genes)."""
-        summed = np.zeros(samples.shape, np.float32)
+    ) -> dict[str, np.ndarray]:
+        """Add up the gradients at some shares of every sample's path, by branch (n_samples, n_genes)."""
+        summed = {name: np.zeros(samples.shape, np.float32) for name in self.model.input}
         pairs = np.arange(len(samples) * len(shares))
         for start in range(0, len(pairs), self.batch_size):
             batch = pairs[start : start + self.batch_size]
             rows, places = np.divmod(batch, len(shares))
             share = shares[places].astype(np.float32)[:, None]
             points = references[rows] + share * (samples[rows] - references[rows])
-            gradients = self._gradients(tf.constant(points), tf.constant(targets[rows])).numpy()
-            np.add.at(summed, rows, gradients)
+            gradients = self._gradients(tf.constant(points), tf.constant(directions[rows])).numpy()
+            for each, gradient in zip(summed.values(), gradients, strict=True):
+                np.add.at(each, rows, gradient)
             on_progress(len(batch))
         return summed
 
-    def _logits(self, samples: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        blocks = range(0, len(samples), self.batch_size)
-        logits = [self._predict(samples[start : start + self.batch_size]).numpy() for start in blocks]
-        return np.concatenate(logits).astype(np.float64)[np.arange(len(samples)), targets]
+    def _logits(self, samples: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        given = np.asarray(samples)
+        blocks = [given[start : start + self.batch_size] for start in range(0, len(given), self.batch_size)]
+        logits = [self._predict(dict.fromkeys(self.model.input, block)).numpy() for block in blocks]
+        return (np.concatenate(logits).astype(np.float64) * directions).sum(axis=1)
 
 
 def _midpoints(n_steps: int) -> np.ndarray:

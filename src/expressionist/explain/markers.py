@@ -84,17 +84,21 @@ def recovery(scores: np.ndarray, markers: np.ndarray, *, n_top: int) -> Recovery
 
     Of equal scores, markers are ranked last: a ranking that tells nothing apart finds nothing.
     """
-    if scores.ndim != 1 or not np.isfinite(scores).all():
+    is_marker = np.isin(np.arange(len(scores)), markers)
+    n_top, n_markers = min(n_top, len(scores)), int(is_marker.sum())
+    n_found = int(order_hits(scores, is_marker)[:n_top].sum())
+    p_value = float(hypergeom.sf(n_found - 1, len(scores), n_markers, n_top))
+    return Recovery(n_top, n_markers, n_found, n_top * n_markers / len(scores), p_value)
+
+
+def order_hits(scores: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Put what is wanted (a mask of genes) into the order of a ranking; of equal scores it stands last."""
+    if scores.shape != wanted.shape or not np.isfinite(scores).all():
         raise Refusal(
             f"Genes must be ranked by one finite score each, but got {np.sum(~np.isfinite(scores))} that "
             f"are not, in an array of shape {scores.shape}. Leave out types that no sample has."
         )
-    is_marker = np.zeros(len(scores), dtype=bool)
-    is_marker[markers] = True
-    n_top, n_markers = min(n_top, len(scores)), int(is_marker.sum())
-    n_found = int(is_marker[np.lexsort((is_marker, -scores))[:n_top]].sum())
-    p_value = float(hypergeom.sf(n_found - 1, len(scores), n_markers, n_top))
-    return Recovery(n_top, n_markers, n_found, n_top * n_markers / len(scores), p_value)
+    return wanted[np.lexsort((wanted, -scores))]
 
 
 def recover_own(
@@ -104,12 +108,15 @@ def recover_own(
     *,
     n_top: int,
 ) -> pd.DataFrame:
-    """Test every ranking for the markers, if any, of the types that stand in these of its rows."""
+    """Test every ranking for the markers, if any, of the types that stand in these of its rows.
+
+    Types whose scores are not finite are left out.
+    """
     rows = [
         (name, ranking, *recovery(scores[place], markers[name], n_top=n_top))
         for ranking, scores in rankings.items()
         for place, name in types.items()
-        if len(markers[name])
+        if len(markers[name]) and np.isfinite(scores[place]).all()
     ]
     return pd.DataFrame(rows, columns=["tumour_type", "ranking", *Recovery._fields])
 

@@ -17,7 +17,7 @@ from expressionist.files.disk import explain_full_disk, reserve
 # Columns of what stages write that name something: a tumour type may be called 1, and a patient 007.
 _NAMES = frozenset(
     ("sample", "patient", "split", "tumour_type", "predicted", "type", "markers_of", "marker_of", "model")
-    + ("gene", "symbol", "entrez", "ensembl", "chromosome")
+    + ("gene", "symbol", "entrez", "ensembl", "chromosome", "gene_set", "leading_genes")
 )
 
 

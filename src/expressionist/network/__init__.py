@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         fit_ranks,
         image_front,
         load_network,
+        logits_by_branch,
         logits_of_scaled,
         predict_logits,
     )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         continue_from,
         divide,
         last_block_depth,
+        weighted_layers,
     )
     from expressionist.network.head import CLASSIFIER, RANK_LAYERS, attach_head, centre_head
     from expressionist.network.layers import Centre, Ranks

@@ -1,6 +1,6 @@
 """The network: expression → picture → backbone → tumour type as one Keras graph."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from expressionist.network.layers import Log2, Paint, PixelScaling, Ranks, Resca
 from expressionist.network.tracing import trace_prediction
 from expressionist.painting import Layout
 
+# What the logits are a sum of: the backbone's maps, the genes' linear path, the classifier of ranks.
+BRANCHES = ("maps", "genes", "ranks")
 _N_ROWS = 64
 
 
@@ -56,7 +58,7 @@ def image_front(shape: tuple[int, int], magnify: int, mode: str) -> keras.Model:
 
 def fit_ranks(layout: Layout, scale: Scale) -> Ranks:
     """Make the layer that ranks the genes of images painted by this layout and scale."""
-    ranks = Ranks(name="ranks")
+    ranks = Ranks(name="rank")
     low, span = layout.paint(np.stack([scale.low, scale.span]))
     ranks.fit(low, span, layout.overlap > 0)
     return ranks
@@ -104,7 +106,8 @@ def assemble(
     trained = keras.Model(trained.input, trained.output, name=trained.name)
     expression = keras.Input((n_genes,), name="expression")
     log2 = Log2(name="log2")(expression) if unit in LINEAR_UNITS else expression
-    logits = Temperature(name="temperature")(_classify(paint(rescale(log2)), front, prefix, trained, ranks))
+    painted = dict.fromkeys(BRANCHES, paint(rescale(log2)))
+    logits = Temperature(name="temperature")(_classify(painted, front, prefix, trained, ranks))
     return keras.Model(expression, keras.layers.Softmax(name="probabilities")(logits), name="expressionist")
 
 
@@ -120,17 +123,27 @@ def load_network(path: Path, temperature: float = 1.0) -> keras.Model:
     return network
 
 
-def logits_of_scaled(network: keras.Model) -> keras.Model:
+def logits_by_branch(network: keras.Model) -> keras.Model:
     """Return the part of an assembled network that attributions go through; all layers are shared.
 
-    It takes scaled expression (n_samples, n_genes) to logits (n_samples, n_types) as the softmax gets them,
-    divided by the temperature.
+    It takes scaled expression (n_samples, n_genes) once for every branch that the network has, in a dict
+    (``maps``: the backbone's, ``genes``, ``ranks``), to logits (n_samples, n_types) as the softmax gets them,
+    divided by the temperature. The logits are a sum of what the branches give.
     """
-    scaled = keras.Input(network.input_shape[1:], name="scaled")
     layers = {layer.name: layer for layer in network.layers}
-    parts = (layers.get(name) for name in ("front", "prefix", "tail_and_head", "ranks"))
-    logits = _classify(layers["paint"](scaled), *parts)
-    return keras.Model(scaled, network.get_layer("temperature")(logits))
+    front, prefix, trained = (layers[name] for name in ("front", "prefix", "tail_and_head"))
+    names = [name for name in BRANCHES if name == "maps" or name in trained.input]
+    scaled = {name: keras.Input(network.input_shape[1:], name=name) for name in names}
+    painted = {name: layers["paint"](each) for name, each in scaled.items()}
+    logits = _classify(painted, front, prefix, trained, layers.get("rank"))
+    return keras.Model(scaled, layers["temperature"](logits))
+
+
+def logits_of_scaled(network: keras.Model) -> keras.Model:
+    """Return what `logits_by_branch` does, but for scaled expression that is given once."""
+    by_branch = logits_by_branch(network)
+    scaled = keras.Input(network.input_shape[1:], name="scaled")
+    return keras.Model(scaled, by_branch(dict.fromkeys(by_branch.input, scaled)))
 
 
 def predict_logits(
@@ -168,11 +181,15 @@ def predict_logits(
 
 
 def _classify(
-    painted: Any, front: keras.Model, prefix: keras.Model, trained: keras.Model, ranks: Ranks | None
+    painted: Mapping[str, Any],
+    front: keras.Model,
+    prefix: keras.Model,
+    trained: keras.Model,
+    ranks: Ranks | None,
 ) -> Any:
-    """Go from painted images to logits; the head takes what it asks for by name."""
-    known = {"genes": painted, **prefix(front(painted))}
+    """Go from every branch's painted images to logits; the head takes what it asks for by name."""
+    known = {"genes": painted.get("genes"), **prefix(front(painted["maps"]))}
     if ranks is not None:
-        known["ranks"] = ranks(painted)
+        known["ranks"] = ranks(painted["ranks"])
     logits = list(trained({name: known[name] for name in trained.input}).values())
     return keras.layers.Average(name="logits")(logits) if len(logits) > 1 else logits[0]

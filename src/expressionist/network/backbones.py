@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from expressionist.errors import ParamsError, WeightsError
 from expressionist.files import digest_file
 
 if TYPE_CHECKING:
-    from keras import Model
+    from keras import Layer, Model
 
 _PATIENCE = 20.0  # seconds without an answer
 
@@ -191,11 +191,12 @@ def build_backbone(name: str, side: tuple[int, int], weights: Path | None, *, se
     return backbone
 
 
-def randomise(model: "Model", seed: int) -> None:
+def randomise(model: "Model", seed: int, layers: Sequence["Layer"] | None = None) -> None:
     """Draw every kernel anew, He-uniform (He et al. 2015), and reset biases and batch normalisations.
 
     The model, changed in place, is a backbone, or an assembled network as the control of its own
-    attributions; what was fitted to expression (bounds, pixels, centring) stays.
+    attributions; what was fitted to expression (bounds, pixels, centring) stays, and so do all but its
+    `layers`, if these are given.
     """
     import keras
     import numpy as np
@@ -208,7 +209,8 @@ def randomise(model: "Model", seed: int) -> None:
         if isinstance(layer, (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D))
         for variable in layer.weights[:1]
     }
-    for variable in model.weights:
+    given = model.weights if layers is None else [each for layer in layers for each in layer.weights]
+    for variable in given:
         if "kernel" in variable.name:
             # Every output of a depthwise kernel sees one channel only, whatever their number.
             per_output = variable.shape[:2] if id(variable) in depthwise else variable.shape[:-1]

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from expressionist.errors import ParamsError
-from expressionist.network.backbones import find_backbone
+from expressionist.network.backbones import find_backbone, list_layers
 
 _WEIGHTED = (
     keras.layers.Conv2D,
@@ -56,9 +56,12 @@ class Division:
     average: bool
 
 
-def weighted_layers(backbone: keras.Model) -> list[keras.layers.Layer]:
-    """List the layers that count for the fine-tune depth, from the head down: those with a kernel."""
-    return [layer for layer in reversed(backbone.layers) if isinstance(layer, _WEIGHTED)]
+def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """List the layers with a kernel from the last to the first: of a backbone, or of a whole network.
+
+    Those of a backbone count for the fine-tune depth.
+    """
+    return [layer for layer in reversed([*list_layers(model)]) if isinstance(layer, _WEIGHTED)]
 
 
 def last_block_depth(name: str, backbone: keras.Model) -> int:

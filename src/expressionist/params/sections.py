@@ -14,6 +14,8 @@ _MOST_SEED = 2**32 - 1
 STRIDES = (1, 2, 4, 8, 16, 32)
 # Of another cohort; a greater one is better.
 _EXTERNAL = ("accuracy", "f1_macro", "balanced_accuracy", "answered_accuracy")
+# Of its own explanation; of gaps a smaller one is better.
+_EXPLANATION = ("gap_median", "gap_p95", "shared_halves")
 _METRICS = ("f1_macro", "accuracy", "balanced_accuracy", "log_loss")
 
 
@@ -40,7 +42,10 @@ _NO_PASSWORD = Must(
     "Put it into ~/.pgpass or the variable PGPASSWORD.",
     got="one",
 )
-_NAME = Must("be a name without / and :", lambda name: name.strip() and not {"/", ":"} & set(name))
+# MLflow addresses models by / : and @, and quotes names where it looks for them.
+_NAME = Must(
+    "be a name without / : @ and quotes", lambda name: name.strip() and not set("/:@'\"`") & set(name)
+)
 
 
 @section
@@ -263,13 +268,23 @@ class EvaluationParams:
 class AttributionParams:
     """How many samples are explained, and how exactly."""
 
-    n_samples_per_type: int = key("Correctly classified test samples explained per tumour type.", ge=1)
+    n_samples_per_type: int = key(
+        "Correctly classified test samples that are explained, and training samples that rank the genes, per "
+        "tumour type: at most so many.",
+        ge=1,
+    )
     steps: int = key("Of the path integral; trebled for incomplete samples, up to `max_steps`.", ge=1)
     max_steps: int = key("At least `steps`.", ge=1)
     median_delta: float = key("Completeness gap that half of the samples may have, relative.", ge=0, le=1)
     p95_delta: float = key("The same of 95 in 100.", ge=0, le=1)
     n_top: int = key("Genes listed, and looked at for marker recovery.", ge=1)
     seed: int = key("Of what is drawn.", ge=0, le=_MOST_SEED)
+    gene_sets: str | None = key(
+        "Pathways to look for in the rankings: a GMT file in `cohort.folder`, its genes by any name. Null: "
+        "none are looked for.",
+        default=None,
+        min_length=1,
+    )
 
     def __post_init__(self) -> None:
         if self.max_steps < self.steps:
@@ -290,6 +305,12 @@ class GateParams:
         "the "
         f"version was trained on: {', '.join(_EXTERNAL)}, each with its least value; nothing is asked if "
         "empty.",
+        default_factory=dict,
+    )
+    explanation: Mapping[Annotated[str, _one_of(*_EXPLANATION)], Annotated[float, Within(0, 1)]] = key(
+        "What the stage `explain` must have found: the most that the completeness gap may be (gap_median, "
+        "gap_p95), and the least share of a type's first `n_top` genes that two halves of its samples share, "
+        "in the mean over types (shared_halves); nothing is asked if empty.",
         default_factory=dict,
     )
 

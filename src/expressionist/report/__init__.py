@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from expressionist.report.figures.images import draw_differences, draw_preview
     from expressionist.report.figures.scores import draw_confusion, draw_forest
     from expressionist.report.finished_run import FinishedRun
+    from expressionist.report.page import state_registration
     from expressionist.report.quality_page import build_quality_page
     from expressionist.report.run_page import build_report
+    from expressionist.report.sample_page import ExplainedSample, build_sample_page
     from expressionist.report.validation_page import FinishedValidation, build_validation_page
 else:
     __getattr__ = lend(__name__, __file__)

@@ -52,7 +52,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class TypePart:
-    """The attributions of one tumour type, and the line that is seen while they are folded."""
+    """What marks one tumour type, and the line that is seen while they are folded."""
 
     tumour_type: str
     summary: str = ""
@@ -63,7 +63,9 @@ class TypePart:
 class ReportContent:
     """Everything a page shows; a section left at None is left out of it and its navigation.
 
-    `limits` stand beside those that always hold; None where there is no network.
+    `limits` stand beside those that always hold; None where there is no network. `tumour_types` are names by
+    code, `links` pages on genes by gene id, and `files` the files that a section's tables come from, by the
+    section's name. `registration` says what became of the model, until `state_registration` knows better.
     """
 
     title: str
@@ -71,6 +73,11 @@ class ReportContent:
     synthetic: bool = False
     random_weights: Sequence[str] = ()
     random_because: str = ""
+    origin: Sequence[str] = ()
+    registration: str = ""
+    tumour_types: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Sequence[str]] = field(default_factory=dict)
     verdict: Verdict | None = None
     cohort: Part | None = None
     missing: Part | None = None
@@ -83,10 +90,14 @@ class ReportContent:
     probabilities: Part | None = None
     training: Part | None = None
     attributions: Part | None = None
+    rankings: Part | None = None
     types: Sequence[TypePart] = ()
+    pathways: Part | None = None
+    siblings: Part | None = None
     cross_check: Part | None = None
     limits: Sequence[str] | None = ()
     chapters: Mapping[str, Part] = field(default_factory=dict)
+    small_print: bool = False  # on few sheets of paper
 
     @property
     def named_chapters(self) -> list[tuple[str, str, Part]]:

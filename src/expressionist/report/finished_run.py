@@ -52,20 +52,36 @@ class FinishedRun:
     explanation : mapping
         explanation.json.
     gaps : pandas.DataFrame
-        Columns ``tumour_type``, ``reference``, ``rise``, ``delta``, ``relative_gap``, ``steps``; a row per
-        sample and reference, indexed by sample.
+        Columns ``tumour_type``, ``rise``, ``delta``, ``relative_gap``, ``steps`` and the sum of the
+        attributions through each branch, in its name; a row per test sample explained, indexed by sample.
+    types : pandas.DataFrame
+        types.tsv: how many top genes of every type's ranking others share.
+    faithfulness, randomisation : pandas.DataFrame
+        As of `average_curves` and `randomise_down`.
+    siblings, errors : pandas.DataFrame
+        As of `tell_apart` and `explain_errors`, with the types' names; no rows where nothing was confused.
     recovery : pandas.DataFrame
         Columns ``tumour_type``, ``ranking``, ``n_top``, ``n_markers``, ``n_found``, ``expected``,
         ``p_value``; no row where no marker is among the genes.
     recovery_matrix : pandas.DataFrame
         Columns ``type``, ``markers_of``, ``n_markers``, ``n_found``; likewise.
+    truth : pandas.DataFrame or None
+        As of `judge_truth`; None where no simulator knows the truth.
     top_genes : pandas.DataFrame
-        Columns ``tumour_type``, ``symbol``, ``gene``, ``attribution`` and what else the table shows.
+        Columns ``tumour_type``, ``symbol``, ``gene``, ``speaks_by_being``, ``score`` and what else the table
+        shows.
     arrays : mapping of str to numpy.ndarray
-        ``integrated_gradients`` and ``expression`` of shape (n_types, n_genes), means over the samples
-        explained, and ``n_samples`` (n_types,); types as in `explanation`.
+        ``attribution`` and ``expression`` of shape (n_types, n_genes), means over the training samples
+        ranked, and ``n_samples`` (n_types,); types as in `explanation`.
     cross_check : pandas.DataFrame
         Columns ``sample_position`` (row of `split`), ``correlation``, ``n_top``, ``n_shared``.
+    pathways, gene_sets : pandas.DataFrame or None
+        As of `enrich` and `locate_sets`; None where no gene sets were given.
+    commit, versions, model_digest : str, mapping of str to str, str
+        The code that put the page together, the packages' versions, and what dvc.lock has for the winner's
+        model.
+    files : mapping of str to sequence of str
+        Section of the page → files that its tables and figures come from.
     """
 
     backbones: Sequence[str]
@@ -90,11 +106,23 @@ class FinishedRun:
     probabilities: _Facts
     explanation: _Facts
     gaps: pd.DataFrame
+    types: pd.DataFrame
+    faithfulness: pd.DataFrame
+    randomisation: pd.DataFrame
+    siblings: pd.DataFrame
+    errors: pd.DataFrame
     recovery: pd.DataFrame
     recovery_matrix: pd.DataFrame
+    truth: pd.DataFrame | None
     top_genes: pd.DataFrame
     arrays: Mapping[str, np.ndarray]
     cross_check: pd.DataFrame
+    pathways: pd.DataFrame | None
+    gene_sets: pd.DataFrame | None
+    commit: str
+    versions: Mapping[str, str]
+    model_digest: str
+    files: Mapping[str, Sequence[str]]
 
     @property
     def winner(self) -> str:

@@ -2,8 +2,12 @@
 
 import base64
 import hashlib
+import html
 import io
+import re
 import struct
+from collections.abc import Mapping
+from functools import partial
 from importlib import resources
 
 import jinja2
@@ -18,6 +22,7 @@ from expressionist.report.tables import lay_out_table
 # Above this size a palette of 256 colours is tried; an image drawn with one colour map hardly needs more.
 _BIG_PNG = 60_000
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_REGISTRATION = re.compile(r'(<span id="registration">)[^<]*(</span>)')
 _PADDING = np.array(ImageColor.getrgb(PADDING), np.uint8)
 
 
@@ -27,8 +32,40 @@ def build_page(content: ReportContent) -> str:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.globals |= {"embed": embed_png, "lay_out": lay_out_table, "digest": _digest_script}
+    environment.filters["gloss"] = partial(gloss, names=content.tumour_types)
     source = (resources.files(__package__) / "report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(source).render(content=content).strip() + "\n"
+
+
+def gloss(text: object, names: Mapping[str, str]) -> str:
+    """Escape a text, and let every code in it say on hover what it stands for.
+
+    >>> gloss("READ < COAD", {"READ": "Rectum adenocarcinoma"})
+    '<abbr title="Rectum adenocarcinoma">READ</abbr> &lt; COAD'
+    """
+    escaped = html.escape(str(text))
+    if not names:
+        return escaped
+    codes = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, names))})(?![\w-])")
+    return codes.sub(lambda code: f'<abbr title="{html.escape(names[code[0]])}">{code[0]}</abbr>', escaped)
+
+
+def state_registration(page: str, words: str) -> str:
+    """Say on a page, once that is known, what became of its model.
+
+    Parameters
+    ----------
+    page : str
+        From `build_report`, which says that the model was not registered yet.
+    words : str
+        What to say instead.
+
+    Returns
+    -------
+    str
+        The page, otherwise the same; one that says nothing of the model stays as it is.
+    """
+    return _REGISTRATION.sub(lambda found: f"{found[1]}{html.escape(words)}{found[2]}", page)
 
 
 def _digest_script(script: str) -> str:

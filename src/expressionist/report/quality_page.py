@@ -16,6 +16,7 @@ from expressionist.report.figures.cohort import (
     draw_missing,
     draw_samples,
 )
+from expressionist.report.glossary import spell_types
 from expressionist.report.page import build_page
 from expressionist.report.words import count, join
 
@@ -48,6 +49,7 @@ def describe_quality(cohort: Cohort, quality: Mapping[str, Any]) -> ReportConten
     return ReportContent(
         title=f"{cohort.name}: quality of the cohort",
         synthetic=cohort.synthetic,
+        tumour_types=spell_types(cohort.tumour_types),
         cohort=describe_cohort(quality, _show_samples(cohort, quality, marks)),
         missing=_describe_missing(quality, marks),
         library_sizes=_describe_sizes(cohort, marks),
@@ -122,7 +124,8 @@ def _describe_components(cohort: Cohort, marks: Marks) -> Part:
             marks.show(
                 draw_components(points, shares.tolist(), titles),
                 f"Samples on two principal components, coloured by {join(groupings)}",
-                "A point is a sample; names stand at the median of their group.",
+                "A point is a sample; names stand at the median of their group, or beside it where there "
+                "is no room.",
             )
         ]
     table = Table(

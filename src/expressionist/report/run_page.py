@@ -10,13 +10,17 @@ from expressionist.report.chapters import (
     images,
     limits,
     overview,
+    pathways,
     probabilities,
+    rankings,
     search,
+    siblings,
     training,
     tumour_types,
 )
 from expressionist.report.content import ReportContent
 from expressionist.report.finished_run import FinishedRun
+from expressionist.report.glossary import link_genes, spell_types
 from expressionist.report.page import build_page
 
 
@@ -37,6 +41,11 @@ def build_report(run: FinishedRun) -> str:
     return build_page(
         ReportContent(
             title=f"{run.comparison['cohort']}: tumour types from expression images",
+            origin=overview.state_origin(run),
+            registration="run and version stand on the copy that hangs on the registered model",
+            tumour_types=spell_types(run.split["tumour_type"]),
+            links=link_genes(run.genes),
+            files=run.files,
             run=overview.describe(run),
             synthetic=run.marks.synthetic,
             random_weights=random,
@@ -51,7 +60,10 @@ def build_report(run: FinishedRun) -> str:
             probabilities=probabilities.describe(run),
             training=training.describe(run),
             attributions=attributions.describe(run),
+            rankings=rankings.describe(run),
             types=tumour_types.describe(run),
+            pathways=pathways.describe(run),
+            siblings=siblings.describe(run),
             cross_check=cross_check.describe(run),
             limits=limits.describe(run),
         )

@@ -25,25 +25,31 @@ _HEADINGS = {
     "precision_macro": "Macro-precision",
     "number": "Trial",
     "share_positive": "Samples positive",
+    "symbol": "Gene",
     "type": "Tumour type",
-    "zero_reference": "From zero expression",
+    "validation_accuracy": "Accuracy (validation)",
     "validation_f1_macro": "Macro-F1 (validation)",
+    "validation_log_loss": "Log-loss (validation)",
 }
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: its text, what it is sorted by, and a quieter addition such as an interval."""
+    """A cell: its text, what it is sorted by, a quieter addition such as an interval, and a link."""
 
     text: str
     key: str = ""
     aside: str = ""
+    link: str = ""
 
 
-def lay_out_table(table: Table) -> tuple[list[tuple[str, bool]], list[tuple[bool, list[Cell]]]]:
+def lay_out_table(
+    table: Table, links: Mapping[str, str] | None = None
+) -> tuple[list[tuple[str, bool]], list[tuple[bool, list[Cell]]]]:
     """Turn a table's values into texts; intervals and deviations stand beside their value.
 
     Returned are headings, with whether their column holds numbers, and rows, with whether each is the best.
+    `links` are pages on genes by gene id: a row with such a `gene` links there from its symbol, or its id.
     """
     columns = [str(column) for column in table.rows]
     frame = table.rows.set_axis(columns, axis=1)
@@ -55,10 +61,12 @@ def lay_out_table(table: Table) -> tuple[list[tuple[str, bool]], list[tuple[bool
         (table.headings.get(column, _HEADINGS.get(column, spell(column))), _is_quantity(frame[column]))
         for column in shown
     ]
+    linked = "symbol" if "symbol" in shown else "gene"
+    pages = {column: (links or {}) if column == linked else {} for column in shown}
     rows = [
         (
             table.best is not None and label == table.best,
-            [_lay_out_cell(column, record, table.formats.get(column)) for column in shown],
+            [_lay_out_cell(column, record, table.formats.get(column), pages[column]) for column in shown],
         )
         for label, record in zip(frame.index, frame.to_dict("records"), strict=True)
     ]
@@ -69,7 +77,9 @@ def _is_quantity(values: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
 
 
-def _lay_out_cell(column: str, record: Mapping[Hashable, Any], spec: str | None) -> Cell:
+def _lay_out_cell(
+    column: str, record: Mapping[Hashable, Any], spec: str | None, pages: Mapping[str, str]
+) -> Cell:
     value = record[column]
     if is_missing(value):
         return Cell("–")
@@ -81,4 +91,4 @@ def _lay_out_cell(column: str, record: Mapping[Hashable, Any], spec: str | None)
         aside = f"± {format_value(record[f'{column}_sd'], column, spec and spec.lstrip('+'))}"
     elif f"{column}_low" in record and f"{column}_high" in record:
         aside = "–".join(format_value(record[f"{column}_{side}"], column, spec) for side in ("low", "high"))
-    return Cell(text, key, aside)
+    return Cell(text, key, aside, pages.get(str(record.get("gene")), ""))

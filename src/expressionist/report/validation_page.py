@@ -13,6 +13,7 @@ from expressionist.report.content import Marks, Part, Picture, ReportContent, Ta
 from expressionist.report.figures.probabilities import draw_flagged
 from expressionist.report.figures.scores import draw_confusion
 from expressionist.report.figures.validation import draw_bins, draw_cohorts, draw_shift, draw_travel
+from expressionist.report.glossary import spell_types
 from expressionist.report.page import build_page
 from expressionist.report.words import count, join, name
 
@@ -86,6 +87,7 @@ def build_validation_page(found: FinishedValidation) -> str:
     return build_page(
         ReportContent(
             title=f"{facts['cohort']}: {model['name']} version {model['version']} on another cohort",
+            tumour_types=spell_types([*model["tumour_types"], *map(str, found.labels)]),
             run=_describe_run(facts),
             synthetic=found.synthetic,
             random_weights=[found.backbone] if found.random_weights else [],
@@ -166,8 +168,8 @@ def _describe_scores(found: FinishedValidation) -> Part | None:
         "the samples that one of them alone has right.",
         best=0,
         headings={
-            "tested_accuracy": "Own test samples",
-            "tested_f1_macro": "Own test samples",
+            "tested_accuracy": "Accuracy, own test samples",
+            "tested_f1_macro": "Macro-F1, own test samples",
             "only_network_right": "Only network right",
             "only_this_right": "Only this model right",
         },

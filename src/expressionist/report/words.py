@@ -7,17 +7,20 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 
+from expressionist.evaluation import name_model
+
 # Numbers that name something are no quantities: no thousands separator, and they are not rounded.
 _NAMING = frozenset({"gene", "entrez", "pixel", "row", "column", "number", "start", "seed"})
+_METRICS = {"f1_macro": "macro-F1", "log_loss": "log-loss", "ece": "calibration error"}
 
 
 def name(code: str) -> str:
-    """Write a name of code as a reader says it.
+    """Write a name of code, such as a model's or a metric's, as a reader says it.
 
-    >>> name("logistic_regression"), name("linear_svm"), name("f1_macro")
-    ('logistic regression', 'linear SVM', 'macro-F1')
+    >>> name("linear_svm"), name("f1_macro"), name("ece")
+    ('linear SVM', 'macro-F1', 'calibration error')
     """
-    return code.replace("_", " ").replace("svm", "SVM").replace("f1 macro", "macro-F1")
+    return _METRICS.get(code) or name_model(code)
 
 
 def join(names: Iterable[str]) -> str:

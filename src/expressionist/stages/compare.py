@@ -55,7 +55,8 @@ def run(
         predicted, *_ = read_predictions(files[winner], "test")
         write_table(partial / "confusion.tsv", predicted[["tumour_type", "predicted"]], index=False)
         marks = {"synthetic": about["synthetic"], "random_weights": bool(random_weights)}
-        write_figure(partial / "comparison.png", stamp(draw_forest(table, splits=splits), **marks))
+        forest = draw_forest(table, level=evaluation.level, splits=splits)
+        write_figure(partial / "comparison.png", stamp(forest, **marks))
     for sentence in (facts["verdict"], spread.get("said")):
         if sentence:
             Console().print(sentence)

@@ -8,15 +8,26 @@ from rich.console import Console
 from expressionist.data import name_copy
 from expressionist.errors import CohortError
 from expressionist.files import write_whole
-from expressionist.params import CohortParams, ExpressionParams, LayoutParams
+from expressionist.params import AttributionParams, CohortParams, ExpressionParams, LayoutParams
 
 
-def run(cohort: CohortParams, expression: ExpressionParams, layout: LayoutParams, *, out: Path) -> None:
+def run(
+    cohort: CohortParams,
+    expression: ExpressionParams,
+    layout: LayoutParams,
+    attribution: AttributionParams,
+    *,
+    out: Path,
+) -> None:
     """Copy the files from `cohort.folder`, flat; without any, the folder is empty.
 
     One that is there no more, as in a fresh clone, is taken from `out`, which DVC gives back.
     """
-    named = {"expression.genes": expression.genes, "layout.gene_sets": layout.options.get("gene_sets")}
+    named = {
+        "expression.genes": expression.genes,
+        "layout.gene_sets": layout.options.get("gene_sets"),
+        "attribution.gene_sets": attribution.gene_sets,
+    }
     with write_whole(out) as partial:
         partial.mkdir()
         for key, file in named.items():

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from expressionist.data import LINEAR_UNITS
-from expressionist.files import md5, read_json, read_table
+from expressionist.evaluation import read_predictions
+from expressionist.files import md5, read_json, read_table, write_table
 from expressionist.painting import read_layout
 from expressionist.params import (
     CohortParams,
@@ -23,14 +24,18 @@ from expressionist.params import (
     SplitParams,
     WeightsParams,
 )
+from expressionist.report import state_registration
 from expressionist.tracking import (
+    ANSWERS_FILE,
     FOOTPRINT_FILE,
     LINEAR_FILE,
     NOVELTY_FILE,
     Dataset,
     Served,
     add_metrics,
+    flatten_explanation,
     flatten_scores,
+    hang_page,
     open_experiment,
     open_store,
     publish_baseline,
@@ -127,7 +132,9 @@ def run(
         made = (models / winner, evaluations / winner, novelty, layout_folder, baselines)
         _describe_model(folder, *made, registry, found, table)
         own = {**digests, "model": md5(models / winner), "evaluation": md5(evaluations / winner)}
-        key = f"{md5(folder)} {own['model']}"
+        explained = read_json(attributions / "explanation.json"), read_table(attributions / "types.tsv")
+        # An explanation hangs on its version for good, and the gate weighs it: another one makes another.
+        key = f"{md5(folder)} {own['model']} {md5(attributions)}"
         # By name only, as it is large, and digested already.
         (folder / "model.keras").symlink_to((models / winner / "model.keras").absolute())
         version = register_version(
@@ -136,7 +143,8 @@ def run(
             folder,
             key=key,
             run_id=runs[winner],
-            metrics=flatten_scores(read_json(evaluations / winner / "metrics.json")),
+            metrics=flatten_scores(read_json(evaluations / winner / "metrics.json"))
+            | flatten_explanation(*explained),
             digests=own,
             tags={
                 "synthetic": "SYNTHETIC" if found["synthetic"] else "no",
@@ -144,8 +152,13 @@ def run(
                 "cohort": found["cohort"],
                 "backbone": winner,
             },
-            artifacts=[report, attributions],
+            artifacts=[attributions],
         )
+        # Only now is it known which version the page tells of; the page of the stage `report` stays as it is.
+        page = folder / report.name
+        told = f"{registry.name} version {version}, MLflow run {runs[winner]}"
+        page.write_text(state_registration(report.read_text(encoding="utf-8"), told), encoding="utf-8")
+        hang_page(experiment, registry.name, version, page)
     console = Console(width=_WIDTH)
     _show_comparison(console, table, found)
     if spread:
@@ -202,7 +215,16 @@ def _describe_model(
     )
     for path in (novelty / NOVELTY_FILE, novelty / FOOTPRINT_FILE, baselines / LINEAR_FILE):
         shutil.copyfile(path, folder / path.name)
+    write_table(folder / ANSWERS_FILE, _list_answers(evaluation), index=False)
     write_served(folder, served)
+
+
+def _list_answers(evaluation: Path) -> pd.DataFrame:
+    """List what the network answered on test samples and whether it was right; no row names its sample."""
+    rows, probabilities, _, _ = read_predictions(evaluation / "predictions.tsv", "test")
+    facts = {"predicted": rows["predicted"], "probability": probabilities.max(axis=1)}
+    answers = pd.DataFrame(facts).assign(right=rows["predicted"] == rows["tumour_type"])
+    return answers.sort_values(["predicted", "probability"], ascending=[True, False])
 
 
 def _show_comparison(console: Console, table: pd.DataFrame, facts: Mapping[str, Any]) -> None:

@@ -1,14 +1,30 @@
 """Put the whole run on one page."""
 
+from collections.abc import Mapping
+from importlib.metadata import version as installed
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 
 from expressionist.data import read_split
-from expressionist.files import read_arrays, read_json, read_table, write_whole
+from expressionist.files import md5, read_arrays, read_json, read_table, write_whole
 from expressionist.painting import read_layout
 from expressionist.params import AttributionParams, EvaluationParams
 from expressionist.report import FinishedRun, build_report
+from expressionist.tracking import read_provenance
+
+# Files of explanations that sections other than the rankings show.
+_EXPLAINED = ("explanation.json", "samples.tsv", "faithfulness.tsv", "randomisation.tsv")
+_ELSEWHERE = {
+    *_EXPLAINED,
+    "siblings.tsv",
+    "errors.tsv",
+    "pathways.tsv",
+    "gene_sets.tsv",
+    "cross_check.tsv",
+}
+_VERSIONS = ("expressionist", "tensorflow", "keras")
 
 
 def run(
@@ -27,6 +43,7 @@ def run(
     comparison: Path,
     attributions: Path,
     out: Path,
+    root: Path,
 ) -> None:
     """Write `report.html`, one page that refers to nothing outside itself."""
     laid, _, genes, about = read_layout(layout)
@@ -56,13 +73,52 @@ def run(
         probabilities=read_json(winner / "probabilities.json"),
         explanation=read_json(attributions / "explanation.json"),
         gaps=read_table(attributions / "samples.tsv", index="sample"),
+        types=read_table(attributions / "types.tsv"),
+        faithfulness=read_table(attributions / "faithfulness.tsv"),
+        randomisation=read_table(attributions / "randomisation.tsv"),
+        siblings=read_table(attributions / "siblings.tsv"),
+        errors=read_table(attributions / "errors.tsv"),
         recovery=read_table(attributions / "recovery.tsv"),
         recovery_matrix=read_table(attributions / "recovery_matrix.tsv"),
+        truth=_read_known(attributions / "truth.tsv"),
         top_genes=read_table(attributions / "top_genes.tsv"),
         arrays=read_arrays(attributions / "attributions.npz"),
         cross_check=read_table(attributions / "cross_check.tsv"),
+        pathways=_read_known(attributions / "pathways.tsv"),
+        gene_sets=_read_known(attributions / "gene_sets.tsv"),
+        commit=_name_commit(read_provenance(root)),
+        versions={package: installed(package) for package in _VERSIONS},
+        model_digest=md5(models / compared["winner"]),
+        files={
+            "run": [str(models / "*/training.json"), str(search / "*.json")],
+            "cohort": [str(quality / "quality.json"), str(split)],
+            "images": [str(layout / "genes.tsv"), str(images / "preview.png")],
+            "comparison": [str(comparison / name) for name in ("comparison.tsv", "splits.tsv")],
+            "search": [str(search / "*.json")],
+            "errors": [str(winner / name) for name in ("predictions.tsv", "confusion.tsv", "per_type.tsv")],
+            "probabilities": [str(winner / "probabilities.json"), str(attributions / "explanation.json")],
+            "training": [str(models / "*/training.json")],
+            "attributions": [str(attributions / name) for name in _EXPLAINED],
+            "rankings": [str(path) for path in sorted(attributions.iterdir()) if path.name not in _ELSEWHERE],
+            "siblings": [str(attributions / name) for name in ("siblings.tsv", "errors.tsv")],
+            "pathways": [str(attributions / name) for name in ("pathways.tsv", "gene_sets.tsv")],
+            "cross-check": [str(attributions / "cross_check.tsv")],
+        },
     )
     with write_whole(out) as partial:
         partial.mkdir()
         (partial / "report.html").write_text(build_report(finished), encoding="utf-8")
     Console().print(f"Report: {out / 'report.html'}")
+
+
+def _read_known(path: Path) -> pd.DataFrame | None:
+    """Read a table that not every run has."""
+    return read_table(path) if path.exists() else None
+
+
+def _name_commit(about: Mapping[str, str]) -> str:
+    if "git_commit" not in about:
+        return "code of no known commit"
+    return f"commit {about['git_commit'][:9]}" + (
+        " with uncommitted changes" if about.get("git_dirty") == "true" else ""
+    )

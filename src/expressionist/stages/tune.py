@@ -61,7 +61,7 @@ def run(
         # What names the study, besides the space, and no more: how far a study is taken, and where it is
         # stored, may change while it goes on, and MLflow lets no param change.
         "params": {
-            "network": asdict(network),
+            "network": asdict(planned.network),
             "training": asdict(planned.params),
             "search": {"epochs": search.epochs, "objective": search.objective},
         },

@@ -6,6 +6,13 @@ from expressionist.surface import lend
 
 if TYPE_CHECKING:
     from expressionist.tracking.catalogue import Version
+    from expressionist.tracking.explaining import (
+        explain_predictions,
+        lengthen,
+        make_explainer,
+        read_ranking,
+        tabulate_genes,
+    )
     from expressionist.tracking.gate import Waivers
     from expressionist.tracking.publishing import (
         flatten_scores,
@@ -17,15 +24,19 @@ if TYPE_CHECKING:
     )
     from expressionist.tracking.registry import (
         find_version,
+        flatten_explanation,
+        hang_page,
         list_versions,
         promote,
         register_version,
     )
     from expressionist.tracking.runs import Dataset, add_metrics
     from expressionist.tracking.serving import (
+        ANSWERS_FILE,
         FOOTPRINT_FILE,
         LINEAR_FILE,
         NOVELTY_FILE,
+        Loaded,
         Served,
         find_profile,
         load_model,

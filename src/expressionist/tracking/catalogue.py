@@ -36,6 +36,11 @@ class Version:
     number: str
     folder: Path
 
+    @property
+    def attributions(self) -> Path:
+        """What the stage explain found, which hangs on the version beside that folder."""
+        return self.folder.parents[1] / "attributions"
+
 
 def read_catalogue(database: Path, name: str) -> list[Entry] | None:
     """Read all versions of a registered model from ``mlruns/mlflow.db``, the oldest first.

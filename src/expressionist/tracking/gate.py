@@ -1,7 +1,7 @@
 """The gate: what a version must reach on test samples before it is promoted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from expressionist.params import GateParams
 
@@ -26,6 +26,8 @@ class Candidate:
     synthetic: str
     weights: str
     validations: Sequence[Validation] = ()
+    # Completeness and stability: see `flatten_explanation`.
+    explanation: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,10 @@ def judge(
     """Hold a version against the thresholds and against the version that it would replace.
 
     It must come from samples that were not simulated and from pretrained weights, must reach both thresholds
-    and, on some other cohort, all that are asked for there, and must not be worse in macro-F1 than the
-    present version by more than ``worse_than_staging``. Scores on different samples cannot be compared: a
-    version that was tested on other data or another split does not pass. Returns whether every check held or
-    was waived, and one sentence per check.
+    and, on some other cohort, all that are asked for there, must be explained as well as is asked, and must
+    not be worse in macro-F1 than the present version by more than ``worse_than_staging``. Scores on different
+    samples cannot be compared: a version that was tested on other data or another split does not pass.
+    Returns whether every check held or was waived, and one sentence per check.
 
     Examples
     --------
@@ -73,6 +75,10 @@ def judge(
     ]
     if gate.external:
         checks += _check_external(challenger.validations, gate.external)
+    checks += [
+        _hold_explanation(name, challenger.explanation.get(name, float("nan")), limit)
+        for name, limit in gate.explanation.items()
+    ]
     if present is not None:
         checks.append(_compare_with(present, challenger, gate, across_data=waivers.across_data))
     return all(held for held, _ in checks), tuple(reason for _, reason in checks)
@@ -113,6 +119,15 @@ def _hold(validation: Validation, wanted: Mapping[str, float]) -> list[tuple[boo
         for name, least in wanted.items()
     ]
     return [*checks, overlap]
+
+
+def _hold_explanation(name: str, value: float, limit: float) -> tuple[bool, str]:
+    """Hold a gap against the most that it may be, and a share against its least; of NaN nothing is known."""
+    what = f"Of its explanation, {name}"
+    if not name.startswith("gap"):
+        return _compare(what, value, limit)
+    held = value <= limit
+    return held, f"{what} is {value:.4f}, {'at most' if held else 'not at most'} {limit:.4f}."
 
 
 def _compare_with(

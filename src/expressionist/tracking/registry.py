@@ -2,6 +2,7 @@
 
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ from datetime import datetime
 from importlib.metadata import version as installed
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -28,6 +29,8 @@ CHALLENGER = "challenger"
 # What loading and running the served network imports, at the versions it was trained with.
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "keras", "tensorflow")
 _GATED = ("accuracy", "f1_macro")
+# In front of the metrics that tell how good a version's explanation is.
+EXPLANATION = "explanation_"
 _MODEL = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))")
 _ORIGIN = ("synthetic", "weights")
 _DESCRIPTION = (
@@ -77,7 +80,8 @@ def register_version(
     run_id : str
         The run of the final training, from `publish_training`.
     metrics : mapping of str to float
-        Test scores, with ``accuracy`` and ``f1_macro``; the gate reads them.
+        Test scores, with ``accuracy`` and ``f1_macro``, and what `flatten_explanation` gives; the gate reads
+        them.
     digests : mapping of str to str
         Kind of output to what ``dvc.lock`` has for it. Scores are only compared where ``images`` and
         ``split`` agree.
@@ -110,6 +114,53 @@ def register_version(
     return version
 
 
+def flatten_explanation(facts: Mapping[str, Any], types: pd.DataFrame) -> dict[str, float]:
+    """Give what tells how good an explanation is, as metrics of a version.
+
+    Parameters
+    ----------
+    facts : mapping
+        Content of explanation.json.
+    types : pandas.DataFrame
+        Content of types.tsv.
+
+    Returns
+    -------
+    dict of str to float
+        Median and 95th percentile of the completeness gap, and the share of a type's first genes that two
+        halves of its samples share, in the mean over types; NaN if no type has two samples.
+
+    Examples
+    --------
+    >>> types = pd.DataFrame({"shared_halves": [12, 8, None], "n_top": 20})
+    >>> flatten_explanation({"gap": {"median": 0.004, "p95": 0.02}}, types)["explanation_shared_halves"]
+    0.5
+    """
+    found = {f"gap_{key}": float(facts["gap"][key]) for key in ("median", "p95")}
+    found["shared_halves"] = float((types["shared_halves"] / types["n_top"]).mean())
+    return {f"{EXPLANATION}{key}": value for key, value in found.items()}
+
+
+def hang_page(experiment: Experiment, name: str, version: str, page: Path) -> None:
+    """Hang a page that tells of a version on its model and on its run, unless one of that name hangs there.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Where the model's run is.
+    name, version : str
+        Of the registered model.
+    page : pathlib.Path
+        The file. It is hung last on the model, so that what was cut off is made up for by the next call.
+    """
+    client = experiment.client
+    about = client.get_model_version(name, version)
+    model_id = str(about.source).removeprefix("models:/")
+    if page.name not in {file.path for file in client.list_logged_model_artifacts(model_id)}:
+        client.log_artifact(about.run_id, str(page))
+        client.log_model_artifact(model_id, str(page))
+
+
 def _find_version(client: "MlflowClient", name: str, key: str) -> str | None:
     found = client.search_model_versions(f"name = '{name}' and tags.`{KEY}` = '{key}'", max_results=1)
     return str(found[0].version) if found else None
@@ -119,16 +170,19 @@ def _log_model(
     experiment: Experiment, name: str, folder: Path, run_id: str, origin: Mapping[str, str]
 ) -> str:
     mlflow = import_mlflow()
-    package = Path(str(package_files("expressionist")))
-    with _pointing_at(experiment.client):
-        # No signature: with 10,000 gene columns it is slow, and its refusals run to 371,000 characters.
-        # `align` checks instead. None would infer one, and warn that it cannot.
+    package, types = Path(str(package_files("expressionist"))), mlflow.types
+    # No schema of the input: with 10,000 gene columns it is slow, and its refusals run to 371,000 characters.
+    # `align` checks instead.
+    params = types.ParamSchema([types.ParamSpec("explain", types.DataType.boolean, default=False)])
+    with _pointing_at(experiment.client), warnings.catch_warnings():
+        # An example would hold every gene.
+        warnings.filterwarnings("ignore", message=".*An input example was not provided")
         info = mlflow.pyfunc.log_model(
             name=name,
             python_model=str(package / "tracking" / "served_model.py"),
             artifacts={"model": str(folder)},
             code_paths=[str(package)],
-            signature=False,
+            signature=mlflow.models.ModelSignature(params=params),
             pip_requirements=[f"{item}=={installed(item)}" for item in _REQUIREMENTS],
             model_id=experiment.client.create_logged_model(
                 experiment.id,
@@ -289,6 +343,11 @@ def _weigh(client: "MlflowClient", name: str, number: str) -> Candidate:
         dataset=version.tags.get("dvc.images", ""),
         split=version.tags.get("dvc.split", ""),
         validations=read_validations(client, name, number),
+        explanation={
+            key.removeprefix(EXPLANATION): value
+            for key, value in measured.items()
+            if key.startswith(EXPLANATION)
+        },
         **origin,
     )
 

@@ -17,6 +17,7 @@ from expressionist.data import (
     BY_SYMBOL,
     LOG2_UNIT,
     GeneMatch,
+    Nomenclature,
     convert,
     match_genes,
     to_log2,
@@ -31,6 +32,8 @@ SAMPLE_COLUMN = "sample"
 NOVELTY_FILE = "novelty.npz"
 # What judges other cohorts: summaries of training samples, and the linear baseline models.
 FOOTPRINT_FILE, LINEAR_FILE = "training.npz", "linear.npz"
+# What the network answered on its test samples, and whether it was right.
+ANSWERS_FILE = "answers.tsv"
 _BATCH_SIZE = 32
 
 
@@ -74,9 +77,9 @@ class Served:
     abstain_below: float = 0.0
     temperature: float = 1.0
 
-    def knows(self, names: Sequence[str]) -> np.ndarray:
+    def knows(self, names: Sequence[str], nomenclature: Nomenclature | None = None) -> np.ndarray:
         """Mark which of some names are genes of the network, by any name that they have or had."""
-        return match_genes([name.strip() for name in names], self.genes).rows >= 0
+        return match_genes([name.strip() for name in names], self.genes, nomenclature).rows >= 0
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,15 @@ class Aligned:
     """A table in the network's gene order and unit: float32 of shape (n_samples, n_genes).
 
     `n_missing_genes` were filled, `n_by_symbol` found by their symbol, or another name at HGNC, rather than
-    by their id; `n_ambiguous` columns were left out, because their name is that of several genes. `n_gaps`,
-    of shape (n_samples,), counts the values that were missing in the other columns, and filled too.
+    by their id; `n_ambiguous` columns were left out, because their name is that of several genes. `filled`,
+    of shape (n_samples, n_genes), marks the values of these genes, and those that were missing in a column.
     """
 
     expression: np.ndarray
     n_missing_genes: int
     n_by_symbol: int
     n_ambiguous: int
-    n_gaps: np.ndarray
+    filled: np.ndarray
 
 
 def write_served(folder: Path, served: Served) -> None:
@@ -136,7 +139,14 @@ def load_model(folder: Path) -> Loaded:
         ) from error
 
 
-def align(table: pd.DataFrame, genes: pd.DataFrame, max_missing: float, *, negative: bool = False) -> Aligned:
+def align(
+    table: pd.DataFrame,
+    genes: pd.DataFrame,
+    max_missing: float,
+    *,
+    negative: bool = False,
+    nomenclature: Nomenclature | None = None,
+) -> Aligned:
     """Bring a user's table into the network's gene order.
 
     Which gene a column is says `match_genes`: by id, by symbol, or by any name that HGNC knows. Where several
@@ -161,22 +171,26 @@ def align(table: pd.DataFrame, genes: pd.DataFrame, max_missing: float, *, negat
             "Give one row per sample."
         )
     names = [str(name) for name in table.columns]
-    match = match_genes(names, genes)
+    match = match_genes(names, genes, nomenclature)
     position, n_ambiguous = _choose_columns(names, match, len(genes))
     found = position >= 0
     _refuse_missing(genes.index[~found], len(genes), max_missing)
     expression = np.tile(genes["fill"].to_numpy(np.float32), (len(table), 1))
     values = _read_values(table.iloc[:, position[found]], negative=negative)
-    n_missing, is_gap = int((~found).sum()), np.isnan(values)
-    _refuse_gaps(table.index, n_missing + is_gap.sum(axis=1), len(genes), max_missing)
-    expression[:, found] = np.where(is_gap, expression[:, found], values)
+    filled = np.ones(expression.shape, bool)
+    filled[:, found] = np.isnan(values)
+    _refuse_gaps(table.index, filled.sum(axis=1), len(genes), max_missing)
+    expression[:, found] = np.where(filled[:, found], expression[:, found], values)
     n_by_symbol = int((match.ways[position[found]] != BY_ID).sum())
-    return Aligned(expression, n_missing, n_by_symbol, n_ambiguous, is_gap.sum(axis=1))
+    return Aligned(expression, int((~found).sum()), n_by_symbol, n_ambiguous, filled)
 
 
 def prepare_table(
-    served: Served, table: pd.DataFrame, profile: np.ndarray | None = None
-) -> tuple[pd.DataFrame, dict[str, int | np.ndarray]]:
+    served: Served,
+    table: pd.DataFrame,
+    profile: np.ndarray | None = None,
+    nomenclature: Nomenclature | None = None,
+) -> tuple[pd.DataFrame, dict[str, int | np.ndarray], np.ndarray]:
     """Align a table once for all that is done with it, and to the ranks of training samples, if asked for.
 
     Parameters
@@ -187,6 +201,8 @@ def prepare_table(
         As for `predict`, samples in the index.
     profile : numpy.ndarray of shape (n_genes,), optional
         ``Footprint.profile``, for `align_ranks`.
+    nomenclature : Nomenclature, optional
+        What genes are called; the package's own copy of HGNC's table if not given.
 
     Returns
     -------
@@ -194,9 +210,11 @@ def prepare_table(
         In the unit and with the genes of `served`, and no others.
     counts : dict of str to int
         What `predict` says of the alignment; it finds every gene in the table returned.
+    filled : numpy.ndarray of shape (n_samples, n_genes)
+        Which values were missing, so that a training mean stands there.
     """
     negative = served.unit == AS_IS_UNIT
-    aligned = align(table, served.genes, served.missing_genes, negative=negative)
+    aligned = align(table, served.genes, served.missing_genes, negative=negative, nomenclature=nomenclature)
     expression = aligned.expression
     if profile is not None:
         # Late, as scipy.stats takes long.
@@ -204,7 +222,8 @@ def prepare_table(
 
         log2 = align_ranks(to_log2(expression, served.unit), profile)
         expression = convert(log2, AS_IS_UNIT if negative else LOG2_UNIT, served.unit)
-    return pd.DataFrame(expression, table.index, served.genes.index), _count(aligned)
+    prepared = pd.DataFrame(expression, table.index, served.genes.index)
+    return prepared, _count(aligned), aligned.filled
 
 
 def find_profile(folder: Path, align: str) -> np.ndarray | None:
@@ -233,7 +252,7 @@ def find_profile(folder: Path, align: str) -> np.ndarray | None:
 
 def _count(aligned: Aligned) -> dict[str, int | np.ndarray]:
     return {
-        "n_missing_genes": aligned.n_missing_genes + aligned.n_gaps,
+        "n_missing_genes": aligned.filled.sum(axis=1),
         "n_genes_by_symbol": aligned.n_by_symbol,
         "n_ambiguous_columns": aligned.n_ambiguous,
     }
@@ -318,6 +337,16 @@ def _refuse_columns(table: pd.DataFrame, bad: np.ndarray, must: str, got: str, m
         )
 
 
+def index_samples(table: pd.DataFrame) -> pd.DataFrame:
+    """Move the names of samples into the index, if they have a column; refuse what is no table."""
+    if not isinstance(table, pd.DataFrame):
+        raise RegistryError(
+            f"Expression must come as a table with gene names, but got {type(table).__name__}. "
+            "Give a DataFrame, or dataframe_split or dataframe_records as JSON."
+        )
+    return table.set_index(SAMPLE_COLUMN) if SAMPLE_COLUMN in table else table
+
+
 def predict(
     served: Served, network: "Model", novelty: Novelty, table: pd.DataFrame, *, once: bool = False
 ) -> pd.DataFrame:
@@ -346,14 +375,9 @@ def predict(
     RegistryError
         If the table is none or does not fit the network, see `align`.
     """
-    if not isinstance(table, pd.DataFrame):
-        raise RegistryError(
-            f"Expression must come as a table with gene names, but got {type(table).__name__}. "
-            "Give a DataFrame, or dataframe_split or dataframe_records as JSON."
-        )
-    samples = table[SAMPLE_COLUMN] if SAMPLE_COLUMN in table else table.index
+    table = index_samples(table)
     aligned = align(
-        table.drop(columns=SAMPLE_COLUMN, errors="ignore"),
+        table,
         served.genes,
         served.missing_genes,
         negative=served.unit == AS_IS_UNIT,
@@ -367,7 +391,7 @@ def predict(
     types = list(served.tumour_types)
     summary = pd.DataFrame(
         {
-            SAMPLE_COLUMN: [str(name) for name in samples],
+            SAMPLE_COLUMN: [str(name) for name in table.index],
             "tumour_type": np.asarray(types, dtype=object)[probabilities.argmax(axis=1)],
             "probability": probabilities.max(axis=1),
             "abstain": probabilities.max(axis=1) < served.abstain_below,

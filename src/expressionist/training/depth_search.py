@@ -30,7 +30,9 @@ class DepthSearch:
         Its name, by all that its trials depend on.
     space : Space
         What may be chosen.
-    params, dropout : TrainingParams, float
+    network : NetworkParams
+        That of a trial: the classifier of ranks is the same at every depth, and takes no part.
+    params : TrainingParams
         How a trial trains, where it does not choose otherwise.
     objective : str
         Metric on validation samples.
@@ -40,8 +42,8 @@ class DepthSearch:
 
     study: str
     space: Space
+    network: NetworkParams
     params: TrainingParams
-    dropout: float
     objective: str
     tuner: FineTuner
 
@@ -53,11 +55,8 @@ class DepthSearch:
         checkpoints: Path,
         on_progress: Callable[[int], object] = lambda _: None,
     ) -> Outcome:
-        """Train as a trial chose; the arguments are those of `FineTuner.fit`.
-
-        The classifier of ranks is the same at every depth, and takes no part.
-        """
-        params, dropout = apply_trial(choice, self.params, self.dropout)
+        """Train as a trial chose; the arguments are those of `FineTuner.fit`."""
+        params, dropout = apply_trial(choice, self.params, self.network.dropout)
         tuned = self.tuner.fit(
             choice["depth"],
             dropout,
@@ -85,15 +84,15 @@ def plan_search(
     """
     depths = search.depths if search.depths is not None else tuple(range(tuner.last_block_depth() + 1))
     space = Space(depths, search.learning_rate, search.dropout)
-    params = replace(training, epochs=search.epochs)
+    params, network = replace(training, epochs=search.epochs), replace(network, rank_units=0)
     facts = {
         "backbone": tuner.backbone,
         "weights": asdict(tuner.weights),
-        "network": asdict(replace(network, rank_units=0)),
+        "network": asdict(network),
         "training": asdict(params),
         "objective": search.objective,
         "code": digest_code("training.depth_search"),
         "images": [tuner.data.training.labelled_digest, tuner.data.validation.labelled_digest],
     }
     study = name_study(f"{tuner.data.about['cohort']}-{tuner.backbone}", facts, space)
-    return DepthSearch(study, space, params, network.dropout, search.objective, tuner)
+    return DepthSearch(study, space, network, params, search.objective, tuner)

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expressionist.data.nomenclature import UNKNOWN, load_nomenclature
 from expressionist.data.readers.gene_ids import identify_genes, keep_genes
 from expressionist.errors import CohortError
 
 PATH = Path("x.tsv")
 
 
-def identify(names, stated="auto", symbols=None):
-    found = identify_genes(names, PATH, stated, lambda n: f"row {n + 2}", symbols)
+def identify(names, stated="auto", symbols=None, values=None):
+    found = identify_genes(names, PATH, stated, lambda n: f"row {n + 2}", symbols, values=values)
     return found, {entry["rule"]: (entry["n"], entry["examples"]) for entry in found.rules}
 
 
@@ -36,6 +37,38 @@ def test_rows_without_a_gene_and_copies_on_y_are_left_out_and_counted(stated):
     assert find_rule(rules, "without a gene") == (9, [*STAR, "__no_feature"])
     assert find_rule(rules, "copy on Y") == (1, ["ENSG00000182378.15_PAR_Y"])
     assert list(found.genes["id_with_version"]) == [GENES[0], GENES[1], GENES[3]]
+
+
+TOTALS = ["Total", "TOTAL", "sum", "__total__", "total_counts"]
+
+
+@pytest.mark.parametrize("name", TOTALS)
+@pytest.mark.parametrize("of", [slice(0, 2), slice(0, 3)], ids=["genes", "all rows"])
+def test_a_row_called_so_that_is_the_total_of_the_others_is_left_out(name, of):
+    values = np.array([[1.25, 30.5, 700], [20_000_000, 4, 5]], np.float32)
+    whole = np.column_stack([values, values[:, of].sum(axis=1)])
+    found, rules = identify(["TP53", "KRAS", "__no_feature", name], values=whole)
+    assert list(found.genes.index) == ["TP53", "KRAS"]
+    assert find_rule(rules, "the total of the others") == (1, [name])
+
+
+def test_what_is_no_total_by_its_name_or_in_one_sample_stays():
+    values = np.array([[1, 2, 3], [3, 4, 7]], np.float32)
+    assert list(identify(["TP53", "KRAS", "EGFR"], values=values)[0].genes.index) == ["TP53", "KRAS", "EGFR"]
+    values[1, 2] = 7.5
+    assert list(identify(["TP53", "KRAS", "Total"], values=values)[0].genes.index) == [
+        "TP53",
+        "KRAS",
+        "Total",
+    ]
+    assert list(identify(["TP53", "KRAS", "Total"])[0].genes.index) == ["TP53", "KRAS", "Total"]
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_no_gene_is_called_like_a_total(name):
+    known = load_nomenclature()
+    spelt = [name, name.upper(), name.lower(), name.capitalize()]
+    assert (known.find(spelt) == UNKNOWN).all()
 
 
 def test_a_file_without_any_gene_is_refused():

@@ -12,13 +12,18 @@ from sklearn.preprocessing import StandardScaler
 
 from expressionist.data.resources import read_resource
 from expressionist.data.sources.embedded import Options, read
-from expressionist.data.sources.embedded.patients import LEAST_PATIENTS, share_out
+from expressionist.data.sources.embedded.counts import draw_counts
+from expressionist.data.sources.embedded.genes import draw_genes
+from expressionist.data.sources.embedded.patients import LEAST_PATIENTS, draw_samples, share_out
+from expressionist.data.sources.embedded.truth import tell_truth
 from expressionist.errors import ParamsError
 from expressionist.params.parsing import parse
 from rounds import count_rounds
 
 SMALL = Options(n_samples=330, n_genes=600, seed=5)
 NOWHERE = Path("no/such/folder")
+# Seed → sum of all counts of 330 samples and 600 genes.
+TOTALS = {5: 135_786_230, 6: 128_432_377}
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +67,13 @@ def test_same_seed_same_bytes(cohort):
     assert again.expression.tobytes() == cohort.expression.tobytes()
     pd.testing.assert_frame_equal(again.samples, cohort.samples)
     pd.testing.assert_frame_equal(again.genes, cohort.genes)
+
+
+@pytest.mark.parametrize(("seed", "total"), TOTALS.items())
+def test_counts_are_those_of_earlier_versions(seed, total):
+    cohort, _ = read(Options(n_samples=330, n_genes=600, seed=seed), NOWHERE)
+    # Not to the last count: how a processor rounds may move a draw by one.
+    assert cohort.expression.sum(dtype=np.float64) == pytest.approx(total, rel=1e-6)
 
 
 def test_another_seed_another_cohort(cohort):
@@ -124,6 +136,45 @@ def test_markers_are_higher_in_their_types(cohort, log2):
             own = cohort.samples["tumour_type"].isin(owners.split(",")).to_numpy()
             fold_changes.append(log2[own, gene].mean() - log2[~own, gene].mean())
     assert np.mean(np.array(fold_changes) > 0.5) > 0.9
+
+
+def test_the_truth_is_what_tumour_cells_show():
+    of_genes, of_samples, of_counts = np.random.default_rng(5).spawn(3)
+    genes = draw_genes(600, of_genes)
+    samples = draw_samples(3300, len(genes.modules), of_samples)
+    samples.table["purity"] = 1.0
+    counts = draw_counts(genes, samples, of_counts)
+    well_seen = counts.mean(axis=0) > 100
+    log2 = np.log2(counts[:, well_seen] / samples.depth[:, None] + 1)
+    types = samples.table["tumour_type"]
+    truth = tell_truth(genes, types)["effect"]
+    seen = np.array([log2[types == name].mean(axis=0) - log2[types != name].mean(axis=0) for name in truth])
+    expected = truth.to_numpy()[well_seen].T
+    assert np.corrcoef(seen.ravel(), expected.ravel())[0, 1] > 0.97
+    assert np.polyfit(expected.ravel(), seen.ravel(), 1) == pytest.approx([1, 0], abs=0.02)
+    # What is left is chance, also of types that lean to relatives: it falls with the number of samples.
+    n_samples = types.value_counts()[truth.columns].to_numpy()
+    left = np.sqrt(np.mean((seen - expected) ** 2, axis=1) * n_samples)
+    assert left.max() < 1.05
+
+
+def test_the_truth_is_told_beside_the_other_samples(cohort):
+    n = cohort.samples["tumour_type"].value_counts()[cohort.truth["effect"].columns].to_numpy()
+    # What each type is above all others, weighted back to the common mean, cancels out.
+    total = cohort.truth["effect"].to_numpy(float) @ (n * (n.sum() - n))
+    assert np.abs(total / n.sum() ** 2).max() < 1e-6
+
+
+def test_the_truth_names_what_moves_a_gene(cohort):
+    effect, kind = (table.stack() for table in cohort.truth.values())
+    assert ((effect == 0) == (kind == "")).all()
+    raised = effect[effect > 0].index
+    for gene, name in raised[kind[raised] == "marker"]:
+        assert name in cohort.genes.loc[gene, "marker_of"].split(",")
+    assert set(raised[kind[raised] == "relative"].get_level_values(1)) <= set(
+        read_resource("relatives.tsv")["type"]
+    )
+    assert set(kind[effect > 0.5]) == {"marker", "own", "tissue", "module", "relative"}
 
 
 def test_markers_are_not_the_highest_genes(cohort, log2):

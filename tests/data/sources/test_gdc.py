@@ -1,19 +1,18 @@
 """The GDC source: from files as they are downloaded to a cohort, with everything counted."""
 
-import json
+from functools import partial
 
 import numpy as np
 import pytest
 
+import cohort_reading
+from cohort_reading import find_rule, write_hgnc
 from expressionist.data.sources import gdc
 from expressionist.errors import CohortError, ParamsError
-from expressionist.params.parsing import parse
 from gdc_files import SAMPLES, SHEET, SUFFIX, make_counts, name_file, name_id, write_counts, write_sheet
-from toy import shipped_options
 
-
-def make_options(**changed):
-    return parse(gdc.Options, shipped_options("gdc", **{"smallest_type": 1} | changed), "gdc")
+make_options = partial(cohort_reading.make_options, gdc)
+read = partial(cohort_reading.read_cohort, gdc)
 
 
 def write_raw(raw, samples=SAMPLES, header=SHEET, **written):
@@ -21,17 +20,6 @@ def write_raw(raw, samples=SAMPLES, header=SHEET, **written):
     write_counts(raw / "counts", **written)
     write_sheet(raw / "sample_sheet.tsv", samples, header)
     return raw
-
-
-def read(raw, **changed):
-    cohort, quality = gdc.read(make_options(**changed), raw)
-    assert json.loads(json.dumps(quality)) == quality
-    return cohort, quality
-
-
-def rule(entries, word):
-    (found,) = [entry for entry in entries if word in entry["rule"]]
-    return found
 
 
 def test_keeps_labels_and_counts(tmp_path):
@@ -51,11 +39,11 @@ def test_keeps_labels_and_counts(tmp_path):
     assert list(cohort.genes["symbol"]) == ["TSPAN6", "TNMD", "TP53", "XIST", "CD99"]
     assert cohort.genes.index[2] == "ENSG00000141510"
     rules = quality["samples"]["rules"]
-    assert rule(rules, "sample type")["by_code"] == {"11": 1}
-    assert rule(rules, "further aliquot")["examples"] == ["TCGA-V4-A9E5-01B"]
+    assert find_rule(rules, "sample type")["by_code"] == {"11": 1}
+    assert find_rule(rules, "further aliquot")["examples"] == ["TCGA-V4-A9E5-01B"]
     assert quality["samples"]["read"] - sum(entry["n"] for entry in rules) == quality["samples"]["kept"]
-    assert rule(quality["genes"]["rules"], "_PAR_Y")["examples"] == ["ENSG00000002586.20_PAR_Y"]
-    assert rule(quality["genes"]["rules"], "reads without a gene")["n"] == 4
+    assert find_rule(quality["genes"]["rules"], "_PAR_Y")["examples"] == ["ENSG00000002586.20_PAR_Y"]
+    assert find_rule(quality["genes"]["rules"], "reads without a gene")["n"] == 4
     assert (quality["genes"]["read"], quality["genes"]["kept"]) == (10, 5)
 
 
@@ -73,7 +61,7 @@ def test_genes_that_code_for_proteins_only(tmp_path):
     cohort, quality = read(write_raw(tmp_path), gene_types="protein_coding")
     assert list(cohort.genes["symbol"]) == ["TSPAN6", "TNMD", "TP53", "CD99"]
     np.testing.assert_allclose(cohort.expression[0], [0.5, 50.5, 100.5, 200.5])
-    assert rule(quality["genes"]["rules"], "than protein_coding")["examples"] == ["ENSG00000229807"]
+    assert find_rule(quality["genes"]["rules"], "than protein_coding")["examples"] == ["ENSG00000229807"]
 
 
 def test_normal_tissue_and_the_mean_of_aliquots(tmp_path):
@@ -82,6 +70,13 @@ def test_normal_tissue_and_the_mean_of_aliquots(tmp_path):
     assert list(normals.samples.index) == ["TCGA-OR-A5J2-11A"]
     cohort, _ = read(tmp_path, aliquots="mean")
     np.testing.assert_allclose(cohort.expression[2], (4.5 + 100 * np.arange(5)) / 2)
+
+
+def test_genes_are_called_as_a_table_of_their_own_says(tmp_path):
+    write_hgnc(write_raw(tmp_path) / "nomenclature.txt")
+    cohort, _ = read(tmp_path, nomenclature="hgnc_complete_set.txt")
+    assert cohort.genes.loc["ENSG00000141510", "entrez"] == "90071"
+    assert (cohort.genes["entrez"] != "").sum() == 1
 
 
 def test_tells_how_many_files_are_read(tmp_path):
@@ -100,8 +95,11 @@ def test_files_without_a_row_and_rows_without_a_file_are_counted(tmp_path):
     (tmp_path / "counts" / f"z{SUFFIX}").write_bytes(make_counts(0))
     _, quality = read(tmp_path)
     rules = quality["samples"]["rules"]
-    assert rule(rules, "row of the sample sheet without a file")["by_type"] == {"TARGET-AML": 1, "UVM": 1}
-    assert rule(rules, "file without a row")["examples"] == [f"z{SUFFIX}"]
+    assert find_rule(rules, "row of the sample sheet without a file")["by_type"] == {
+        "TARGET-AML": 1,
+        "UVM": 1,
+    }
+    assert find_rule(rules, "file without a row")["examples"] == [f"z{SUFFIX}"]
 
 
 TODAY = (*SHEET[:-1], "Tissue Type", "Tumor Descriptor", "Specimen Type", "Preservation Method")
@@ -124,7 +122,7 @@ def test_a_sheet_of_today_and_listed_portions(tmp_path):
     assert list(cohort.samples["patient"]) == ["C3L-0", "C3L-1", "TCGA-V4-A9E5"]
     assert list(cohort.samples.index)[0] == "C3L-0-01"
     assert list(cohort.samples["sample_type_code"]) == ["01", "06", "06"]
-    assert rule(quality["samples"]["rules"], "sample type")["by_code"] == {"00": 1, "11": 1}
+    assert find_rule(quality["samples"]["rules"], "sample type")["by_code"] == {"00": 1, "11": 1}
 
 
 def test_a_sheet_of_other_files_is_refused(tmp_path):

@@ -1,17 +1,17 @@
 """The Pan-Cancer Atlas: from files of the true layout to a cohort, with everything counted."""
 
-import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
+import cohort_reading
+from cohort_reading import find_rule, write_hgnc
 from expressionist.data.sources import pancan_mirna, pancan_mrna, tcga
 from expressionist.data.sources._pancan import ANNOTATIONS, CLINICAL
 from expressionist.errors import CohortError, ParamsError
-from expressionist.params.parsing import parse
 from pancan_files import (
     ALIQUOTS,
     CELLS,
@@ -26,28 +26,13 @@ from pancan_files import (
     write_raw,
 )
 
-SHIPPED = yaml.safe_load(Path(__file__).parents[3].joinpath("params.yaml").read_text())["cohort"]
-
-
-def make_options(source=pancan_mrna, **changed):
-    word = source.__name__.rpartition(".")[2].replace("_", "-")
-    return parse(source.Options, SHIPPED[word] | {"smallest_type": 1} | changed, word)
-
-
-def read(raw, source=pancan_mrna, **changed):
-    cohort, quality = source.read(make_options(source, **changed), raw)
-    assert json.loads(json.dumps(quality)) == quality
-    return cohort, quality
-
-
-def rule(entries, word):
-    (found,) = [entry for entry in entries if word in entry["rule"]]
-    return found
+make_options = partial(cohort_reading.make_options, pancan_mrna)
+read = partial(cohort_reading.read_cohort, pancan_mrna)
 
 
 def test_the_published_files_are_those_of_the_manifest():
     mrna = {file.option: file for file in pancan_mrna.list_files(make_options())}
-    mirna = {file.option: file for file in pancan_mirna.list_files(make_options(pancan_mirna))}
+    mirna = {file.option: file for file in pancan_mirna.list_files(cohort_reading.make_options(pancan_mirna))}
     assert mrna["expression"].address == (
         "https://api.gdc.cancer.gov/data/3586c0da-64d0-4b74-a449-5ff4d9136611"
     )
@@ -111,25 +96,25 @@ def test_mrna_is_kept_and_counted_by_the_stated_rules(tmp_path):
     assert set(cohort.samples) == {"patient", "tumour_type", "sample_type_code", "plate", "platform"}
     assert set(cohort.samples["plate"]) == {"A001"}
     rules = quality["samples"]["rules"]
-    assert rule(rules, "without annotation")["n_kept"] == 2
-    assert rule(rules, "without a label")["examples"] == ["TCGA-ZZ-0010-01A-11R-A001-07"]
-    assert rule(rules, "differ")["examples"] == [
+    assert find_rule(rules, "without annotation")["n_kept"] == 2
+    assert find_rule(rules, "without a label")["examples"] == ["TCGA-ZZ-0010-01A-11R-A001-07"]
+    assert find_rule(rules, "differ")["examples"] == [
         "TCGA-AA-0002-01A-11R-A001-07: ACC, not UVM",
         "TCGA-AA-0002-11A-11R-A001-07: ACC, not UVM",
     ]
-    assert rule(rules, "several platforms")["examples"] == ["TCGA-AA-0002-01A-11R-A001-07"]
-    assert rule(rules, "do_not_use")["by_type"] == {"ACC": 1}
-    assert rule(rules, "excluded_by_awg")["examples"] == ["TCGA-AA-0009-01A-11R-A001-07"]
-    assert rule(rules, "excluded_by_awg")["n_unknown"] == 3
-    assert rule(rules, "sample type")["by_code"] == {"11": 1}
-    assert rule(rules, "further aliquot")["n"] == 2
-    assert rule(rules, "further aliquot")["of_these_same_barcode"] == 1
+    assert find_rule(rules, "several platforms")["examples"] == ["TCGA-AA-0002-01A-11R-A001-07"]
+    assert find_rule(rules, "do_not_use")["by_type"] == {"ACC": 1}
+    assert find_rule(rules, "excluded_by_awg")["examples"] == ["TCGA-AA-0009-01A-11R-A001-07"]
+    assert find_rule(rules, "excluded_by_awg")["n_unknown"] == 3
+    assert find_rule(rules, "sample type")["by_code"] == {"11": 1}
+    assert find_rule(rules, "further aliquot")["n"] == 2
+    assert find_rule(rules, "further aliquot")["of_these_same_barcode"] == 1
     dropped = sum(entry["n"] for entry in rules if "without a label" not in entry["rule"])
     assert quality["samples"]["read"] - dropped == quality["samples"]["kept"] == 7
-    assert rule(quality["genes"]["rules"], "missing")["examples"] == ["1"]
-    assert rule(quality["genes"]["rules"], "missing")["by_type"] == {"LAML": 1, "SKCM": 1}
-    assert rule(quality["genes"]["rules"], "without a symbol")["n_kept"] == 1
-    assert rule(quality["genes"]["rules"], "shares its symbol")["examples"] == [
+    assert find_rule(quality["genes"]["rules"], "missing")["examples"] == ["1"]
+    assert find_rule(quality["genes"]["rules"], "missing")["by_type"] == {"LAML": 1, "SKCM": 1}
+    assert find_rule(quality["genes"]["rules"], "without a symbol")["n_kept"] == 1
+    assert find_rule(quality["genes"]["rules"], "shares its symbol")["examples"] == [
         "SLC35E2 (728661)",
         "SLC35E2 (9906)",
     ]
@@ -140,8 +125,8 @@ def test_mrna_is_kept_and_counted_by_the_stated_rules(tmp_path):
 def test_verdicts_can_be_kept(tmp_path):
     cohort, quality = read(write_raw(tmp_path), do_not_use="keep", excluded_by_awg="keep")
     assert {"TCGA-AA-0008-01A-11R-A001-07", "TCGA-AA-0009-01A-11R-A001-07"} <= set(cohort.samples.index)
-    assert rule(quality["samples"]["rules"], "do_not_use")["n_kept"] == 1
-    assert rule(quality["samples"]["rules"], "do_not_use")["n"] == 0
+    assert find_rule(quality["samples"]["rules"], "do_not_use")["n_kept"] == 1
+    assert find_rule(quality["samples"]["rules"], "do_not_use")["n"] == 0
 
 
 def test_one_row_against_an_aliquot_of_several_counts(tmp_path):
@@ -158,13 +143,13 @@ def test_a_patient_of_several_types_is_labelled_by_the_clinical_table(tmp_path):
     write_annotations(tmp_path / "annotations.tsv", (*torn, *MORE))
     cohort, quality = read(tmp_path, aliquots="mean")
     assert cohort.samples["tumour_type"].iloc[0] == "ACC"
-    assert rule(quality["samples"]["rules"], "several types")["examples"] == ["TCGA-AA-0001"]
+    assert find_rule(quality["samples"]["rules"], "several types")["examples"] == ["TCGA-AA-0001"]
     write_clinical(
         tmp_path / "clinical.xlsx", {name: t for name, t in TYPES.items() if name != "TCGA-AA-0001"}
     )
     cohort, quality = read(tmp_path)
     assert "TCGA-AA-0001" not in set(cohort.samples["patient"])
-    assert rule(quality["samples"]["rules"], "without a label")["n"] == 3
+    assert find_rule(quality["samples"]["rules"], "without a label")["n"] == 3
 
 
 @pytest.mark.parametrize("annotated", ["all", "none"])
@@ -177,7 +162,7 @@ def test_labels_where_all_or_none_are_annotated(tmp_path, annotated):
     write_annotations(tmp_path / "annotations.tsv", rows)
     cohort, quality = read(tmp_path)
     n_lost = 0 if annotated == "all" else len({row[0] for row in ALIQUOTS})
-    assert rule(quality["samples"]["rules"], "without annotation")["n_kept"] == n_lost
+    assert find_rule(quality["samples"]["rules"], "without annotation")["n_kept"] == n_lost
     expected = ["ACC", "LAML", "SKCM"] if annotated == "all" else ["ACC", "LAML", "SKCM", "UVM"]
     assert cohort.tumour_types == expected
 
@@ -186,16 +171,16 @@ def test_means_of_aliquots_and_filled_genes(tmp_path):
     cohort, quality = read(write_raw(tmp_path), aliquots="mean", missing="zero")
     np.testing.assert_allclose(cohort.expression[0], [5, 6, 7, 8, 9, 10])
     assert cohort.expression[3, 5] == 0
-    assert rule(quality["genes"]["rules"], "missing")["n_values"] == 2
+    assert find_rule(quality["genes"]["rules"], "missing")["n_values"] == 2
 
 
 def test_mirna_skips_the_column_of_corrections_and_counts_it(tmp_path):
-    cohort, quality = read(write_raw(tmp_path, mirna=True), pancan_mirna)
+    cohort, quality = cohort_reading.read_cohort(pancan_mirna, write_raw(tmp_path, mirna=True))
     assert list(cohort.genes.index) == MIRNAS
     assert (cohort.name, cohort.unit) == ("pancan-mirna-3", "RPM")
     np.testing.assert_array_equal(cohort.expression[1], [20, 21, 22])
     assert cohort.expression[0, 0] == 0
-    entry = rule(quality["genes"]["rules"], "column Correction")
+    entry = find_rule(quality["genes"]["rules"], "column Correction")
     assert (entry["n"], entry["by_word"]) == (0, {"Corrected": 2, "Uncorrected": 1})
 
 
@@ -267,6 +252,13 @@ def test_refuses_a_workbook_without_the_columns(tmp_path):
         read(tmp_path)
 
 
+def test_genes_are_called_as_a_table_of_their_own_says(tmp_path):
+    write_hgnc(write_raw(tmp_path) / "nomenclature.txt")
+    cohort, _ = read(tmp_path, nomenclature="hgnc_complete_set.txt")
+    assert cohort.genes.loc["7157", "ensembl"] == "ENSG00000141510"
+    assert (cohort.genes["ensembl"] != "").sum() == 1
+
+
 def test_real_expression_gives_the_cohort_of_the_tcga_source(tmp_path):
     real = Path(__file__).parents[3].parent / "shared" / "data" / "tcga-mrna-5"
     if not real.is_dir():
@@ -278,7 +270,7 @@ def test_real_expression_gives_the_cohort_of_the_tcga_source(tmp_path):
     write_annotations(tmp_path / "annotations.tsv", rows)
     write_clinical(tmp_path / "clinical.xlsx")
     cohort, quality = read(tmp_path)
-    expected, counted = tcga.read(parse(tcga.Options, SHIPPED["tcga"] | {"positions": None}, "x"), tmp_path)
+    expected, counted = cohort_reading.read_cohort(tcga, tmp_path, smallest_type=5)
     np.testing.assert_array_equal(cohort.expression, expected.expression)
     assert cohort.samples.index.equals(expected.samples.index)
     assert cohort.genes.equals(expected.genes)

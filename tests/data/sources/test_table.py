@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from cohort_reading import find_rule, write_hgnc
 from data.readers.bad_files import GOOD
 from expressionist.data.cohort import Cohort
 from expressionist.data.sources import table
@@ -263,11 +264,32 @@ def test_a_few_strays_among_ids_are_kept_and_counted(tmp_path):
     (tmp_path / "expression.csv").write_text(f"sample,tumour_type,{','.join(names)}\n{rows}")
     _, quality = read(tmp_path)
     assert quality["read"]["ids"] == "ensembl"
-    assert quality["genes"]["rules"][2] == {
+    assert quality["genes"]["rules"][3] == {
         "rule": "gene id of another kind than the rest (kept)",
         "n": 1,
         "examples": ["ERCC-00002"],
     }
+
+
+def test_ids_of_several_kinds_are_translated_by_a_table_of_their_own(tmp_path):
+    write_hgnc(tmp_path / "nomenclature.tsv")
+    rows = "s1,A,1,2\ns2,B,3,5\n"
+    (tmp_path / "expression.csv").write_text(f"sample,tumour_type,NEWNAME2,ENSG00000133703\n{rows}")
+    cohort, _ = read(tmp_path, nomenclature="hgnc.tsv")
+    assert list(cohort.genes.index) == ["90071", "ENSG00000133703"]
+
+
+@pytest.mark.parametrize("genes_in", ["rows", "columns"])
+def test_a_row_of_totals_is_no_gene(tmp_path, genes_in):
+    values = pd.DataFrame(
+        {"TP53": [1, 3, 5, 7], "KRAS": [2, 4, 6, 8.25], "Total": [3, 7, 11, 15.25]}, index=SAMPLES
+    )
+    matrix = values.T if genes_in == "rows" else values
+    matrix.to_csv(tmp_path / "expression.csv", index_label="sample")
+    LABELS.to_csv(tmp_path / "labels.csv", index_label="sample")
+    cohort, quality = read(tmp_path, labels="labels.csv", genes_in=genes_in)
+    assert list(cohort.genes.index) == ["TP53", "KRAS"]
+    assert find_rule(quality["genes"]["rules"], "the total")["examples"] == ["Total"]
 
 
 def test_star_counts_with_the_rows_of_reads_without_a_gene(tmp_path):

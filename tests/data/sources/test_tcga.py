@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cohort_reading import find_rule, write_hgnc
 from expressionist.data.cohort import Cohort
 from expressionist.data.sources import tcga
 from expressionist.errors import CohortError, ParamsError
@@ -72,11 +73,6 @@ def read(raw: Path, **changed: object) -> tuple[Cohort, dict]:
     return cohort, quality
 
 
-def rule(entries: list[dict], word: str) -> dict:
-    (found,) = [entry for entry in entries if word in entry["rule"]]
-    return found
-
-
 def test_keeps_and_counts_by_the_stated_rules(tmp_path):
     cohort, quality = read(write(tmp_path))
     assert list(cohort.samples.index) == [
@@ -98,10 +94,10 @@ def test_keeps_and_counts_by_the_stated_rules(tmp_path):
     assert cohort.samples["sample_type_code"].iloc[4] == "06"
     assert (cohort.name, cohort.unit, cohort.synthetic) == ("tcga-rsem-3", "RSEM", False)
     rules = quality["samples"]["rules"]
-    assert rule(rules, "sample type")["by_type"] == {"ACC": 2}
-    assert rule(rules, "sample type")["by_code"] == {"06": 1, "11": 1}
-    assert rule(rules, "further aliquot")["n"] == 2
-    assert rule(rules, "further aliquot")["of_these_same_barcode"] == 1
+    assert find_rule(rules, "sample type")["by_type"] == {"ACC": 2}
+    assert find_rule(rules, "sample type")["by_code"] == {"06": 1, "11": 1}
+    assert find_rule(rules, "further aliquot")["n"] == 2
+    assert find_rule(rules, "further aliquot")["of_these_same_barcode"] == 1
     assert quality["samples"]["read"] - sum(entry["n"] for entry in rules) == quality["samples"]["kept"] == 7
     assert quality["types"]["kept"] == {"ACC": 2, "LAML": 2, "SKCM": 3}
 
@@ -112,7 +108,14 @@ def test_mean_of_aliquots(tmp_path):
     np.testing.assert_array_equal(cohort.expression[3], [45, 46, 47, 48, 0])
     np.testing.assert_array_equal(cohort.expression[-1], [85, 86, 87, 88, 89])
     assert len(cohort.samples) == 7
-    assert rule(quality["genes"]["rules"], "missing")["n_values"] == 1
+    assert find_rule(quality["genes"]["rules"], "missing")["n_values"] == 1
+
+
+def test_genes_are_called_as_a_table_of_their_own_says(tmp_path):
+    write_hgnc(write(tmp_path) / "nomenclature.txt")
+    cohort, _ = read(tmp_path, nomenclature="hgnc_complete_set.txt")
+    assert cohort.genes.loc["7157", "ensembl"] == "ENSG00000141510"
+    assert (cohort.genes["ensembl"] != "").sum() == 1
 
 
 def test_barcode_with_one_row_labels_both_of_its_columns(tmp_path):
@@ -131,8 +134,8 @@ def test_labels_without_expression_and_the_reverse_are_counted(tmp_path):
     ]
     cohort, quality = read(write(tmp_path, labels=labels))
     rules = quality["samples"]["rules"]
-    assert rule(rules, "without expression")["by_type"] == {"UVM": 1}
-    assert rule(rules, "without a label")["examples"] == ["TCGA-AA-0001-01A-11R-A001-07"]
+    assert find_rule(rules, "without expression")["by_type"] == {"UVM": 1}
+    assert find_rule(rules, "without a label")["examples"] == ["TCGA-AA-0001-01A-11R-A001-07"]
     assert "TCGA-AA-0001-01A-11R-A001-07" not in cohort.samples.index
 
 
@@ -142,7 +145,7 @@ def test_genes_missing_in_a_kept_sample_go_and_are_counted_by_type(tmp_path):
     cohort, quality = read(write(tmp_path, values=cells))
     assert list(cohort.genes.index) == ["10357", "728661", "406881"]
     np.testing.assert_array_equal(cohort.expression[0], [0, 1, 4])
-    entry = rule(quality["genes"]["rules"], "missing")
+    entry = find_rule(quality["genes"]["rules"], "missing")
     assert entry["by_type"] == {"LAML": 2, "SKCM": 1}
     assert entry["examples"] == ["9906", "7157"]
     assert quality["genes"]["read"] == 5
@@ -151,7 +154,7 @@ def test_genes_missing_in_a_kept_sample_go_and_are_counted_by_type(tmp_path):
 def test_missing_values_can_be_filled(tmp_path):
     cohort, quality = read(write(tmp_path, values={(2, 3): "NA", (3, 3): ""}), missing="zero")
     np.testing.assert_array_equal(cohort.expression[2], [30, 31, 0, 0, 34])
-    assert rule(quality["genes"]["rules"], "missing")["n_values"] == 2
+    assert find_rule(quality["genes"]["rules"], "missing")["n_values"] == 2
 
 
 def test_small_types_go_before_missing_genes_are_looked_at(tmp_path):
@@ -160,7 +163,7 @@ def test_small_types_go_before_missing_genes_are_looked_at(tmp_path):
     )
     assert cohort.tumour_types == ["ACC", "SKCM"]
     assert len(cohort.genes) == len(GENES)
-    assert rule(quality["samples"]["rules"], "fewer than 2")["by_type"] == {"LAML": 1}
+    assert find_rule(quality["samples"]["rules"], "fewer than 2")["by_type"] == {"LAML": 1}
 
 
 def test_values_below_zero_become_zero(tmp_path):
@@ -204,7 +207,7 @@ def test_logarithms_of_a_linear_unit_are_kept_linear(tmp_path):
     cohort, quality = read(tmp_path, unit="log2(tpm + 0.001)")
     assert (cohort.unit, cohort.name, quality["unit"]) == ("TPM", "tcga-tpm-2", "TPM")
     np.testing.assert_allclose(cohort.expression, tpm, rtol=1e-4, atol=2e-3)
-    assert rule(quality["values"]["rules"], "converted from log2(TPM+0.001) to TPM")["n"] == tpm.size
+    assert find_rule(quality["values"]["rules"], "converted from log2(TPM+0.001) to TPM")["n"] == tpm.size
     cohort, _ = read(tmp_path, unit="log2(x+0.001)")
     assert cohort.unit == "log2(x+1)"
     np.testing.assert_allclose(cohort.expression, np.log2(tpm + 1), atol=2e-3)
@@ -235,8 +238,8 @@ def test_toil_as_it_came(tmp_path, unit):
 def test_unnamed_genes_can_go(tmp_path):
     cohort, quality = read(write(tmp_path), unnamed="drop")
     assert "?" not in set(cohort.genes["symbol"])
-    assert rule(quality["genes"]["rules"], "without a symbol")["examples"] == ["10357"]
-    assert rule(read(tmp_path)[1]["genes"]["rules"], "without a symbol")["n_kept"] == 1
+    assert find_rule(quality["genes"]["rules"], "without a symbol")["examples"] == ["10357"]
+    assert find_rule(read(tmp_path)[1]["genes"]["rules"], "without a symbol")["n_kept"] == 1
 
 
 def test_positions_by_entrez_then_by_symbol(tmp_path):
@@ -256,7 +259,7 @@ def test_positions_by_entrez_then_by_symbol(tmp_path):
 
 def test_genes_that_share_a_symbol_stay_and_are_counted(tmp_path):
     _, quality = read(write(tmp_path))
-    entry = rule(quality["genes"]["rules"], "shares its symbol")
+    entry = find_rule(quality["genes"]["rules"], "shares its symbol")
     assert (entry["n"], entry["n_kept"]) == (0, 2)
     assert entry["examples"] == ["SLC35E2 (728661)", "SLC35E2 (9906)"]
 
@@ -360,8 +363,8 @@ def test_real_mrna_cohort(tmp_path):
     )
     assert cohort.expression.shape == (300, 20531)
     assert cohort.tumour_types == ["ACC", "CHOL", "DLBC", "UCS", "UVM"]
-    assert rule(quality["samples"]["rules"], "sample type")["by_type"] == {"CHOL": 9}
-    assert rule(quality["genes"]["rules"], "without a symbol")["n_kept"] == 29
+    assert find_rule(quality["samples"]["rules"], "sample type")["by_type"] == {"CHOL": 9}
+    assert find_rule(quality["genes"]["rules"], "without a symbol")["n_kept"] == 29
     assert cohort.genes["start"].notna().sum() == 20164
 
 
@@ -372,8 +375,11 @@ def test_real_mirna_cohort(tmp_path):
     assert len(cohort.tumour_types) == 32
     assert "GBM" not in cohort.tumour_types
     rules = quality["samples"]["rules"]
-    assert rule(rules, "sample type")["by_code"] == {"02": 29, "05": 8, "06": 24, "11": 567}
-    assert (rule(rules, "aliquot")["n"], rule(rules, "aliquot")["of_these_same_barcode"]) == (22, 13)
-    lacking = rule(quality["genes"]["rules"], "missing")["by_type"]
+    assert find_rule(rules, "sample type")["by_code"] == {"02": 29, "05": 8, "06": 24, "11": 567}
+    assert (find_rule(rules, "aliquot")["n"], find_rule(rules, "aliquot")["of_these_same_barcode"]) == (
+        22,
+        13,
+    )
+    lacking = find_rule(quality["genes"]["rules"], "missing")["by_type"]
     assert {name for name, n in lacking.items() if n == 366} == {"COAD", "LAML", "OV", "READ"}
     assert set(lacking.values()) == {25, 366}

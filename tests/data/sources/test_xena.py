@@ -1,17 +1,19 @@
 """The Xena source: matrices and phenotype tables as hubs serve them, made up small."""
 
 import gzip
-import json
+from functools import partial
 
 import numpy as np
 import pytest
 
+import cohort_reading
+from cohort_reading import find_rule, write_hgnc
 from expressionist.data.resources import read_resource
 from expressionist.data.sources import xena
 from expressionist.errors import CohortError
-from expressionist.params.parsing import parse
-from toy import shipped_options
 
+make_options = partial(cohort_reading.make_options, xena)
+read = partial(cohort_reading.read_cohort, xena)
 SYMBOLS = ["TP53", "TSPAN6", "XIST"]
 ENSEMBL = ["ENSG00000141510.16", "ENSG00000000003.14", "ENSG00000229807.10"]
 # Sample, abbreviation, disease.
@@ -50,21 +52,6 @@ def write(raw, samples=SAMPLES, genes=SYMBOLS, *, of=lambda x: np.log2(x + 1), c
     return raw
 
 
-def make_options(**changed):
-    return parse(xena.Options, shipped_options("xena", **{"smallest_type": 1} | changed), "xena")
-
-
-def read(raw, **changed):
-    cohort, quality = xena.read(make_options(**changed), raw)
-    assert json.loads(json.dumps(quality)) == quality
-    return cohort, quality
-
-
-def rule(entries, word):
-    (found,) = [entry for entry in entries if word in entry["rule"]]
-    return found
-
-
 def test_keeps_labels_and_counts(tmp_path):
     cohort, quality = read(write(tmp_path))
     kept = [0, 1, 2, 4]
@@ -75,8 +62,8 @@ def test_keeps_labels_and_counts(tmp_path):
     assert (cohort.name, cohort.unit) == ("xena-rsem-3", "RSEM")
     np.testing.assert_allclose(cohort.expression, LINEAR.T[kept], atol=0.05)
     rules = quality["samples"]["rules"]
-    assert rule(rules, "without expression")["by_type"] == {"SARC": 1}
-    assert rule(rules, "sample type")["by_code"] == {"06": 1, "11": 1}
+    assert find_rule(rules, "without expression")["by_type"] == {"SARC": 1}
+    assert find_rule(rules, "sample type")["by_code"] == {"06": 1, "11": 1}
     assert quality["samples"]["read"] - sum(entry["n"] for entry in rules[2:]) == quality["samples"]["kept"]
     normals = xena.read_normals(make_options(), tmp_path)
     assert list(normals.samples.index) == ["TCGA-BA-4074-11"]
@@ -92,10 +79,10 @@ def test_toil_has_other_samples_and_ensembl_ids(tmp_path):
     assert cohort.unit == "TPM"
     np.testing.assert_allclose(cohort.expression, LINEAR.T[[0, 1, 2, 4]], atol=0.05)
     rules = quality["samples"]["rules"]
-    dropped = rule(rules, "none of TCGA")
+    dropped = find_rule(rules, "none of TCGA")
     assert dropped["examples"] == [sample for sample, *_ in OTHERS]
     assert dropped["by_type"] == {"Acute Myeloid Leukemia": 1, "Whole Blood": 1}
-    assert rule(rules, "name of a tumour type")["examples"] == [
+    assert find_rule(rules, "name of a tumour type")["examples"] == [
         "adrenocortical cancer: ACC",
         "acute myeloid leukemia: LAML",
         "head & neck squamous cell carcinoma: HNSC",
@@ -112,6 +99,12 @@ def test_samples_with_a_vial_and_projects(tmp_path):
     assert list(cohort.samples.index)[0] == "TCGA-OR-A5J1-01A"
     assert cohort.tumour_types == ["ACC", "LAML", "UVM"]
     assert cohort.unit == "FPKM"
+
+
+def test_genes_are_called_as_a_table_of_their_own_says(tmp_path):
+    write_hgnc(write(tmp_path) / "nomenclature.txt")
+    cohort, _ = read(tmp_path, nomenclature="hgnc_complete_set.txt")
+    assert list(cohort.genes["entrez"]) == ["90071", "", ""]
 
 
 def test_words_that_are_no_study_stay_and_missing_genes_go(tmp_path):

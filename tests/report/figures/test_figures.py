@@ -12,17 +12,19 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 from scipy.stats import binomtest
+from tests.report import made_up
 
 from expressionist.report.figures import (
     attributions,
     cohort,
+    faithfulness,
     images,
     learning,
     probabilities,
     recovery,
     scores,
 )
-from expressionist.report.figures.drawing import stamp
+from expressionist.report.figures.drawing import spread_boxes, stamp
 from expressionist.report.figures.style import PADDING
 
 TYPES = ["READ", "ACC", "COAD"]
@@ -32,6 +34,11 @@ OVERLAP = np.ones((4, 5), int)
 OVERLAP[3, 2:] = 0
 MODELS = {"model": ["vgg19", "linear_svm", "resnet50"], "kind": ["network", "baseline", "network"]}
 INTERVALS = {"f1_macro_low": [0.65, 0.75, 0.85], "f1_macro_high": [0.75, 0.85, 0.95]}
+NAMES = {"integrated_gradients": "x", "fold_change": "$y_1$"}
+CURVES = pd.DataFrame(
+    {"ranking": np.repeat(list(NAMES), 2), "n_top": [10, 20] * 2, "share": [1.0, 0.5, 0.2, 0.1]}
+)
+CURVES = CURVES.assign(low=CURVES["share"] - 0.1, high=CURVES["share"] + 0.1, chance=0.05)
 COMPARISON = pd.DataFrame({**MODELS, "f1_macro": [0.7, 0.8, 0.9], **INTERVALS})
 
 
@@ -68,7 +75,7 @@ def draw_every() -> dict[str, Figure]:
     markers = {"ACC": np.array([0, 4]), "READ": np.array([0]), "UVM": np.array([2])}
     sizes, types = np.geomspace(1e5, 1e7, 9), np.array(["ACC", "READ", "UVM"] * 3)
     recalls = pd.DataFrame({"type": TYPES, "n_samples": [3, 0, 9], "recall": [1.0, np.nan, 0.5]})
-    found = pd.DataFrame({"gradients": [0.5, np.nan], "fold": [0.4, 0.2]})
+    found = pd.DataFrame({"integrated_gradients": [0.5, np.nan], "fold_change": [0.4, 0.2]})
     covered = pd.DataFrame({"coverage": [0.5, 1.0], "accuracy": [1.0, 0.5]})
     flagged = {"test": (1, 100), "shuffled": (9, 9)}
     changes = np.linspace(-1, 1, 20).reshape(1, *shape)
@@ -77,12 +84,14 @@ def draw_every() -> dict[str, Figure]:
     trials = make_trials([0.5, 0.6, np.nan], ["COMPLETE", "PRUNED", "FAIL"], best=0)
     counts = np.array([[3, 0, 1], [0, 2, 0], [0, 0, 0]])
     genes = pd.DataFrame(
-        {"symbol": ["A", "$B_1$", "C"], "attribution": [0.4, -0.6, 0.1], "marker": [True, False, False]}
+        {"symbol": ["A", "$B_1$", "C"], "score": [0.4, 0.6, 0.1], "marker": [True, False, False]}
     )
+    genes["speaks_by_being"] = ["high", "high", "low"]
+    stable = pd.DataFrame({"shared_halves": [3, np.nan], "shared_fold_change": [0, 1]}, index=TYPES[:2])
+    shared = dict(zip(stable, [("halves", "integrated_gradients"), ("fold", "fold_change")], strict=True))
+    left = {"correlation": ("rank correlation", 1), "n_shared": ("shared", 3)}
     samples = pd.DataFrame({"tumour_type": ["ACC", "ACC", "READ"], "split": ["train", "test", "train"]})
-    gaps = pd.DataFrame(
-        {"reference": ["mean", "mean", "zero"], "relative_gap": [0.0, 0.01, 0.2], "steps": [8, 16, 16]}
-    )
+    gaps = pd.DataFrame({"relative_gap": [0.0, 0.01, 0.2], "steps": [8, 16, 16]})
     return {
         "attribution": attributions.draw_attribution(np.ones(shape), np.zeros(shape), OVERLAP, "ACC"),
         "chromosomes": images.draw_chromosomes(pixel, names, shape),
@@ -93,15 +102,20 @@ def draw_every() -> dict[str, Figure]:
         "deltas": attributions.draw_deltas(gaps, median_limit=0.01, p95_limit=0.05),
         "depths": learning.draw_depths(depths),
         "differences": images.draw_differences(changes, [("ACC", "READ")], OVERLAP),
-        "forest": scores.draw_forest(COMPARISON, label="macro-F1"),
+        "forest": scores.draw_forest(COMPARISON, level=0.95),
         "kept": cohort.draw_kept({"ACC": 9, "READ": 2, "UVM": 1}, {"ACC": 8, "READ": 2}),
         "library sizes": cohort.draw_library_sizes(sizes, types, "counts"),
         "markers": images.draw_markers(pixel, markers, TYPES, shape),
         "missing": cohort.draw_missing({"ACC": 0, "READ": 366}, 1071),
         "preview": images.draw_preview(np.zeros((3, *shape)), TYPES, OVERLAP),
         "recalls": scores.draw_recalls(recalls),
-        "recovery controls": recovery.draw_recovery_controls(found, chance=0.1),
+        "recovery controls": recovery.draw_recovery_controls(found, NAMES, chance=0.1),
         "recovery map": recovery.draw_recovery_map(np.array([[1, np.nan], [0, np.nan]]), TYPES[:2], n_top=20),
+        "recovery curves": recovery.draw_truth_curves({"$a_1$": CURVES, "b": CURVES}, NAMES),
+        "replaced": faithfulness.draw_replaced(made_up.make_faithfulness()),
+        "randomised": faithfulness.draw_randomised(made_up.make_randomisation(), left),
+        "siblings": attributions.draw_apart(made_up.make_siblings(), "T1", "T2"),
+        "stability": recovery.draw_stability(stable, shared, n_top=3),
         "reliability": probabilities.draw_reliability({"test": {"before": BINS, "after": BINS}}),
         "coverage": probabilities.draw_coverage(covered, 0.0, None),
         "flagged": probabilities.draw_flagged(flagged, {"test": False, "shuffled": True}),
@@ -190,20 +204,20 @@ def test_confusion_is_sorted_and_counts_stay_with_their_types() -> None:
 def test_the_forest_is_sorted_its_line_is_the_best_baseline_and_its_level_is_named() -> None:
     axes = scores.draw_forest(COMPARISON, level=0.9).axes[0]
     assert "90% interval" in axes.get_xlabel()
-    assert read(axes.get_yticklabels()) == ["vgg19", "linear svm", "resnet50"]
+    assert read(axes.get_yticklabels()) == ["vgg19", "linear SVM", "resnet50"]
     assert list(axes.lines[0].get_xdata()) == [0.8, 0.8]
 
 
 def test_the_forest_shows_other_splits_as_dots_and_its_own_once() -> None:
     rows = [(1, "vgg19", 0.9), (2, "vgg19", 0.7), (3, "vgg19", 0.95), (2, "linear_svm", 0.6)]
     splits = pd.DataFrame(rows, columns=["repeat", "model", "f1_macro"])
-    axes = scores.draw_forest(COMPARISON, splits=splits).axes[0]
+    axes = scores.draw_forest(COMPARISON, level=0.9, splits=splits).axes[0]
     (dots,) = (line for line in axes.lines if line.get_label() == "other splits")
     assert sorted(dots.get_xdata()) == [0.6, 0.7, 0.95]
     names = read(axes.get_yticklabels())
     rows = [names[round(height + 0.24)] for height in dots.get_ydata()]
-    assert rows == ["vgg19", "vgg19", "linear svm"]
-    alone = scores.draw_forest(COMPARISON, splits=splits[:1]).axes[0]
+    assert rows == ["vgg19", "vgg19", "linear SVM"]
+    alone = scores.draw_forest(COMPARISON, level=0.9, splits=splits[:1]).axes[0]
     assert "other splits" not in [line.get_label() for line in alone.lines]
 
 
@@ -214,13 +228,72 @@ def test_the_chosen_trial_is_ringed_even_if_a_pruned_one_was_higher() -> None:
     assert ring.get_offsets().tolist() == [[1, 0.7]]
 
 
-def test_top_genes_keep_the_largest_of_either_sign(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attributions, "_N_GENES", 2)
-    genes = pd.DataFrame({"symbol": list("abcd"), "attribution": [0.1, -0.9, 0.5, -0.2], "marker": False})
+def test_top_genes_keep_the_first_of_either_side_best_on_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attributions, "_N_GENES", {"high": 2, "low": 1})
+    genes = pd.DataFrame({"symbol": list("abcde"), "score": [0.9, 0.5, 0.1, 0.7, 0.6], "marker": False})
+    genes["speaks_by_being"] = ["high"] * 3 + ["low"] * 2
     axes = attributions.draw_top_genes(genes.replace("b", "$B_1$")).axes[0]
-    assert read(axes.get_yticklabels()) == ["$B_1$", "c"]
+    heights = dict(zip(read(axes.get_yticklabels()), axes.get_yticks(), strict=True))
+    assert sorted(heights, key=heights.get, reverse=True) == ["a", "$B_1$", "d"]
     assert not any(label.get_parse_math() for label in axes.get_yticklabels()), "names are no formulas"
-    assert [bar.get_width() for bar in axes.patches] == [-0.9, 0.5]
+    bars = {bar.get_width(): bar.get_facecolor()[:3] != (1, 1, 1) for bar in axes.patches}
+    assert bars == {0.9: True, 0.5: True, 0.7: False}
+
+
+def test_what_speaks_for_the_rival_points_left_and_genes_of_both_sides_have_one_line() -> None:
+    axes = attributions.draw_apart(made_up.make_siblings(), "T1", "T2").axes[0]
+    names = read(axes.get_yticklabels())
+    assert sorted(names) == ["A", "B"]
+    bars = {
+        (names[round(bar.get_y() + bar.get_height() / 2)], bar.get_width()): bar.get_facecolor()[:3]
+        != (1, 1, 1)
+        for bar in axes.patches
+    }
+    assert bars == {("A", 0.3): True, ("B", 0.2): False, ("A", -0.4): False}
+
+
+def test_deletion_and_insertion_have_a_panel_each_with_every_order() -> None:
+    curves = made_up.make_faithfulness()
+    deletion, insertion = faithfulness.draw_replaced(curves).axes
+    assert [line.get_label() for line in deletion.lines] == list(curves["order"].unique())
+    assert deletion.lines[0].get_xydata().tolist() == [
+        [0, 0.9],
+        [10, 0.7],
+        [50, 0.5],
+        [100, pytest.approx(0.3)],
+    ]
+    assert insertion.lines[0].get_ydata() == pytest.approx([0.05, 0.25, 0.45, 0.65])
+    assert read(insertion.get_xticklabels()) == ["0", "10", "50", "100"]
+
+
+def test_the_cascade_begins_where_nothing_is_randomised() -> None:
+    left = {"correlation": ("rank correlation", 1), "n_shared": ("shared", 3)}
+    correlation, shared = faithfulness.draw_randomised(made_up.make_randomisation(), left).axes
+    assert list(correlation.lines[0].get_xdata()) == [1, 0.5, -0.02]
+    assert list(shared.lines[0].get_xdata()) == [3, 2, 0]
+    assert read(correlation.get_yticklabels())[0] == "nothing"
+
+
+def test_stability_has_a_dot_for_what_each_other_ranking_shares() -> None:
+    shared = pd.DataFrame({"halves": [3, 1], "test": [2, np.nan]}, index=["T0", "T1"])
+    marks = {"halves": ("two halves", "integrated_gradients"), "test": ("test samples", "test_samples")}
+    axes = recovery.draw_stability(shared, marks, n_top=3).axes[0]
+    np.testing.assert_array_equal([line.get_ydata() for line in axes.lines], shared.T)
+    assert np.round([line.get_xdata() for line in axes.lines]).tolist() == [[0, 1], [0, 1]]
+    assert [line.get_markerfacecolor() == "white" for line in axes.lines] == [False, True]
+
+
+def test_rankings_look_the_same_in_every_figure() -> None:
+    bars = recovery.draw_recovery_controls(pd.DataFrame({"fold_change": [0.5]}), NAMES, chance=0.1)
+    (curve,) = [
+        line
+        for line in recovery.draw_truth_curves({"a": CURVES, "b": CURVES}, NAMES).axes[0].lines
+        if line.get_label() == NAMES["fold_change"]
+    ]
+    replaced = faithfulness.draw_replaced(made_up.make_faithfulness()).axes[0].lines[2]
+    assert replaced.get_label() == "fold change"
+    assert to_rgb(curve.get_color()) == to_rgb(replaced.get_color())
+    assert bars.axes[0].patches[0].get_facecolor()[:3] == to_rgb(curve.get_color())
 
 
 def test_recall_intervals_are_wilsons() -> None:
@@ -258,6 +331,14 @@ def test_flagged_shares_are_bars_with_their_counts() -> None:
     assert axes.patches[0].get_y() > axes.patches[1].get_y(), "the first stands on top"
 
 
+def test_every_ranking_has_its_curve_and_band_beside_chance() -> None:
+    axes = recovery.draw_truth_curves({"a": CURVES, "b": CURVES}, NAMES).axes[1]
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[1.0, 0.5], [0.2, 0.1], [0.05, 0.05]]
+    assert [line.get_label() for line in axes.lines] == ["x", "$y_1$", "chance"]
+    assert axes.collections[1].get_paths()[0].get_extents().ymax == pytest.approx(0.3)
+    assert read(axes.get_xticklabels()) == ["10", "20"]
+
+
 def test_samples_are_stacked_by_split_largest_type_first() -> None:
     split = ["train", "test", "train", "train"]
     samples = pd.DataFrame({"tumour_type": ["A", "B", "B", "B"], "split": split})
@@ -266,8 +347,42 @@ def test_samples_are_stacked_by_split_largest_type_first() -> None:
     assert [[bar.get_height() for bar in bars] for bars in axes.containers] == [[2, 1], [1, 0]]
 
 
-def test_chromosomes_stand_in_natural_order() -> None:
-    figure = images.draw_chromosomes(np.arange(4), np.array(["X", "10", "2", ""]), (2, 3))
+def test_chromosomes_stand_in_natural_order_whichever_way_they_are_written() -> None:
+    figure = images.draw_chromosomes(np.arange(5), np.array(["chrX", "10", "2", "", "chr2"]), (2, 3))
     labels = read(figure.axes[0].get_legend().get_texts())
     assert labels == ["2", "10", "X", "not known", "no gene"]
-    assert figure.axes[0].images[0].get_array().filled(-1).tolist() == [[3, 2, 1], [0, -1, -1]]
+    assert figure.axes[0].images[0].get_array().filled(-1).tolist() == [[3, 2, 1], [0, 1, -1]]
+
+
+def test_neighbours_that_share_a_name_are_counted_beside_chance() -> None:
+    # Pairs of named neighbours: a-a, a-b across; a-b, a-b down; the unnamed one takes no part.
+    names = np.array(["a", "a", "b", "b", "b", ""])
+    alike, by_chance = images.share_alike(np.arange(6), names, (2, 3))
+    assert alike == pytest.approx(2 / 5)
+    assert by_chance == pytest.approx((2 * 1 + 3 * 2) / (5 * 4))
+    assert np.isnan(images.share_alike(np.arange(2), np.array(["", ""]), (1, 2))).all()
+
+
+def test_names_of_places_do_not_lie_on_each_other_and_stay_inside() -> None:
+    rng = np.random.default_rng(0)
+    middles = np.concatenate([np.tile([[5.0, 5.0]], (9, 1)), rng.uniform(40, 90, (12, 2))])
+    sizes = np.column_stack([rng.uniform(20, 40, 21), np.full(21, 9.0)])
+    placed = spread_boxes(middles, sizes, np.array([0, 0, 300, 200]))
+    apart = np.abs(placed[:, None] - placed[None]) - (sizes[:, None] + sizes[None]) / 2
+    touching = (apart < -0.5).all(axis=2)
+    assert np.flatnonzero(touching.sum(axis=1) > 1).size == 0
+    assert (placed - sizes / 2 >= -1e-9).all()
+    assert (placed + sizes / 2 <= [300, 200]).all()
+    alone = np.array([[50.0, 50.0]])
+    assert (spread_boxes(alone, sizes[:1], np.array([0, 0, 300, 200])) == alone).all()
+
+
+def test_medians_of_groups_are_named_apart() -> None:
+    points = np.random.default_rng(0).normal(size=(300, 2))
+    figure = cohort.draw_components(
+        points, [0.5, 0.25], {"type": np.array([f"T{k % 30:02}" for k in range(300)])}
+    )
+    figure.draw_without_rendering()
+    boxes = [text.get_bbox_patch().get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 30
+    assert not any(one.overlaps(other) for place, one in enumerate(boxes) for other in boxes[:place])

@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expressionist.data.nomenclature import AMBIGUOUS, cut_version, is_y_copy, load_nomenclature
+from expressionist.data.nomenclature import (
+    AMBIGUOUS,
+    Nomenclature,
+    cut_version,
+    is_y_copy,
+    load_nomenclature,
+)
 from expressionist.data.quality import count_dropped, count_kept
 from expressionist.errors import CohortError, name_some
 
@@ -23,6 +29,10 @@ _NO_GENE = re.compile(
     "N_(unmapped|multimapping|noFeature|ambiguous)"
     "|__(no_feature|ambiguous|too_low_aQual|not_aligned|alignment_not_unique)"
 )
+# What rows of totals are called, and no human gene is or was; that a row is one, its values must say. The
+# sum of numbers rounded to four digits, and rounded so itself, is off by a thousandth at most.
+_TOTAL = re.compile(r"_*(total|sum)s?(_counts?|_reads?)?_*", re.IGNORECASE)
+_ROUNDED = 1e-3
 # Real files have strays: 92 ERCC spike-ins stand among 60,000 Ensembl ids. Files joined from two annotations
 # have far more than one in a hundred.
 _TOLERATED_STRAYS = 0.01
@@ -132,27 +142,32 @@ def identify_genes(
     stated: str,
     name_place: Callable[[int], str],
     symbols: Sequence[str] | None = None,
+    *,
+    values: np.ndarray | None = None,
+    nomenclature: Nomenclature | None = None,
 ) -> GeneIds:
     """Check the gene ids of a file and make its gene table.
 
     `stated` is one of `KINDS`: ``auto`` takes the commonest kind, and translates ids of several kinds to
     Entrez ids; ``other`` takes any name as it is. `name_place` says where in the file the n-th gene stands,
     such as ``row 3``; `symbols` may stand beside the ids. Rows that are no genes, and copies on Y, are left
-    out. Ids that are empty, repeated, mangled by Excel or of another kind than stated are refused.
+    out; `values` of shape (n_samples, n_names) tell a row of totals. Ids that are empty, repeated, mangled by
+    Excel or of another kind than stated are refused. `nomenclature` is the package's own if not given.
     """
     names = [name.strip() for name in names]
     if stated == "other":
         return GeneIds(_make_genes(names, names, path).assign(entrez="", ensembl=""), "other", [])
+    nomenclature = nomenclature or load_nomenclature()
     refuse_mangled(names, path, name_place)
     refuse_unprintable(names, "gene", path)
     check_ids(pd.Index(names, dtype=object), "gene", path)
-    kept, rules = leave_out(names, path)
+    kept, rules = leave_out(names, path, values)
     left = [names[place] for place in kept]
     kind, strays = guess_kind(left)
     if stated != "auto":
         strays = _need_stated(left, path, stated)
     elif len(strays) > _TOLERATED_STRAYS * len(left):
-        genes, chosen, more = _translate(left, path, kind, strays)
+        genes, chosen, more = _translate(left, path, kind, strays, nomenclature)
         return GeneIds(genes, "entrez", rules + more, list_others(kept[chosen], names))
     genes = split_gene_names(_cut_versions(left, path), path)
     rules.append(count_dropped("gene id of another kind than the rest (kept)", [left[i] for i in strays]))
@@ -161,7 +176,7 @@ def identify_genes(
         cut = [name for name in left if cut_version(name) != name]
         rules.append(count_dropped("version cut off an Ensembl id (kept in id_with_version)", cut))
     told = None if symbols is None or kind != "entrez" else [symbols[place] for place in kept]
-    return GeneIds(_annotate(genes, left, kind, told), kind, rules, list_others(kept, names))
+    return GeneIds(_annotate(genes, left, kind, told, nomenclature), kind, rules, list_others(kept, names))
 
 
 def list_others(places: np.ndarray, names: Sequence[str]) -> list[int]:
@@ -169,28 +184,46 @@ def list_others(places: np.ndarray, names: Sequence[str]) -> list[int]:
     return np.setdiff1d(np.arange(len(names)), places).tolist()
 
 
-def leave_out(names: Sequence[str], path: Path) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Give the positions of genes, and count what else stands among them; no gene at all is refused."""
+def leave_out(
+    names: Sequence[str], path: Path, values: np.ndarray | None = None
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Give the positions of genes, and count what else stands among them; no gene at all is refused.
+
+    What is called a total is one if `values`, of shape (n_samples, n_names), say so.
+    """
     is_none = np.array([_NO_GENE.fullmatch(name) is not None for name in names], bool)
     is_copy = np.array([is_y_copy(name) for name in names], bool)
-    kept = np.flatnonzero(~is_none & ~is_copy)
+    is_total = np.array([_TOTAL.fullmatch(name) is not None for name in names], bool)
+    is_total[is_total] = False if values is None else _are_totals(values, is_total, is_none)
+    kept = np.flatnonzero(~is_none & ~is_copy & ~is_total)
     if len(kept) == 0:
         raise CohortError(f"{path} must have genes, but got only {name_some(names)}. Add them.")
     rules = [
         count_dropped("row of reads without a gene, as STAR and HTSeq count them", np.array(names)[is_none]),
         count_dropped("copy on Y of a gene that is counted on X (_PAR_Y)", np.array(names)[is_copy]),
+        count_dropped("row that is the total of the others", np.array(names)[is_total]),
     ]
     return kept, rules
 
 
+def _are_totals(values: np.ndarray, called: np.ndarray, is_none: np.ndarray) -> np.ndarray:
+    """Say which of those `called` totals are the sum of the others in all samples, with `is_none` or not."""
+    if not called.any():
+        return called[called]
+    found = np.zeros(int(called.sum()), bool)
+    for summed in (~called, ~called & ~is_none):
+        sums = np.nansum(values[:, summed], axis=1, dtype=np.float64, keepdims=True)
+        found |= np.isclose(values[:, called], sums, rtol=_ROUNDED).all(axis=0)
+    return found
+
+
 def _translate(
-    names: Sequence[str], path: Path, kind: str, strays: Sequence[int]
+    names: Sequence[str], path: Path, kind: str, strays: Sequence[int], nomenclature: Nomenclature
 ) -> tuple[pd.DataFrame, np.ndarray, list[dict[str, Any]]]:
     """Translate ids of several kinds to Entrez ids; give the places that stay, and count the others.
 
     Of several names of one gene the first stays, but no former one where a present one is there.
     """
-    nomenclature = load_nomenclature()
     rows = nomenclature.find(names)
     if not (rows >= 0).any():
         _refuse_mixed(names, path, kind, strays)
@@ -217,11 +250,14 @@ def _translate(
 
 
 def _annotate(
-    genes: pd.DataFrame, names: Sequence[str], kind: str, symbols: Sequence[str] | None
+    genes: pd.DataFrame,
+    names: Sequence[str],
+    kind: str,
+    symbols: Sequence[str] | None,
+    nomenclature: Nomenclature,
 ) -> pd.DataFrame:
     """Add Entrez and Ensembl ids, and symbols where the table has only ids."""
-    nomenclature = load_nomenclature()
-    if symbols is not None and are_row_numbers(names, symbols):
+    if symbols is not None and are_row_numbers(names, symbols, nomenclature):
         names = symbols
     about = nomenclature.annotate(names)
     genes = genes.assign(entrez=about["entrez"].to_numpy(), ensembl=about["ensembl"].to_numpy())
@@ -231,9 +267,9 @@ def _annotate(
     return genes
 
 
-def are_row_numbers(names: Sequence[str], symbols: Sequence[str]) -> bool:
+def are_row_numbers(names: Sequence[str], symbols: Sequence[str], nomenclature: Nomenclature) -> bool:
     """Tell row numbers, which look like Entrez ids, from those by the symbols beside them."""
-    by_id, by_symbol = (load_nomenclature().find(each) for each in (names, symbols))
+    by_id, by_symbol = (nomenclature.find(each) for each in (names, symbols))
     known = (by_id >= 0) & (by_symbol >= 0)
     return bool((by_id != by_symbol)[known].sum() > known.sum() / 2)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from expressionist.data.nomenclature import UNKNOWN, load_nomenclature
+from expressionist.data.nomenclature import UNKNOWN, Nomenclature, load_nomenclature
 from expressionist.data.quality import count_dropped
 from expressionist.data.readers.damage import is_number
 from expressionist.data.readers.file_content import suffix_of
@@ -66,6 +66,7 @@ class Sides:
     label in a second table; None if the labels stand beside the expression. `replicates` says what becomes of
     samples that stand more than once, one of `REPLICATES`. `knows`, given to predict, marks the names that
     are genes; what else stands beside samples is then left out. `part` is what of an .h5ad is expression.
+    `nomenclature` says what genes are called, if the package's own copy of HGNC's table is not to.
     """
 
     genes_in: str
@@ -76,6 +77,7 @@ class Sides:
     replicates: str = "refuse"
     knows: Callable[[Sequence[str]], np.ndarray] | None = None
     part: str = "X"
+    nomenclature: Nomenclature | None = None
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,7 @@ def _read_columns(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     texts = [header.index(name) for name in dict.fromkeys(names)]
     is_gene = np.ones(len(header), bool)
     if stated.knows is not None:
-        is_gene = stated.knows(header) | _are_genes(header)
+        is_gene = stated.knows(header) | _are_genes(header, stated)
     if stated.knows is not None and is_gene[place or 0]:
         raise CohortError(
             f"{path} must have sample ids in its first column, but got the gene {names[0]}. Add them."
@@ -247,9 +249,9 @@ def _read_columns(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     text, values = file.read(texts=texts, numbers=numbers, transposed=False)
     columns = index_samples(text, names[0], path, stated.replicates)
     genes = [header[i] for i in numbers]
-    ids = _identify(genes, path, stated, lambda n: f"column {numbers[n] + 1}")
+    ids = _identify(genes, values, path, stated, lambda n: f"column {numbers[n] + 1}")
     matrix = Matrix(ids.take(values), columns, ids, *side, {}, file.describe())
-    return _join_replicates(matrix, stated, path)
+    return join_replicates(matrix, stated, path)
 
 
 def _read_rows(file: TableFile, stated: Sides, side: _Side) -> Matrix:
@@ -264,9 +266,9 @@ def _read_rows(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     _refuse_transposed(path, "rows", names, lambda: header[n_beside:], stated.labelled)
     samples = pd.DataFrame({stated.sample_column: header[n_beside:]}, dtype=object)
     columns = index_samples(samples, stated.sample_column, path, stated.replicates)
-    ids = _identify(names, path, stated, lambda n: f"row {n + 2}")
+    ids = _identify(names, values, path, stated, lambda n: f"row {n + 2}")
     matrix = Matrix(ids.take(values), columns, ids, *side, {}, file.describe())
-    return _join_replicates(matrix, stated, path)
+    return join_replicates(matrix, stated, path)
 
 
 def _refuse_no_samples(path: Path, header: Sequence[str], n_beside: int, stated: Sides) -> None:
@@ -286,24 +288,28 @@ def _refuse_no_samples(path: Path, header: Sequence[str], n_beside: int, stated:
 
 def _identify(
     names: list[str],
+    values: np.ndarray,
     path: Path,
     stated: Sides,
     name_place: Callable[[int], str],
     symbols: Sequence[str] | None = None,
 ) -> GeneIds:
     if stated.knows is None:
-        return identify_genes(names, path, stated.ids, name_place, symbols)
+        known = stated.nomenclature
+        return identify_genes(names, path, stated.ids, name_place, symbols, values=values, nomenclature=known)
     # The model finds its own genes among them, and what is none of them may be called anything.
-    if symbols is not None and all(name.isdecimal() for name in names) and are_row_numbers(names, symbols):
-        names = list(symbols)
-    kept, rules = leave_out(names, path)
+    if symbols is not None and all(name.isdecimal() for name in names):
+        nomenclature = stated.nomenclature or load_nomenclature()
+        names = list(symbols) if are_row_numbers(names, symbols, nomenclature) else names
+    kept, rules = leave_out(names, path, values)
     genes = pd.DataFrame(index=pd.Index([names[place].strip() for place in kept], dtype=object))
     return GeneIds(genes, "any", rules, list_others(kept, names))
 
 
-def _are_genes(names: Sequence[str]) -> np.ndarray:
+def _are_genes(names: Sequence[str], stated: Sides) -> np.ndarray:
     """Mark names of genes, whether a model knows them or not: a sample's total needs them all."""
-    known = load_nomenclature().find(names, former=False) != UNKNOWN
+    nomenclature = stated.nomenclature or load_nomenclature()
+    known = nomenclature.find(names, former=False) != UNKNOWN
     return known | np.array([kind_of(name) in ("ensembl", "mirna", "SYMBOL|ENTREZ") for name in names])
 
 
@@ -360,7 +366,7 @@ def refuse_disagreement(table: pd.DataFrame, columns: Sequence[str], path: Path)
             )
 
 
-def _join_replicates(matrix: Matrix, stated: Sides, path: Path) -> Matrix:
+def join_replicates(matrix: Matrix, stated: Sides, path: Path) -> Matrix:
     """Keep the first of samples that stand several times, or their mean, missing where one is missing."""
     ids = matrix.columns.index
     spare = ids.duplicated()
@@ -423,11 +429,12 @@ def _as_matrix(path: Path, matrix: "NamedMatrix", stated: Sides, side: _Side) ->
     columns = index_samples(samples, stated.sample_column, path, stated.replicates)
     named = next((name for name in matrix.columns if str(name).lower() in _SYMBOLS), None)
     told = None if named is None else list(matrix.columns[named].astype(str))
-    ids = _identify(list(matrix.columns.index), path, stated, lambda n: f"place {n + 1} of var", told)
+    names = list(matrix.columns.index)
+    ids = _identify(names, matrix.values, path, stated, lambda n: f"place {n + 1} of var", told)
     for name, kind in _ABOUT_GENES.items():
         if name in matrix.columns and matrix.columns[name].notna().all():
             ids.genes[name] = _convert(path, name, matrix.columns[name], kind)[ids.kept]
-    return _join_replicates(Matrix(ids.take(matrix.values), columns, ids, *side, {}), stated, path)
+    return join_replicates(Matrix(ids.take(matrix.values), columns, ids, *side, {}), stated, path)
 
 
 def _convert(path: Path, name: str, column: pd.Series, kind: type) -> np.ndarray:

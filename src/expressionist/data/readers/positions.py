@@ -9,7 +9,6 @@ Which of them a file is shows in its content:
 - any other file is a table with ``chromosome``, ``start`` and ``entrez`` or ``symbol``.
 """
 
-import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
@@ -22,7 +21,7 @@ import pandas as pd
 
 from expressionist.data.readers.file_content import open_bytes, refuse_unreadable
 from expressionist.data.readers.gene_ids import UNNAMED
-from expressionist.data.readers.text_tables import need_columns, read_texts
+from expressionist.data.readers.text_tables import need_columns, read_tabbed, read_texts
 from expressionist.errors import CohortError
 from expressionist.files import md5
 
@@ -120,20 +119,6 @@ def _read_lines(path: Path) -> Iterator[str]:
             yield line.rstrip("\n")
 
 
-def _read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Read some columns of a tab-separated table as text."""
-    with refuse_unreadable(path), open_bytes(path) as stream:
-        return pd.read_csv(
-            stream,
-            sep="\t",
-            usecols=columns,
-            dtype=str,
-            keep_default_na=False,
-            quoting=csv.QUOTE_NONE,
-            encoding_errors="replace",
-        )
-
-
 def _read_table(path: Path) -> pd.DataFrame:
     table = read_texts(path)
     mend = "Name the columns so, or give a GTF, NCBI's gene_info or a TCGA GAF."
@@ -176,7 +161,7 @@ def _name_chromosome(name: str) -> str:
 def _read_gene_info(path: Path, header: list[str]) -> pd.DataFrame:
     columns = ["GeneID", "Symbol", "chromosome", "map_location"]
     need_columns(path, header, columns, "Fetch it anew from NCBI.")
-    info = _read_columns(path, columns)
+    info = read_tabbed(path, columns)
     table = pd.DataFrame(
         {
             "entrez": info["GeneID"],
@@ -206,7 +191,7 @@ def _rank_bands(bands: pd.Series) -> pd.Series:
 
 
 def _read_gaf(path: Path) -> pd.DataFrame:
-    rows = _read_columns(path, ["Gene", "GeneLocus"]).drop_duplicates()
+    rows = read_tabbed(path, ["Gene", "GeneLocus"]).drop_duplicates()
     names = rows["Gene"].str.extract(r"^([^|;]+)\|(\d+)")
     # A gene of several places stands at the first.
     places = rows["GeneLocus"].str.extract(_LOCUS)

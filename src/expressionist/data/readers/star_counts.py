@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
+from expressionist.data.nomenclature import Nomenclature
 from expressionist.data.readers.file_content import open_bytes, refuse_unreadable
 from expressionist.data.readers.gene_ids import identify_genes
 from expressionist.data.readers.text_tables import need_columns
@@ -82,11 +83,11 @@ def name_sample(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(SUFFIX)
 
 
-def read_star_rows(path: Path) -> StarRows:
+def read_star_rows(path: Path, nomenclature: Nomenclature | None = None) -> StarRows:
     """Read which genes stand in which rows of a file, and so in those of all others of its kind."""
     table = _read(path, dict.fromkeys(_GENE, pa.string()))
     names, symbols, kinds = (np.array(table[column].to_pylist(), object) for column in _GENE)
-    found = identify_genes(list(names), path, "ensembl", lambda n: f"row {n + 1}")
+    found = identify_genes(list(names), path, "ensembl", lambda n: f"row {n + 1}", nomenclature=nomenclature)
     genes = found.genes.assign(symbol=symbols[found.kept], gene_type=kinds[found.kept])
     return StarRows(table[_GENE[0]], found.kept, genes, found.rules)
 

@@ -1,5 +1,6 @@
 """Delimited text tables: the header, columns of text and a float32 block of numbers, in one streamed pass."""
 
+import csv
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -46,6 +47,21 @@ def read_texts(path: Path) -> pd.DataFrame:
     form = find_form(path)
     refuse_repeated(path, form.header)
     return read_numbers(path, form, texts=range(len(form.header)), numbers=(), transposed=False)[0]
+
+
+def read_tabbed(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a tab-separated table, or some columns of it, as text; quotes are letters, bytes may be odd."""
+    with refuse_unreadable(path), open_bytes(path) as stream:
+        return pd.read_csv(
+            stream,
+            sep="\t",
+            usecols=columns,
+            index_col=False,
+            dtype=str,
+            keep_default_na=False,
+            quoting=csv.QUOTE_NONE,
+            encoding_errors="replace",
+        )
 
 
 def refuse_repeated(path: Path, header: Sequence[str]) -> None:

@@ -330,7 +330,12 @@ def _need_signal(
             f"{path}: some gene must differ between samples, but got the same value in all {len(samples)} "
             f"samples for each of {len(constant)} genes. Check what was exported."
         )
-    silent: list[int] = [] if unit.may_be_negative else np.flatnonzero(spread.totals == 0).tolist()
+    refuse_silent(spread.totals == 0, unit, samples, path)
+
+
+def refuse_silent(is_silent: np.ndarray, unit: Unit, samples: Sequence[str], path: Path) -> None:
+    """Refuse samples that are 0 throughout, where that means no expression."""
+    silent: list[int] = [] if unit.may_be_negative else np.flatnonzero(is_silent).tolist()
     if silent:
         raise CohortError(
             f"{path}: every sample must have some expression, but got 0 for all genes in {len(silent)} of "

@@ -58,6 +58,11 @@ class AliquotRules:
         "teach the novelty score what is no tumour. `[]` keeps them out.",
         default=(),
     )
+    nomenclature: str | None = key(
+        "File in the folder, or URL: HGNC's complete set, by which gene ids are translated. Null: the "
+        "package's own copy.",
+        default=None,
+    )
 
 
 def label_columns(

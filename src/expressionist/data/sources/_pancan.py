@@ -24,6 +24,7 @@ import pandas as pd
 
 from expressionist.data.cohort import Cohort
 from expressionist.data.quality import count_dropped, count_kept
+from expressionist.data.readers.hgnc import read_nomenclature
 from expressionist.data.readers.raw_files import Mirror, RawFile, find_files, list_given
 from expressionist.data.readers.text_form import find_form
 from expressionist.data.readers.text_tables import NO_TEXT, need_columns, read_texts
@@ -98,7 +99,7 @@ def list_published(options: PancanOptions, expression: RawFile) -> tuple[RawFile
         else:
             file = replace(file, address=f"{options.mirror.rstrip('/')}/{file.address}")
         files.append(file if options.verify else replace(file, size=None, md5=None))
-    return (*files, *list_given(options, "positions"))
+    return (*files, *list_given(options, "positions", "nomenclature"))
 
 
 def read_pancan(
@@ -109,7 +110,8 @@ def read_pancan(
     `n_before` is the number of its columns before the first aliquot. The number of types is put behind the
     name.
     """
-    files = find_files(raw, (expression, ANNOTATIONS, CLINICAL, *list_given(options, "positions")))
+    given = list_given(options, "positions", "nomenclature")
+    files = find_files(raw, (expression, ANNOTATIONS, CLINICAL, *given))
     form = find_form(files["expression"])
     annotations = read_annotations(files["annotations"])
     types = read_clinical_types(files["clinical"])
@@ -121,7 +123,7 @@ def read_pancan(
     return build_cohort(
         files,
         kept.drop(columns=[*_VERDICTS]),
-        partial(read_rows, files["expression"], form, n_before),
+        partial(read_rows, files["expression"], form, n_before, read_nomenclature(files.get("nomenclature"))),
         read_types=columns["tumour_type"],
         rules=[*label_rules, *column_rules, *verdict_rules],
         options=options,

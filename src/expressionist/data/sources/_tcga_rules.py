@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from expressionist.data.cohort import Cohort
+from expressionist.data.nomenclature import Nomenclature
 from expressionist.data.quality import (
     count_dropped,
     count_kept,
@@ -65,13 +66,22 @@ class Rows:
     rules: list[dict[str, Any]]
 
 
-def read_rows(path: Path, form: TextForm, n_before: int, columns: Sequence[int]) -> Rows:
+def read_rows(
+    path: Path, form: TextForm, n_before: int, nomenclature: Nomenclature | None, columns: Sequence[int]
+) -> Rows:
     """Read some columns of a text table with genes in rows and their ids in the first column.
 
     `n_before` cells stand before the first aliquot; what those after the ids say of genes is counted.
     """
     names, expression = read_numbers(path, form, texts=range(n_before), numbers=columns, transposed=True)
-    ids = identify_genes(list(names.iloc[:, 0]), path, "auto", lambda place: f"row {place + 2}")
+    ids = identify_genes(
+        list(names.iloc[:, 0]),
+        path,
+        "auto",
+        lambda place: f"row {place + 2}",
+        values=expression,
+        nomenclature=nomenclature,
+    )
     rules = [*ids.rules, *_count_words(names.iloc[ids.kept])]
     return Rows(ids.take(expression), ids.genes, ids.n_read, rules)
 

@@ -15,7 +15,9 @@ from typing import Annotated, Any
 import pandas as pd
 
 from expressionist.data.cohort import Cohort
+from expressionist.data.nomenclature import Nomenclature
 from expressionist.data.quality import count_dropped
+from expressionist.data.readers.hgnc import read_nomenclature
 from expressionist.data.readers.raw_files import Mirror, RawFile, find_files, find_many, list_given
 from expressionist.data.readers.star_counts import SUFFIX, UNIT_OF, read_star_rows, read_star_values
 from expressionist.data.readers.text_tables import need_columns, read_texts
@@ -92,7 +94,7 @@ class Options(AliquotRules, _Files):
 
 def list_files(options: Options) -> tuple[RawFile, ...]:
     """List the files that the options name."""
-    return list_given(options, "sample_sheet", "positions")
+    return list_given(options, "sample_sheet", "positions", "nomenclature")
 
 
 def list_many(options: Options, folder: Path) -> tuple[RawFile, ...]:
@@ -162,10 +164,11 @@ def read(
     paths = find_many(raw, _COUNTS)
     columns, rules = label_files(paths, files["sample_sheet"])
     unit = UNIT_OF[options.column]
+    nomenclature = read_nomenclature(files.get("nomenclature"))
     return build_cohort(
         files,
         columns,
-        partial(_read_rows, paths, options, on_progress),
+        partial(_read_rows, paths, options, nomenclature, on_progress),
         read_types=columns["tumour_type"],
         rules=rules,
         options=options,
@@ -219,11 +222,15 @@ def _read_sheet(path: Path) -> pd.DataFrame:
 
 
 def _read_rows(
-    paths: Sequence[Path], options: Options, on_progress: Callable[[int, int], None], columns: Sequence[int]
+    paths: Sequence[Path],
+    options: Options,
+    nomenclature: Nomenclature | None,
+    on_progress: Callable[[int, int], None],
+    columns: Sequence[int],
 ) -> Rows:
     """Read the files of some columns."""
     chosen = [paths[column] for column in columns]
-    rows = read_star_rows(chosen[0])
+    rows = read_star_rows(chosen[0], nomenclature)
     if options.gene_types != "all":
         fits = (rows.genes["gene_type"] == options.gene_types).to_numpy()
         rule = f"gene of another kind than {options.gene_types} (gene_types)"

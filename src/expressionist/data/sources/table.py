@@ -1,6 +1,7 @@
 """A user's own matrix: one file of expression, with labels in it or in a second table."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from expressionist.data.quality import count_dropped, describe_cohort, drop_smal
 from expressionist.data.readers.file_content import refuse_changed, suffix_of
 from expressionist.data.readers.formats import read_label_table
 from expressionist.data.readers.gene_ids import KINDS
+from expressionist.data.readers.hgnc import read_nomenclature
 from expressionist.data.readers.matrices import (
     GENES_IN,
     REPLICATES,
@@ -25,7 +27,7 @@ from expressionist.data.readers.positions import place_genes
 from expressionist.data.readers.raw_files import RawFile, find_files, list_given
 from expressionist.data.readers.text_tables import NO_TEXT, need_columns
 from expressionist.data.readers.units import check_values, refuse_negative, settle_unit
-from expressionist.data.units import AS_IS_UNIT, KNOWN_UNITS, STATE_UNIT, Unit, is_unit, parse_unit
+from expressionist.data.units import AS_IS_UNIT, Unit, UnitName, parse_unit
 from expressionist.errors import CohortError, name_some
 from expressionist.params import Must, OneOf, key, section
 
@@ -57,7 +59,7 @@ class Options:
     label_column: str = key("Column of tumour types.", min_length=1)
     patient_column: str | None = key("Column of patients. Null: every sample is a patient of its own.")
     positions: str | None = key("File or URL of where the genes lie, of any kind named above.")
-    unit: Annotated[str, Must(f"be {KNOWN_UNITS}", is_unit, STATE_UNIT)] = key(
+    unit: UnitName = key(
         "As in `tcga`; values that contradict it are refused (`data/readers/units.py` says where the "
         "limits are, and why)."
     )
@@ -69,11 +71,16 @@ class Options:
     matrix: Annotated[str, Must("be X, raw/X or layers/<name>", lambda part: bool(_PART.fullmatch(part)))] = (
         key("What of an h5ad is expression: `X`, `layers/<name>` or `raw/X`.", default="X")
     )
+    nomenclature: str | None = key(
+        "File in the folder, or URL: HGNC's complete set, by which gene ids are translated. Null: the "
+        "package's own copy.",
+        default=None,
+    )
 
 
 def list_files(options: Options) -> tuple[RawFile, ...]:
     """List the files that the options name."""
-    return list_given(options, "expression", "labels", "positions")
+    return list_given(options, "expression", "labels", "positions", "nomenclature")
 
 
 def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
@@ -95,7 +102,8 @@ def read_files(options: Options, files: dict[str, Path]) -> tuple[Cohort, dict[s
             f"{path.name}. State matrix: X."
         )
     table = None if options.labels is None else _read_labels(options, files["labels"])
-    matrix = read_matrix(path, _state_sides(options, table))
+    sides = replace(_state_sides(options, table), nomenclature=read_nomenclature(files.get("nomenclature")))
+    matrix = read_matrix(path, sides)
     rules: list[dict[str, Any]] = []
     if table is None:
         samples = _label(options, matrix.columns, path)

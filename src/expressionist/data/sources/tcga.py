@@ -5,16 +5,17 @@ What stays is said in `expressionist.data.sources._tcga_rules`.
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from expressionist.data.cohort import Cohort
 from expressionist.data.readers.file_content import refuse_changed
+from expressionist.data.readers.hgnc import read_nomenclature
 from expressionist.data.readers.raw_files import RawFile, find_files, list_given
 from expressionist.data.readers.text_form import find_form
 from expressionist.data.sources._aliquots import AliquotRules, label_columns, read_samples
 from expressionist.data.sources._tcga_rules import build_cohort, read_aside, read_rows
-from expressionist.data.units import KNOWN_UNITS, STATE_UNIT, is_unit, parse_unit
-from expressionist.params import Must, key, section
+from expressionist.data.units import KNOWN_UNITS, UnitName, parse_unit
+from expressionist.params import key, section
 
 
 @section
@@ -25,7 +26,7 @@ class _Files:
     )
     samples: str = key("Likewise: a table with `barcode` and `cancer_type`.", min_length=1)
     positions: str | None = key("File or URL of where the genes lie, of any kind named above.")
-    unit: Annotated[str, Must(f"be {KNOWN_UNITS}", is_unit, STATE_UNIT)] = key(
+    unit: UnitName = key(
         f"Of the expression: {KNOWN_UNITS}. Logarithms of a linear unit are undone, the others become "
         "log2(x+1). Linear ones are put on that scale inside the network; `as is` is left as it is."
     )
@@ -38,7 +39,7 @@ class Options(AliquotRules, _Files):
 
 def list_files(options: Options) -> tuple[RawFile, ...]:
     """List the files that the options name."""
-    return list_given(options, "expression", "samples", "positions")
+    return list_given(options, "expression", "samples", "positions", "nomenclature")
 
 
 def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
@@ -55,7 +56,7 @@ def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
         return build_cohort(
             files,
             columns,
-            partial(read_rows, path, form, 1),
+            partial(read_rows, path, form, 1, read_nomenclature(files.get("nomenclature"))),
             read_types=columns["tumour_type"],
             rules=rules,
             options=options,

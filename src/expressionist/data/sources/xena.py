@@ -4,27 +4,28 @@ What stays is said in `expressionist.data.sources._tcga_rules`; before that, sam
 go, such as those of GTEx and TARGET in the Toil recompute.
 """
 
-import csv
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pandas as pd
 
 from expressionist.data.cohort import Cohort
+from expressionist.data.nomenclature import Nomenclature
 from expressionist.data.quality import count_dropped, count_kept
-from expressionist.data.readers.file_content import open_bytes, refuse_changed, refuse_unreadable
+from expressionist.data.readers.file_content import refuse_changed
 from expressionist.data.readers.gene_ids import identify_genes
+from expressionist.data.readers.hgnc import read_nomenclature
 from expressionist.data.readers.raw_files import RawFile, find_files, list_given
 from expressionist.data.readers.text_form import TextForm, find_form
-from expressionist.data.readers.text_tables import NO_TEXT, need_columns, read_numbers
+from expressionist.data.readers.text_tables import NO_TEXT, need_columns, read_numbers, read_tabbed
 from expressionist.data.resources import read_resource
 from expressionist.data.sources._aliquots import AliquotRules, label_columns
 from expressionist.data.sources._tcga_rules import Rows, build_cohort, read_aside
-from expressionist.data.units import KNOWN_UNITS, STATE_UNIT, is_unit, parse_unit
+from expressionist.data.units import UnitName, parse_unit
 from expressionist.errors import CohortError, name_some
-from expressionist.params import Must, key, section
+from expressionist.params import key, section
 
 _BARCODE = r"^TCGA-..-....-(\d\d)[A-Z]?$"
 # How hubs write names that are others in tumour_types.tsv; some write `&` for `and`.
@@ -60,9 +61,7 @@ class _Files:
         "Its column of patients. Null: the first 12 characters of the sample id."
     )
     positions: str | None = key("File or URL of where the genes lie, of any kind named above.")
-    unit: Annotated[str, Must(f"be {KNOWN_UNITS}", is_unit, STATE_UNIT)] = key(
-        "As in `tcga`, and as the hub's page of the matrix says."
-    )
+    unit: UnitName = key("As in `tcga`, and as the hub's page of the matrix says.")
 
 
 @section
@@ -76,7 +75,7 @@ def list_files(options: Options) -> tuple[RawFile, ...]:
         RawFile("expression", options.expression, "expression.tsv"),
         RawFile("phenotype", options.phenotype, "phenotype.tsv"),
     )
-    return (*served, *list_given(options, "positions"))
+    return (*served, *list_given(options, "positions", "nomenclature"))
 
 
 def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
@@ -94,7 +93,7 @@ def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
         return build_cohort(
             files,
             kept,
-            partial(_read_rows, path, form),
+            partial(_read_rows, path, form, read_nomenclature(files.get("nomenclature"))),
             read_types=columns["tumour_type"],
             rules=[name_rule, *rules, others_rule],
             options=options,
@@ -140,16 +139,7 @@ def _list_names() -> dict[str, str]:
 def _read_texts(path: Path) -> pd.DataFrame:
     """Read a table as text; Toil's phenotypes are not all in UTF-8."""
     try:
-        with refuse_unreadable(path), open_bytes(path) as stream:
-            return pd.read_csv(
-                stream,
-                sep="\t",
-                index_col=False,
-                dtype=str,
-                keep_default_na=False,
-                quoting=csv.QUOTE_NONE,
-                encoding_errors="replace",
-            )
+        return read_tabbed(path)
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise CohortError(
@@ -171,8 +161,15 @@ def _drop_others(columns: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, dict[
     return columns[~other], entry
 
 
-def _read_rows(path: Path, form: TextForm, columns: Sequence[int]) -> Rows:
+def _read_rows(path: Path, form: TextForm, nomenclature: Nomenclature | None, columns: Sequence[int]) -> Rows:
     """Read the expression of some samples."""
     names, expression = read_numbers(path, form, texts=[0], numbers=columns, transposed=True)
-    found = identify_genes(list(names.iloc[:, 0]), path, "auto", lambda n: f"row {n + 2 + form.n_above}")
+    found = identify_genes(
+        list(names.iloc[:, 0]),
+        path,
+        "auto",
+        lambda n: f"row {n + 2 + form.n_above}",
+        values=expression,
+        nomenclature=nomenclature,
+    )
     return Rows(found.take(expression), found.genes, found.n_read, found.rules)

@@ -1,46 +1,56 @@
-"""Attributions: how they were computed, how complete they are, and what they find."""
+"""What the network used: how samples were explained, how complete that is, by branch, and how faithful."""
 
 import pandas as pd
 
-from expressionist.report.chapters.images import MATCHED
-from expressionist.report.chapters.recovery import draw_recovery, judge_recovery, tabulate_recovery
+from expressionist.report.chapters.recovery import MIDDLE_TRUTH, choose_n_top
 from expressionist.report.content import Part, Table
 from expressionist.report.figures.attributions import draw_deltas
+from expressionist.report.figures.faithfulness import MIDDLE, draw_randomised, draw_replaced
 from expressionist.report.finished_run import FinishedRun
-from expressionist.report.words import count, join
+from expressionist.report.words import count, format_value, join
 
-_PATHS = {
-    "mean": "mean of the training samples",
-    "zero": "zero expression",
-    "random": "mean, through a network of random weights",
-}
-_SHORT = {"mean": "mean", "zero": "zero expression", "random": "mean, random weights"}
+_N_REPLACED = 50
 
 
 def describe(run: FinishedRun) -> Part:
-    """Say how attributions were computed, whether they are complete, and whether they find markers."""
-    samples = run.gaps.assign(reference=run.gaps["reference"].map(_SHORT))
+    """Say how samples were explained, whether that is complete and faithful, and through which branches."""
     limits = {"median_limit": run.attribution.median_delta, "p95_limit": run.attribution.p95_delta}
-    sentences = [_state_method(run), state_completeness(run), *_state_absence(run)]
-    tables = [_tabulate_gaps(run), _tabulate_samples(run)]
+    n_top, branches = run.attribution.n_top, measure_branches(run)
+    sentences = [
+        _state_method(run),
+        state_completeness(run),
+        *_state_absence(run),
+        judge_branches(branches),
+        judge_faithfulness(run.faithfulness),
+        judge_randomisation(run.randomisation, n_top),
+    ]
     pictures = [
         run.show_winners(
-            draw_deltas(samples, **limits),
+            draw_replaced(run.faithfulness),
+            "Probability of the type by the number of genes replaced, in four orders",
+            "Genes of an explained sample are replaced by those of a training sample of another type, and "
+            f"the other way round. Bands: {run.evaluation.level:.0%} bootstrap interval over samples.",
+        ),
+        run.show_winners(
+            draw_randomised(
+                run.randomisation,
+                {"correlation": ("rank correlation", 1), "n_shared": (f"shared of the top {n_top}", n_top)},
+            ),
+            "What is left of explanations once weights were drawn anew, from the head down",
+            "Weights drawn anew from the head down: an explanation that depends on what was learned does not "
+            f"stay. Dots: mean; lines: the middle {MIDDLE:.0%} of the samples.",
+        ),
+        run.show_winners(
+            draw_deltas(run.gaps, **limits),
             "Completeness gaps and numbers of steps of the samples explained",
-            "The gap is what attributions lack to adding up to the rise of the logit, as a share of that "
-            "rise.",
-        )
+            "The gap is what attributions lack to adding up, as a share of what they should add up to.",
+        ),
     ]
-    if len(run.recovery):
-        sentences += [MATCHED[run.explanation["markers_matched_by"]], *judge_recovery(run.recovery)]
-        pictures += draw_recovery(run)
-        tables.insert(1, tabulate_recovery(run.recovery))
-    else:
-        sentences.append(
-            "No marker is among the genes of the types explained, so whether attributions find known markers "
-            "cannot be tested here."
-        )
-    return Part(sentences, pictures=pictures, tables=tables)
+    return Part(
+        sentences,
+        pictures=pictures,
+        tables=[_tabulate_branches(branches, run.gaps["rise"].mean()), _tabulate_samples(run)],
+    )
 
 
 def _state_method(run: FinishedRun) -> str:
@@ -50,16 +60,14 @@ def _state_method(run: FinishedRun) -> str:
         f"{count(about['n_samples'], 'test sample')} that it classifies correctly (at most "
         f"{params.n_samples_per_type} of a type) and {count(about['n_genes'], 'gene')}, through the "
         "graph that paints the image, so every gene has its own share. The path runs from the mean of the "
-        "training samples, and for comparison from zero expression; as a control the first is repeated "
-        "through the same network with random weights. The steps of the path are trebled from "
-        f"{params.steps} up to {params.max_steps} until attributions from the mean are complete enough; the "
-        f"other two, which rank genes only, take {params.steps}."
+        f"training samples; its steps are trebled from {params.steps} up to {params.max_steps} until the "
+        "attributions are complete enough."
     )
 
 
 def state_completeness(run: FinishedRun) -> str:
     """Say whether attributions add up as asked."""
-    gap = run.explanation["gap"]["mean"]
+    gap = run.explanation["gap"]
     reached = (
         f"a median gap of {gap['median']:.2%} and a 95th percentile of {gap['p95']:.2%} "
         f"(asked: {run.attribution.median_delta:.1%} and {run.attribution.p95_delta:.1%})"
@@ -77,43 +85,102 @@ def _state_absence(run: FinishedRun) -> list[str]:
     if not absent:
         return []
     return [
-        f"No test sample of {join(absent)} was classified correctly, so nothing is explained for "
-        f"{'it' if len(absent) == 1 else 'them'}."
+        f"No test sample of {join(absent)} was classified correctly, so no sample is explained for "
+        f"{'it' if len(absent) == 1 else 'them'}; the rankings of the next section are of training samples."
     ]
 
 
-def _tabulate_gaps(run: FinishedRun) -> Table:
-    rows = [{"path": _PATHS[key], **gap} for key, gap in run.explanation["gap"].items()]
-    headings = {
-        "path": "Path from",
-        "median": "Median gap",
-        "p95": "95th percentile",
-        "n_steps": "Most steps",
-    }
+def judge_faithfulness(curves: pd.DataFrame) -> str:
+    """Say what the type's probability loses with the genes that explanations name, and what these give."""
+    by_curve = {curve: rows.set_index(["n_genes", "order"]) for curve, rows in curves.groupby("curve")}
+    deletion, insertion = by_curve["deletion"], by_curve["insertion"]
+    counts = curves["n_genes"].unique()
+    few, most = max(n for n in counts if n <= _N_REPLACED), max(counts)
+    lost, given = deletion.loc[few], insertion.loc[most]
+    before = deletion.loc[0].iloc[0]["probability"]
+    return (
+        f"Faithfulness: without its {few} first genes by its own explanation a sample's type falls from a "
+        f"mean probability of {before:.2f} to {_bound(lost.loc['own explanation'])}; without as many by the "
+        f"mean explanation of the type to {_bound(lost.loc['mean explanation of the type'])}, by fold change "
+        f"to {_bound(lost.loc['fold change'])}, at random to {_bound(lost.loc['random genes'])}. Its "
+        f"{most:,} first genes, given to a sample of another type, make it the type with "
+        f"{_bound(given.loc['own explanation'])}; by fold change with {_bound(given.loc['fold change'])}, at "
+        f"random with {_bound(given.loc['random genes'])}."
+    )
+
+
+def _bound(row: pd.Series) -> str:
+    return f"{row['probability']:.2f} ({row['low']:.2f}–{row['high']:.2f})"
+
+
+def judge_randomisation(cascade: pd.DataFrame, n_top: int) -> str:
+    """Say what is left of explanations without the trained head, and without any trained weight."""
+    means = cascade.groupby("randomised", sort=False)[["correlation", "n_shared"]].mean()
+    first, last = means.iloc[0], means.iloc[-1]
+    return (
+        f"Randomisation, on {count(cascade['sample'].nunique(), 'training sample')}: with the weights of the "
+        f"{means.index[0]} drawn anew, explanations correlate with those before at "
+        f"{format_value(first['correlation'], spec='.2f')} by rank and share {first['n_shared']:.1f} of the "
+        f"top {n_top} genes; with all weights, at {format_value(last['correlation'], spec='.2f')} and "
+        f"{last['n_shared']:.1f}."
+    )
+
+
+def measure_branches(run: FinishedRun) -> pd.DataFrame:
+    """Put the network's branches below each other: what goes through each, and what it finds."""
+    shares = pd.Series(run.explanation["branches"])
+    sums = run.gaps[shares.index]
+    rows = pd.DataFrame({"branch": shares.index, "mass": shares})
+    rows = rows.assign(rise=sums.mean(), rise_low=sums.quantile(0.25), rise_high=sums.quantile(0.75))
+    if len(run.recovery):
+        found = run.recovery.groupby("ranking")[["n_found", "n_markers"]].sum()
+        rows["share_found"] = found["n_found"] / found["n_markers"]
+    if run.truth is not None:
+        top = run.truth[
+            (run.truth["truth"] == MIDDLE_TRUTH) & (run.truth["n_top"] == choose_n_top(run.truth))
+        ]
+        rows["precision"] = top.groupby("ranking")["precision"].mean()
+    return rows
+
+
+def judge_branches(rows: pd.DataFrame) -> str:
+    """Say how much of what is attributed goes through each branch, and which markers each finds alone."""
+    told = join(f"{row['mass']:.0%} through the {name}" for name, row in rows.iterrows())
+    sentence = f"Of all that is attributed, for and against, go {told}."
+    if "share_found" not in rows:
+        return sentence
+    alone = join(f"{row['share_found']:.0%} (by the {name})" for name, row in rows.iterrows())
+    return f"{sentence} A ranking by one branch alone finds {alone} of the markers."
+
+
+def _tabulate_branches(rows: pd.DataFrame, rise: float) -> Table:
     return Table(
-        pd.DataFrame(rows)[list(headings)],
-        "Completeness by path",
-        "Relative gap over the samples explained; the asked completeness concerns the first path.",
-        headings=headings,
-        formats={"median": ".2%", "p95": ".2%"},
+        rows,
+        "By branch of the network",
+        "Maps are the backbone's, over the image; genes are read pixel by pixel, without their places; ranks "
+        "are those of the genes in a sample. Attributions through the branches add up to the whole. "
+        "Attributed: a branch's share of all that speaks for or against, over the test samples explained. "
+        "Adds, in logits, to what speaks for the sample's own type: mean, and the middle half of the "
+        f"samples; together {format_value(rise, spec='.2f')}. Markers and truly raised genes (by 1 log₂ or "
+        "more): among the top genes of a ranking by the branch alone.",
+        headings={
+            "mass": "Attributed",
+            "rise": "Adds",
+            "share_found": "Markers found",
+            "precision": "Truly raised",
+        },
+        formats={"mass": ".0%", "rise": ".2f", "share_found": ".0%", "precision": ".0%"},
     )
 
 
 def _tabulate_samples(run: FinishedRun) -> Table:
-    """List every sample with the delta of its three paths, a row each."""
-    gaps = run.gaps.pivot(columns="reference", values="relative_gap")
-    shown = ["tumour_type", "rise", "delta", "relative_gap", "steps"]
-    rows = run.gaps.loc[run.gaps["reference"] == "mean", shown]
-    rows = rows.assign(zero_gap=gaps["zero"], random_gap=gaps["random"])
+    """List every sample with what its attributions add up to, and what they lack."""
+    branches = list(run.explanation["branches"])
     return Table(
-        rows.reset_index(),
-        "Delta of every sample",
-        headings={
-            "rise": "Rise of the logit",
-            "relative_gap": "Relative gap",
-            "zero_gap": "Gap, from zero",
-            "random_gap": "Gap, random weights",
-        },
-        formats=dict.fromkeys(["relative_gap", "zero_gap", "random_gap"], ".2%"),
+        run.gaps[["tumour_type", "rise", *branches, "delta", "relative_gap", "steps"]].reset_index(),
+        "Completeness of every sample",
+        headings={"rise": "Rise", "relative_gap": "Relative gap"}
+        | {name: f"Through the {name}" for name in branches},
+        formats=dict.fromkeys(["rise", *branches], ".2f") | {"relative_gap": ".2%"},
         folded=True,
     )

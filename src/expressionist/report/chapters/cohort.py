@@ -14,6 +14,19 @@ _ENTRY = ("rule", "n", "examples", "by_type", "fate")
 # Shown elsewhere: in the banner, under "What was run", or as the figure of samples.
 _TOLD = frozenset({"synthetic", "cohort", "unit", "n_samples_per_type"})
 
+# Of a run these stand under "What was run".
+_SIZES = frozenset({"n_samples", "n_genes", "n_patients"})
+# Where the name of a key alone would not be understood.
+_WORDS = {
+    "seed": "Seed of the simulator",
+    "n_second_samples": "Second samples of a patient",
+    "n_markers": "Genes planted as markers, some of them of several types",
+    "n_samples_resembling_a_relative": "Samples resembling a relative (simulated to lean to a related tumour "
+    "type, as some LUAD do to LUSC)",
+    "zero_share": "Share of values that are 0",
+    "n_genes_never_seen": "Genes that are 0 in every sample",
+}
+
 
 def describe(run: FinishedRun) -> Part:
     """Say what became of the cohort, and how it was split."""
@@ -22,7 +35,8 @@ def describe(run: FinishedRun) -> Part:
         "Number of samples per tumour type, by side of the split",
         "Samples per tumour type. All samples of a patient are in one subset of the split.",
     )
-    return describe_cohort(run.quality, picture)
+    quality = {key: value for key, value in run.quality.items() if key not in _SIZES}
+    return describe_cohort(quality, picture)
 
 
 def describe_cohort(quality: Mapping[str, Any], picture: Picture) -> Part:
@@ -74,7 +88,8 @@ def _state_facts(quality: Mapping[str, Any]) -> dict[str, object]:
     facts: dict[str, object] = {}
     for key, value in quality.items():
         if not isinstance(value, Mapping | list):
-            facts[spell(key)] = format_value(value, "share" if key.endswith("_share") else key)
+            told = _WORDS.get(key) or spell(key)
+            facts[told] = format_value(value, "share" if key.endswith("_share") else key)
         elif isinstance(value, Mapping) and isinstance(value.get("kept"), int) and "read" in value:
             facts[spell(key)] = f"{value['kept']:,} of {value['read']:,} kept"
     return facts

@@ -1,26 +1,23 @@
 """Networks and baseline models side by side, and who won."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from expressionist.evaluation import METRICS, SPREAD
+from expressionist.evaluation import SPREAD
 from expressionist.report.content import Part, Table, Verdict
 from expressionist.report.figures.scores import draw_forest
 from expressionist.report.finished_run import FinishedRun
 from expressionist.report.words import count, name
 
+# What the verdict rests on, and what is further known of a model.
+_DECISIVE = ("accuracy", "f1_macro", "log_loss", "ece")
+_FURTHER = ("precision_macro", "balanced_accuracy")
+
 
 def declare(run: FinishedRun) -> Verdict:
     """Say who won, with the numbers that a reader should see first."""
     facts, baseline = run.comparison, str(run.comparison["best_baseline"])
-    headline = {
-        "Network, chosen on validation samples": run.winner,
-        "Best baseline model, chosen likewise": name(baseline),
-    }
-    for model in (run.winner, baseline):
-        for metric in ("accuracy", "f1_macro"):
-            bounds = [f"{metric}{end}" for end in ("", "_low", "_high")]
-            score, low, high = run.scores.loc[model, bounds].astype(float)
-            headline[f"{name(model)}, {name(metric)} ({low:.3f}–{high:.3f})"] = f"{score:.3f}"
     sentences = [
         "Network and baseline model were chosen on validation samples; "
         f"{count(facts['n_test'], 'test sample')} judged them once."
@@ -33,7 +30,29 @@ def declare(run: FinishedRun) -> Verdict:
             f"Of all models, {name(best)} has the highest macro-F1 on the test samples "
             f"({run.scores.loc[best, 'f1_macro']:.3f}); choosing by test samples would flatter it."
         )
-    return Verdict(facts["verdict"], headline, Part(sentences))
+    return Verdict(facts["verdict"], part=Part(sentences, tables=[_tabulate_verdict(run, baseline)]))
+
+
+def _tabulate_verdict(run: FinishedRun, baseline: str) -> Table:
+    """Put the network chosen beside the best baseline model, a row per score: narrow enough for a phone."""
+    rows = pd.DataFrame({"score": [name(metric) for metric in _DECISIVE]})
+    headings = {"score": "On test samples"}
+    for column, model in (("network", run.winner), ("baseline", baseline)):
+        for end in ("", "_low", "_high"):
+            told = [f"{metric}{end}" for metric in _DECISIVE]
+            rows[f"{column}{end}"] = run.scores.loc[model, told].to_numpy(float)
+        headings[column] = f"{name(model)} ({column})"
+    only, other = run.scores.loc[run.winner, ["only_right", "only_baseline_right"]].astype(int)
+    return Table(
+        rows,
+        caption="Macro-F1: recall and precision in one number, averaged over the types. Small numbers: "
+        f"{run.evaluation.level:.0%} bootstrap interval. Log-loss and calibration "
+        "error (mean gap between confidence and share right) are better the lower they are. McNemar's test "
+        f"weighs the samples that one of the two alone has right: the network {only:,}, the baseline model "
+        f"{other:,} (p = {run.comparison['p_value']:.2g}).",
+        headings=headings,
+        formats={"network": ".3f", "baseline": ".3f"},
+    )
 
 
 def describe(run: FinishedRun) -> Part:
@@ -45,34 +64,49 @@ def describe(run: FinishedRun) -> Part:
     )
     splits, level = run.splits.assign(model=run.splits["model"].map(name)), run.evaluation.level
     picture = run.marks.show(
-        draw_forest(rows, label="macro-F1", level=level, splits=splits),
+        draw_forest(rows, level=level, splits=splits),
         "Macro-F1 of every model with its interval",
         "The dashed line runs through the highest macro-F1 that a baseline model has on the test samples."
         + (" Small dots: the same model fitted and scored anew on other splits." if run.spread else ""),
         backbones=rows.index[rows["kind"] == "network"],
     )
-    tables = [_tabulate_scores(rows, run), _tabulate_choices(run)]
+    tables = [_tabulate_scores(rows, run), _tabulate_further(rows, run), _tabulate_choices(run)]
     if run.spread:
         tables.insert(1, _tabulate_spread(rows, run))
     return Part(pictures=[picture], tables=tables)
 
 
 def _tabulate_scores(rows: pd.DataFrame, run: FinishedRun) -> Table:
-    scores = [f"{metric}{bound}" for metric in METRICS for bound in ("", "_low", "_high")]
-    tests = ["validation_f1_macro", "only_right", "only_baseline_right", "p_value"]
     return Table(
-        rows[["model", "kind", "depth", "weights", *scores, *tests]],
+        rows[["model", "kind", *_bound(_DECISIVE), "p_value"]],
         "All models on the test samples",
         f"Small numbers: {run.evaluation.level:.0%} bootstrap interval over test patients. In bold: the "
-        "network chosen on validation samples. McNemar columns compare each model with "
-        f"{name(run.comparison['best_baseline'])}, the best baseline model on validation samples, on the "
-        "test samples that exactly one of the two classifies correctly: how many only this model has right, "
-        "how many only the baseline model, and the exact two-sided p-value for such an imbalance if both "
-        "were equally good. The p-values are not corrected for the number of models. Calibration error: mean "
-        "gap between confidence and share right.",
+        "network chosen on validation samples. Calibration error: mean gap between confidence and share "
+        f"right. McNemar p compares each model with {name(run.comparison['best_baseline'])}, the best "
+        "baseline model on validation samples, on the test samples that exactly one of the two classifies "
+        "correctly: the exact two-sided p-value for such an imbalance if both were equally good, not "
+        "corrected for the number of models.",
         best=run.winner,
-        formats=dict.fromkeys([*METRICS, "validation_f1_macro"], ".3f"),
+        formats=dict.fromkeys(_DECISIVE, ".3f"),
     )
+
+
+def _tabulate_further(rows: pd.DataFrame, run: FinishedRun) -> Table:
+    """Show what the verdict does not rest on, and what it was chosen by."""
+    tests = ["validation_f1_macro", "only_right", "only_baseline_right"]
+    return Table(
+        rows[["model", "depth", "weights", *_bound(_FURTHER), *tests]],
+        "Further scores, and what models were chosen by",
+        "Macro-F1 on validation samples chose the network and the best baseline model. Right alone: the test "
+        "samples that McNemar's test counts. Balanced accuracy is the mean recall over the types.",
+        best=run.winner,
+        formats=dict.fromkeys([*_FURTHER, "validation_f1_macro"], ".3f"),
+        folded=True,
+    )
+
+
+def _bound(metrics: Sequence[str]) -> list[str]:
+    return [f"{metric}{bound}" for metric in metrics for bound in ("", "_low", "_high")]
 
 
 def _tabulate_spread(rows: pd.DataFrame, run: FinishedRun) -> Table:

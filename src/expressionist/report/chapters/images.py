@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping
 
 from expressionist.explain import match_markers, matched_by
 from expressionist.report.content import Part, Picture
-from expressionist.report.figures.images import draw_chromosomes, draw_clusters, draw_markers, draw_overlap
+from expressionist.report.figures.images import (
+    draw_chromosomes,
+    draw_clusters,
+    draw_markers,
+    draw_overlap,
+    name_chromosomes,
+    share_alike,
+)
 from expressionist.report.finished_run import FinishedRun
 from expressionist.report.words import count, format_value, spell
 
@@ -16,10 +23,11 @@ MATCHED = {
     "map of markers, and attributions cannot be scored against known markers.",
 }
 _TOLD = set("method shape unit cohort synthetic n_genes n_genes_of_cohort n_without_position score".split())
+_CLEARLY = 2  # times as often as by chance neighbours must share a chromosome for the map to be shown
 _SCORES = {
     "neighbour_correlation": "Mean correlation of genes side by side",
     "neighbour_correlation_held_out": "The same on validation samples",
-    "trustworthiness": "Trustworthiness of the layout",
+    "trustworthiness": "Trustworthiness of the layout (1: all neighbours on it are co-expressed)",
     "pixels_used": "Share of pixels with a gene",
     "genes_alone": "Share of genes alone on their pixel",
 }
@@ -65,12 +73,17 @@ def _tell_score(score: Mapping[str, float | None]) -> dict[str, str]:
 def _draw_maps(run: FinishedRun) -> Iterator[Picture]:
     """Draw what can be told: chromosomes, clusters and markers where they are known, and any overlap."""
     layout, genes = run.layout, run.genes
-    if "chromosome" in genes and genes["chromosome"].notna().any():
-        yield run.marks.show(
-            draw_chromosomes(layout.pixel, genes["chromosome"].to_numpy(object), layout.shape),
-            "Map of the chromosome of every gene on the image",
-            "Which chromosome the gene of a pixel lies on.",
-        )
+    if "chromosome" in genes:
+        names = name_chromosomes(genes["chromosome"].to_numpy(object))
+        alike, by_chance = share_alike(layout.pixel, names, layout.shape)
+        # Where genes lie as if by lot, the map is noise.
+        if alike >= _CLEARLY * by_chance:
+            yield run.marks.show(
+                draw_chromosomes(layout.pixel, names, layout.shape),
+                "Map of the chromosome of every gene on the image",
+                "Which chromosome the gene of a pixel lies on: the same one as its neighbour's in "
+                f"{alike:.0%} of the pairs, where {by_chance:.0%} would be by chance.",
+            )
     if "cluster" in genes:
         yield run.marks.show(
             draw_clusters(layout.pixel, genes["cluster"].to_numpy(int), layout.shape),

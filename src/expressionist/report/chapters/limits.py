@@ -30,8 +30,14 @@ def describe(run: FinishedRun) -> list[str]:
             f"{join(run.marks.random_weights)} started from random weights, so this run says nothing on "
             "transfer learning with them."
         )
-    limits.append(
-        "Depth and network were chosen on the validation samples; one split and one seed were used, "
-        "so what another split would give is not known from this page."
-    )
+    limits.append("Depth and network were chosen on the validation samples. " + _tell_splits(run))
     return limits
+
+
+def _tell_splits(run: FinishedRun) -> str:
+    if not run.spread:
+        return "One split and one seed were used, so what others would give is not known from this page."
+    return (
+        f"Scores of {run.spread['n_splits']} splits are compared, all else is of the first one; another seed "
+        "of the training was not tried."
+    )

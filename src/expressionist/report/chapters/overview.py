@@ -10,6 +10,19 @@ from expressionist.report.finished_run import FinishedRun
 from expressionist.report.words import count, name
 
 
+def state_origin(run: FinishedRun) -> list[str]:
+    """Say when, by what code and from which seed the winner was trained."""
+    training = run.trainings[run.winner]
+    day = pd.Timestamp(training["started"])
+    return [
+        f"Trained on {day.day} {day:%B %Y} (UTC)",
+        f"page made by {run.commit}",
+        ", ".join(f"{package} {version}" for package, version in run.versions.items()),
+        f"training seed {training['params']['training']['seed']}",
+        f"model {run.model_digest[:12]}… in dvc.lock",
+    ]
+
+
 def describe(run: FinishedRun) -> Part:
     """Say what was run."""
     sides = run.split["split"].value_counts()
@@ -38,23 +51,30 @@ def _tabulate_networks(run: FinishedRun) -> Table:
         {
             "backbone": backbone,
             "weights": "RANDOM" if record["weights"]["random"] else record["weights"]["source"],
+            **{key: record[key] for key in ("depth", "n_parameters")},
             "file": record["weights"]["file"].rpartition("/")[2] or None,
             "digest": record["weights"]["digest"][:12],
-            **{key: record[key] for key in ("depth", "n_unfrozen_parameters", "n_parameters", "study")},
         }
         for backbone, record in run.trainings.items()
     ]
-    caption = "Parameters unfrozen are those of the backbone; the head always trains."
+    caption = (
+        "Depth: how many layers of the backbone were trained; the head always is. File and digest are those "
+        "of the weights that training started from."
+    )
     return Table(pd.DataFrame(rows), "Networks", caption)
 
 
 def _tabulate_params(run: FinishedRun) -> Table:
     columns = {
-        backbone: dict(_flatten({**record["params"], "search": run.searches[backbone]["params"]["search"]}))
+        backbone: dict(_flatten({**record["params"], "search": _state_search(run, backbone)}))
         for backbone, record in run.trainings.items()
     }
     rows = pd.DataFrame(columns).rename_axis("parameter").reset_index()
     return Table(rows, "Parameters of networks, training and search", folded=True)
+
+
+def _state_search(run: FinishedRun, backbone: str) -> dict[str, Any]:
+    return {**run.searches[backbone]["params"]["search"], "study": run.trainings[backbone]["study"]}
 
 
 def _flatten(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

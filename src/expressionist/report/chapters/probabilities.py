@@ -16,7 +16,7 @@ _KINDS = {
     "test": ("test samples", False),
     "normal": ("normal tissue of hidden patients", True),
     "shuffled": ("test samples, genes shuffled", True),
-    "linear": ("test samples, linear taken for log2", True),
+    "linear": ("test samples, linear units read as log₂", True),
 }
 
 

@@ -61,10 +61,12 @@ def _state_effort(every: pd.DataFrame) -> str:
 
 def _show_trials(backbone: str, trials: pd.DataFrame, objective: str) -> Table:
     opened = [column for column in ("learning_rate", "dropout") if column in trials]
-    columns = ["number", "depth", *opened, "state", "value", *_WHOLE[1:], "epochs", "seconds"]
+    # Most backbones have a weighted layer per step of depth; the same number need not stand there twice.
+    sizes = [size for size in _WHOLE[1:] if not trials[size].equals(trials["depth"])]
+    columns = ["number", "depth", *opened, "state", "value", *sizes, "epochs", "seconds"]
     rows = trials.assign(state=trials["state"].map(_STATES))[columns]
     return Table(
-        rows.astype(dict.fromkeys(_WHOLE, "Int64")),
+        rows.astype(dict.fromkeys(["depth", *sizes], "Int64")),
         f"Trials of {backbone}",
         f"In bold: the chosen trial, of best {objective} on validation samples; of equals the shallowest.",
         best=trials.index[trials["best"]][0],

@@ -30,8 +30,8 @@ def _state(backbone: str, record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "backbone": backbone,
         "depth": record["depth"],
-        "unfrozen_layers": ", ".join(record["unfrozen_layers"]) or "none (head only)",
         "epochs": len(record["history"]),
         **{measure: record["history"][-1][measure] for measure in _AT_THE_END},
         "seconds": record["seconds"],
+        "unfrozen_layers": ", ".join(record["unfrozen_layers"]) or "none (head only)",
     }

@@ -2,15 +2,22 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from expressionist.report.figures.drawing import add_key, name_bars, new_axes, new_figure, tidy, write_above
-from expressionist.report.figures.style import AMBER, BLUE, INK, QUALITATIVE, QUIET, RULE, SKY, VERMILION
+from expressionist.report.figures.drawing import (
+    add_key,
+    name_bars,
+    name_places,
+    new_axes,
+    new_figure,
+    tidy,
+    write_above,
+)
+from expressionist.report.figures.style import AMBER, BLUE, QUALITATIVE, QUIET, RULE, SKY, VERMILION
 
 _WIDTH, _BAR = 8.6, 0.74
 _SPLITS = {"train": BLUE, "validation": SKY, "test": AMBER}
@@ -94,10 +101,16 @@ def draw_components(
     """
     n_panels = len(groupings)
     figure = new_figure(_WIDTH, 4.6 * n_panels)
+    panels = figure.subplots(n_panels, 1, squeeze=False)[:, 0]
     across, up = f"component 1 ({shares[0]:.0%} of variance)", f"component 2 ({shares[1]:.0%})"
-    for number, (title, groups) in enumerate(groupings.items(), start=1):
-        axes = tidy(figure.add_subplot(n_panels, 1, number), grid="", title=title, x=across, y=up)
-        _scatter(axes, points, groups)
+    for axes, (title, groups) in zip(panels, groupings.items(), strict=True):
+        _scatter(tidy(axes, grid="", title=title, x=across, y=up), points, groups)
+    # Where names have room is known once all panels are filled.
+    for axes, groups in zip(panels, groupings.values(), strict=True):
+        names = np.unique(groups)
+        if _MOST_KEYS < len(names) <= _MOST_NAMES:
+            middles = np.array([np.median(points[groups == name, :2], axis=0) for name in names])
+            name_places(figure, axes, names.tolist(), middles)
     return figure
 
 
@@ -110,9 +123,3 @@ def _scatter(axes: Axes, points: np.ndarray, groups: np.ndarray) -> None:
         axes.scatter(mine[:, 0], mine[:, 1], s=5, color=colour, alpha=0.55, linewidths=0, label=name)
     if len(names) <= _MOST_KEYS:
         add_key(axes, loc="best", markerscale=2.5)
-    elif len(names) <= _MOST_NAMES:
-        style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7.5, "fontweight": "bold"}
-        box = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.8}
-        for name in names:
-            middle = np.median(points[groups == name, :2], axis=0)
-            axes.annotate(name, middle, color=INK, parse_math=False, bbox=box, **style)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -12,6 +13,10 @@ from matplotlib.ticker import PercentFormatter
 
 from expressionist.files import write_whole
 from expressionist.report.figures.style import DPI, INK, QUIET, RULE, STAMP, STRIP
+
+# In pixels of the figure: what lies between two names, how near its place a name needs no line, and what two
+# names may lack of the first.
+_GAP, _NEAR, _NEARLY, _N_PUSHES = 4.0, 14.0, 0.5, 2000
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -55,6 +60,56 @@ def add_key_above(figure: Figure, panels: Iterable[Axes], *, n_columns: int) -> 
     }
     look: dict[str, Any] = {"frameon": False, "fontsize": 9, "labelcolor": INK}
     figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=n_columns, **look)
+
+
+def name_places(figure: Figure, axes: Axes, names: Sequence[str], places: np.ndarray) -> None:
+    """Write a name at each place, (n_names, 2) in data, beside it where names would lie on each other.
+
+    A line leads from a name to its place. The axes must hold all their data.
+    """
+    look: dict[str, Any] = {
+        "ha": "center",
+        "va": "center",
+        "fontsize": 7.5,
+        "fontweight": "bold",
+        "color": INK,
+    }
+    look |= {"parse_math": False, "zorder": 4, "textcoords": "offset pixels", "annotation_clip": False}
+    look["bbox"] = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.8}
+    look["arrowprops"] = {"arrowstyle": "-", "color": INK, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
+    texts = [axes.annotate(name, place, (0, 0), **look) for name, place in zip(names, places, strict=True)]
+    figure.draw_without_rendering()  # only then is it known how large names and axes are
+    boxes = [text.get_window_extent() for text in texts]
+    sizes = np.array([(box.width, box.height) for box in boxes]).reshape(-1, 2) + _GAP
+    middles = axes.transData.transform(places).reshape(-1, 2)
+    for text, moved in zip(
+        texts, spread_boxes(middles, sizes, np.array(axes.bbox.extents)) - middles, strict=True
+    ):
+        text.set_position(tuple(moved))
+        if text.arrow_patch and np.hypot(*moved) < _NEAR:
+            text.arrow_patch.set_visible(False)
+
+
+def spread_boxes(middles: np.ndarray, sizes: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """Push boxes, of `middles` and `sizes` (n_boxes, 2), apart until none lies on another, or nearly so.
+
+    They stay `within` the extents (left, bottom, right, top) where these have room.
+    """
+    placed, low, high = middles.astype(float), np.reshape(within[:2], (1, 2)), np.reshape(within[2:], (1, 2))
+    reach = (sizes[:, None] + sizes[None]) / 2
+    # Of boxes on one place none knows a way; the order of the boxes tells them one.
+    order = np.sign(np.arange(len(sizes))[:, None] - np.arange(len(sizes))[None])[:, :, None]
+    for _ in range(_N_PUSHES):
+        apart = placed[:, None] - placed[None]
+        missing = np.clip(reach - np.abs(apart), 0, None)
+        missing[(missing.min(axis=2) == 0) | (order[:, :, 0] == 0)] = 0
+        # Along the axis on which less is missing.
+        missing *= missing == missing.min(axis=2, keepdims=True)
+        if missing.max(initial=0) < _NEARLY:
+            break
+        placed += (np.where(apart == 0, order, np.sign(apart)) * missing).sum(axis=1) / 2
+        placed = np.clip(placed, low + sizes / 2, np.maximum(high - sizes / 2, low + sizes / 2))
+    return placed
 
 
 def add_share_bar(figure: Figure, axes: Axes, drawn: AxesImage, label: str) -> None:

@@ -81,10 +81,45 @@ def _fill(
 
 def draw_chromosomes(pixel: np.ndarray, chromosomes: np.ndarray, shape: tuple[int, int]) -> Figure:
     """Draw the chromosome of every gene (empty or NaN where not known) on its flat pixel index."""
-    names = np.array(["" if name != name or name is None else str(name) for name in chromosomes])
+    names = name_chromosomes(chromosomes)
     order = sorted(set(names) - {""}, key=_natural)
     keys = {"": _GENE} | dict(zip(order, _shade(len(order)), strict=True))
     return _draw_groups(pixel, names, keys, shape, "Chromosome", "not known")
+
+
+def name_chromosomes(chromosomes: np.ndarray) -> np.ndarray:
+    """Write chromosomes as one, whether they came as chr3 or 3; empty where not known (NaN, None).
+
+    >>> name_chromosomes(np.array(["chr3", "3", "chrX", "MT", None], object)).tolist()
+    ['3', '3', 'X', 'M', '']
+    """
+    known = ["" if name is None or name != name else str(name) for name in chromosomes]
+    plain = [name.removeprefix("chr").removeprefix("Chr").upper() for name in known]
+    return np.array(["M" if name == "MT" else name for name in plain])
+
+
+def share_alike(pixel: np.ndarray, names: np.ndarray, shape: tuple[int, int]) -> tuple[float, float]:
+    """Find which share of neighbouring pixels bears one name, and which would by chance; NaN without pairs.
+
+    Pixels (flat, one gene's name each) whose name is empty do not take part; of genes that share a pixel the
+    last one counts.
+    """
+    codes = np.full(shape[0] * shape[1], -1)
+    codes[pixel] = np.where(names == "", -1, np.unique(names, return_inverse=True)[1])
+    grid = codes.reshape(shape)
+    pairs = np.concatenate(
+        [
+            np.stack([grid[:, 1:].ravel(), grid[:, :-1].ravel()]),
+            np.stack([grid[1:].ravel(), grid[:-1].ravel()]),
+        ],
+        axis=1,
+    )
+    pairs = pairs[:, (pairs >= 0).all(axis=0)]
+    counts = np.bincount(codes[codes >= 0])
+    n = counts.sum()
+    if not pairs.size or n < 2:
+        return np.nan, np.nan
+    return float((pairs[0] == pairs[1]).mean()), float((counts * (counts - 1)).sum() / (n * (n - 1)))
 
 
 def draw_clusters(pixel: np.ndarray, clusters: np.ndarray, shape: tuple[int, int]) -> Figure:
@@ -127,8 +162,7 @@ def _draw_groups(
 
 
 def _natural(name: str) -> tuple[int, int, str]:
-    plain = name.lower().removeprefix("chr")
-    return (0, int(plain), "") if plain.isdigit() else (1, 0, plain)
+    return (0, int(name), "") if name.isdigit() else (1, 0, name)
 
 
 def _shade(n_colours: int) -> list[str]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from expressionist.report.figures.drawing import add_key, add_key_above, new_axes, new_figure, note, tidy
-from expressionist.report.figures.style import AMBER, BLUE, GREEN, QUIET, RULE, VERMILION
+from expressionist.report.figures.style import BLUE, GREEN, QUIET, RULE, VERMILION
 
 
 def draw_training(histories: Mapping[str, pd.DataFrame]) -> Figure:
@@ -77,9 +77,9 @@ def draw_depths(depths: pd.DataFrame) -> Figure:
         7.4, 0.8 + 0.42 * len(depths), grid="x", x="layers unfrozen, counted from the head"
     )
     axes.barh(rows, deepest, color=RULE, height=0.62, label="open to the search")
-    axes.barh(rows, depths["depth"], color=GREEN, height=0.62, label="chosen")
+    axes.barh(rows, depths["depth"], color=GREEN, height=0.62)
     # A depth of 0 has no bar; the dot shows it.
-    axes.plot(depths["depth"], rows, "o", color=AMBER, markersize=6, clip_on=False)
+    axes.plot(depths["depth"], rows, "o", color=GREEN, markersize=6, clip_on=False, label="chosen")
     for row, record in enumerate(depths.to_dict("records")):
         n_parameters = record["n_unfrozen_parameters"]
         words = "" if pd.isna(n_parameters) else f", {int(n_parameters):,} parameters"

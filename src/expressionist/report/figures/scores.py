@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from expressionist.evaluation import name_model
 from expressionist.report.figures.drawing import (
     add_key,
     add_share_bar,
@@ -61,8 +62,7 @@ def draw_confusion(counts: np.ndarray, tumour_types: Sequence[str]) -> Figure:
 def draw_forest(
     comparison: pd.DataFrame,
     *,
-    label: str = "f1_macro",
-    level: float = 0.95,
+    level: float,
     splits: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw the macro-F1 of every model with its interval, networks and baseline models told apart by colour.
@@ -71,8 +71,6 @@ def draw_forest(
     ----------
     comparison : pandas.DataFrame of length n_models
         Columns ``model``, ``kind`` (network or baseline), ``f1_macro``, ``f1_macro_low``, ``f1_macro_high``.
-    label : str
-        What to call the score.
     level : float
         Share that the intervals cover; named on the axis.
     splits : pandas.DataFrame, optional
@@ -85,7 +83,7 @@ def draw_forest(
         Best first; a dashed line runs down from the best baseline model.
     """
     rows = comparison.sort_values("f1_macro", kind="stable").reset_index(drop=True)
-    told = f"{label}, test samples, with {100 * level:.4g}% interval"
+    told = f"macro-F1, test samples, with {100 * level:.4g}% interval"
     figure, axes = new_axes(7.8, 0.9 + 0.36 * len(rows), grid="x", x=told)
     baselines = rows.loc[rows["kind"] == "baseline", "f1_macro"]
     if len(baselines):
@@ -100,7 +98,7 @@ def draw_forest(
         _add_dots(axes, rows, splits.loc[splits["repeat"] > 1])
     for place, value in enumerate(rows["f1_macro"]):
         write_beside(axes, place, f"{value:.3f}")
-    axes.set_yticks(rows.index, [str(name).replace("_", " ") for name in rows["model"]], parse_math=False)
+    axes.set_yticks(rows.index, [name_model(str(model)) for model in rows["model"]], parse_math=False)
     axes.set_ylim(-0.7, len(rows) - 0.3)
     add_key(axes, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
     return figure

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from expressionist.report.figures.drawing import add_key, new_axes, note, write_beside
+from expressionist.report.figures.drawing import add_key, name_places, new_axes, write_beside
 from expressionist.report.figures.style import BLUE, DASHES, INK, QUALITATIVE, QUIET, SKY, VERMILION
 
 _MOST_COLOURED, _MOST_NAMED = len(QUALITATIVE), 25
@@ -62,8 +62,9 @@ def draw_cohorts(trained: np.ndarray, here: np.ndarray, labels: np.ndarray) -> F
         points, colour = here[labels == name], QUALITATIVE[place] if few else BLUE
         label = str(name) if few else None
         axes.scatter(points[:, 0], points[:, 1], s=10, color=colour, alpha=0.7, linewidths=0, label=label)
-        if not few and len(names) <= _MOST_NAMED:
-            note(axes, str(name), tuple(np.median(points, axis=0)), (0, 0), fontsize=7.5, ha="center")
+    if not few and len(names) <= _MOST_NAMED:
+        middles = np.array([np.median(here[labels == name], axis=0) for name in names])
+        name_places(figure, axes, [str(name) for name in names], middles)
     add_key(axes, loc="best", markerscale=2)
     return figure
 

@@ -2,8 +2,8 @@
 
 Everything made from it is synthetic and says so. It is built so that what the package claims can be checked
 against a known truth: marker genes are planted under their real symbols and recorded in the gene table,
-related tumour types share programmes and lean to each other, and genes correlate within types as well as
-between them.
+related tumour types share programmes and lean to each other, genes correlate within types as well as
+between them, and how far each gene is raised or lowered in each type, and by what, is recorded.
 
 A sample's mean counts mix those of its tumour, stroma and immune cells,
 
@@ -27,6 +27,7 @@ from expressionist.data.readers.raw_files import RawFile
 from expressionist.data.sources.embedded.counts import draw_counts
 from expressionist.data.sources.embedded.genes import draw_genes
 from expressionist.data.sources.embedded.patients import draw_samples
+from expressionist.data.sources.embedded.truth import tell_truth
 from expressionist.params import key, section
 
 
@@ -53,13 +54,22 @@ def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
 
     Real genes are the markers, under their Entrez ids; all others are called SYN00001 and so on. The sample
     table also holds what was drawn for each sample: ``platform``, ``batch``, ``purity``, and in ``resembles``
-    and ``resemblance`` the related type it leans to and how far (0 to 1).
+    and ``resemblance`` the related type it leans to and how far (0 to 1). The cohort's `truth` is that of
+    `tell_truth`.
     """
     gene_rng, sample_rng, count_rng = np.random.default_rng(options.seed).spawn(3)
     genes = draw_genes(options.n_genes, gene_rng)
     samples = draw_samples(options.n_samples, len(genes.modules), sample_rng)
     counts = draw_counts(genes, samples, count_rng)
-    cohort = Cohort("SYNTHETIC-embedded", counts, samples.table, genes.table, "counts", synthetic=True)
+    cohort = Cohort(
+        name="SYNTHETIC-embedded",
+        expression=counts,
+        samples=samples.table,
+        genes=genes.table,
+        unit="counts",
+        synthetic=True,
+        truth=tell_truth(genes, samples.table["tumour_type"]),
+    )
     return cohort, _describe(cohort, options.seed)
 
 

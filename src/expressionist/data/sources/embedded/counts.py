@@ -10,7 +10,7 @@ _BATCH_EFFECT, _PLATFORM_EFFECT = 0.1, 0.2
 # The part of the dispersion that falls with the mean, in units of 1 / count.
 _SHOT_DISPERSION = 3.0
 # A marker that a patient has switched off keeps this share of its fold change.
-_RESIDUE = 0.1
+RESIDUE = 0.1
 
 
 def draw_counts(genes: Genes, samples: Samples, rng: np.random.Generator) -> np.ndarray:
@@ -48,7 +48,7 @@ def _mean_log2(genes: Genes, samples: Samples, rows: np.ndarray, rng: np.random.
     change = planted[own] * (1 - lean) + planted[other] * lean
     patient, patients = pd.factorize(table["patient"])
     switched_on = rng.random((len(patients), len(markers)))[patient] < genes.detection[markers]
-    mean[:, markers] += np.where(switched_on, change, _RESIDUE * change)
+    mean[:, markers] += np.where(switched_on, change, RESIDUE * change)
     for activity, (positions, loading) in zip(samples.activity[rows].T, genes.modules, strict=True):
         mean[:, positions] += activity[:, None] * loading
     return mean

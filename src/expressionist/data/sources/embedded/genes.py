@@ -30,15 +30,16 @@ class Genes:
     ``ensembl``. `base` is the
     log2 mean count at typical depth, `stroma` and `immune` that in cells that are not tumour, `detection` the
     share of patients in whom a marker is switched on, `dispersion` the negative-binomial one at high means,
-    all (n_genes,). `profile`, the tissue programmes and each type's own, and `planted`, the fold change of
-    the markers and zero elsewhere, are (n_types, n_genes), with `types` as rows. `modules` hold positions and
-    loadings of genes that rise and fall together within types.
+    all (n_genes,). `profile` and its `parts`, ``module``, ``tissue`` and ``own`` programme, and `planted`,
+    the fold change of the markers and zero elsewhere, are (n_types, n_genes), with `types` as rows. `modules`
+    hold positions and loadings of genes that rise and fall together within types.
     """
 
     table: pd.DataFrame
     types: tuple[str, ...]
     base: np.ndarray
     profile: np.ndarray
+    parts: dict[str, np.ndarray]
     planted: np.ndarray
     detection: np.ndarray
     modules: Modules
@@ -57,11 +58,13 @@ def draw_genes(n_genes: int, rng: np.random.Generator) -> Genes:
     modules = tuple(_draw_module(np.flatnonzero(~housekeeping), n_genes, rng) for _ in range(_N_MODULES))
     # What every cell needs varies least.
     dispersion = 0.12 * rng.lognormal(0, 0.5, n_genes) / np.where(housekeeping, 3, 1)
+    profile, parts = _draw_profile(types, n_genes, modules, free, rng)
     return Genes(
         table=table,
         types=types,
         base=base,
-        profile=_draw_profile(types, n_genes, modules, free, rng),
+        profile=profile,
+        parts=parts,
         planted=_plant(table["marker_of"], types, rng),
         detection=rng.beta(8, 1.5, n_genes),
         modules=modules,
@@ -106,17 +109,19 @@ def _draw_base(marker: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
 
 def _draw_profile(
     types: tuple[str, ...], n_genes: int, modules: Modules, free: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     profile = np.zeros((len(types), n_genes))
     for positions, loading in modules:
         profile[:, positions] += rng.normal(0, _MODULE_SHIFT, (len(types), 1)) * loading
+    module = profile.copy()
     tissues = read_resource("tissues.tsv")
     for owners, strength in zip(tissues["types"].str.split(","), tissues["strength"], strict=True):
         programme = _draw_programme(n_genes, free, _TISSUE_SHARE, strength * _TISSUE_EFFECT, rng)
         profile[np.isin(types, owners)] += programme
+    shared = profile.copy()
     for row in profile:
         row += _draw_programme(n_genes, free, _OWN_SHARE, _OWN_EFFECT, rng)
-    return profile
+    return profile, {"module": module, "tissue": shared - module, "own": profile - shared}
 
 
 def _draw_programme(
