@@ -72,9 +72,9 @@ def explain_predictions(
     ------
     genes : pandas.DataFrame
         A row per gene, at most 20 ``for`` the type and 20 ``against`` it: ``direction``, ``rank``, ``gene``,
-        ``symbol``, ``attribution`` (what the gene adds to the logit of the type minus the mean of all
-        logits, over the mean training sample), ``share`` (of all that is added and taken away), ``expression`` in the model's unit, and
-        ``filled`` (it was missing).
+        ``symbol``, ``attribution`` (what the gene adds to the logit of the type minus the mean of all logits,
+        over the mean training sample), ``share`` (of all that is added and taken away), ``expression`` in the
+        model's unit, and ``filled`` (it was missing).
     completeness_gap : float
         What the attributions of all genes lack to adding up, as a share of what they should add up to.
     """
