@@ -1,6 +1,8 @@
 # Every target sets up what it needs: `make repro` in a fresh clone is all there is to it.
 PYTHON ?= python3.11
 PORT ?= 5000
+SERVE_PORT ?= 5001
+MODEL ?= models:/tumour-type@staging
 
 BIN := .venv/bin
 DATABASE := mlruns/mlflow.db
@@ -19,10 +21,10 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all lint format docs ui lock clean clean-all
+.PHONY: help setup repro test test-all lint format docs ui experiments serve lock clean clean-all
 
 help:  ## Say what there is
-	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1#\2/p' Makefile | while IFS='#' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1#\2/p' Makefile | while IFS='#' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
 
 setup: .venv/.done  ## Make .venv with exactly the packages of requirements.lock
 
@@ -61,9 +63,16 @@ docs: .venv/.done  ## Write the tables of docs/params.md and params.yaml's JSON 
 
 ui: .venv/.done  ## Show runs and models in the browser (PORT=5000)
 	@test -f $(DATABASE) || { echo "There must be runs to show, but $(DATABASE) is not there. Run: make repro" >&2; exit 2; }
-	@$(BIN)/python -c "from pathlib import Path; from expressionist.tracking.store import open_store; open_store(Path())"
-	@echo "http://127.0.0.1:$(PORT)  (stop with Ctrl-C)"
+	@echo "Runs of every cohort, best first (stop with Ctrl-C):"
+	@$(BIN)/python -c "from pathlib import Path; from expressionist.tracking.store import list_leaderboards, open_store; print(*list_leaderboards(open_store(Path()), 'http://127.0.0.1:$(PORT)'), sep='\n')"
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri sqlite:///$(DATABASE) --host 127.0.0.1 --port $(PORT)
+
+serve: .venv/.done  ## Answer tables over HTTP (MODEL=models:/tumour-type@staging SERVE_PORT=5001)
+	@echo "http://127.0.0.1:$(SERVE_PORT)/invocations  (docs/serving.md; stop with Ctrl-C)"
+	@EXPRESSIONIST_MODEL=$(MODEL) $(BIN)/uvicorn --factory expressionist.tracking.scoring_server:make_app --host 127.0.0.1 --port $(SERVE_PORT) --no-access-log
+
+experiments: .venv/.done  ## Show DVC's experiments: what was changed, who won, and how good it is
+	@$(BIN)/dvc exp show --no-pager --only-changed --keep 'winner|f1_macro' --drop 'data/.*|src/.*|Created|State|Executor|accuracy|log_loss|.*baseline.*'
 
 lock: .venv/.done  ## Refresh requirements.lock
 	@$(UV) pip compile pyproject.toml --group dev --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade --quiet -o requirements.lock

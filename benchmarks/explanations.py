@@ -186,7 +186,7 @@ def compare_explainers(root: Path) -> Iterator[str]:
 
 
 def describe(root: Path, name: str, n_steps: int, seconds: float, gap: np.ndarray) -> str:
-    cells = [root.name, name, n_steps, f"{seconds / N_COST:.2f}", f"{measure_memory():.1f}"]
+    cells = [root.name, name, n_steps, f"{seconds / len(gap):.2f}", f"{measure_memory():.1f}"]
     cells += [f"{np.median(gap):.2%}", f"{np.percentile(gap, 95):.2%}"]
     return f"| {' | '.join(map(str, cells))} |"
 

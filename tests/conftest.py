@@ -29,6 +29,7 @@ FIRST = (
     "pipeline/test_kill.py",
     "pipeline/test_workers.py",
     "pipeline/test_registry.py",
+    "pipeline/test_experiments.py",
     "pipeline/test_repeats.py",
     "pipeline/test_test_rows.py",
     "pipeline/test_cluster.py",

@@ -23,7 +23,7 @@ KNOWN_TO = {
     "click": ["commands.app"],
     "rich": ["stages."],
     "jinja2": ["report.page"],
-    "yaml": ["commands."],
+    "yaml": ["commands.", "tracking.experiments"],
     "pydantic": ["commands.params_docs", "params.parsing"],
     "pydantic_core": ["params.parsing"],
     "sklearn": ["data.components", "evaluation.baselines", "painting."],

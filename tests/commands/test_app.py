@@ -1,6 +1,7 @@
 """The command line: a command per stage, refusals in one line, and nothing heavy before it is needed."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,17 @@ def call(call, tmp_path: Path):
 def test_help_lists_every_stage_and_every_other_command(call) -> None:
     code, said, _ = call("--help")
     assert code == 0
-    for name in (*NAMES, "promote", "models", "predict", "validate", "inspect"):
+    for name in (
+        *NAMES,
+        "promote",
+        "demote",
+        "rollback",
+        "history",
+        "models",
+        "predict",
+        "validate",
+        "inspect",
+    ):
         assert f" {name} " in said
 
 
@@ -71,7 +82,10 @@ def test_a_command_has_no_options_but_its_own(call) -> None:
         ("models", {"--root", "--tracking-uri"}, {"--to", "--model", "--cache"}),
         ("predict", {"--root", "--model", "--genes-in", "--align"}, {"--to", "--cache", "--labels"}),
         ("validate", {"--root", "--model", "--labels", "--map", "--exclude-trained"}, {"--to", "--cache"}),
-        ("promote", {"--root", "--to", "--across-data"}, {"--model", "--cache"}),
+        ("promote", {"--root", "--to", "--across-data", "--dry-run", "--reason"}, {"--model", "--cache"}),
+        ("demote", {"--root", "--from", "--reason"}, {"--to", "--dry-run"}),
+        ("rollback", {"--root", "--to", "--alias", "--reason"}, {"--from", "--across-data"}),
+        ("history", {"--root", "--alias"}, {"--to", "--reason"}),
         ("worker", {"--cache-gigabytes", "--scheduler", "--patience"}, {"--root", "--to"}),
         ("tune", {"--backbone", "--cache-gigabytes", "--out"}, {"--to", "--patience"}),
     ):
@@ -155,11 +169,22 @@ def test_an_option_too_few_and_an_unknown_command_are_named(call, words, named) 
 
 
 def test_without_a_project_nothing_is_made(call, tmp_path) -> None:
-    for words in (["models"], ["promote"], ["predict", "t.csv", "--model", "models:/a@b"]):
+    moving = (["promote"], ["demote"], ["rollback", "--to", "1"], ["history"])
+    for words in (["models"], *moving, ["predict", "t.csv", "--model", "models:/a@b"]):
         code, printed, said = call(*words)
         assert (code, printed, said.count("\n")) == (2, "", 1)
         assert "must have a store of models, mlruns/mlflow.db, but got" in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_commands_of_the_page_on_the_registry_are_taken_as_written() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")
+    lines = page.partition("```bash\n")[2].partition("```")[0].splitlines()
+    commands = [shlex.split(line, comments=True)[1:] for line in lines]
+    assert {name for name, *_ in commands} == {"models", "promote", "rollback", "demote", "history"}
+    for name, *words in commands:
+        # Refuses what it does not know, and does not run.
+        command_line.app.get_command(None, name).make_context(name, words)
 
 
 def test_a_server_that_does_not_answer_is_told_at_once(call, monkeypatch) -> None:

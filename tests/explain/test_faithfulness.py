@@ -6,7 +6,7 @@ from scipy.special import softmax
 
 from expressionist.explain.faithfulness import average_curves, replace_genes
 
-N_GENES = 30
+N_GENES = 60
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def read(curves, curve, order):
 def test_the_gene_that_decides_takes_the_prediction_with_it(linear):
     curves = replace(linear, first=np.arange(N_GENES), last=np.arange(N_GENES)[::-1])
     deleted, kept = read(curves, "deletion", "first"), read(curves, "deletion", "last")
-    assert deleted.index.tolist() == [0, 10, 20]
+    assert deleted.index.tolist() == [0, 20, 50]
     assert deleted[0] == kept[0] > 0.95
-    assert deleted[10] < 0.05
-    assert kept[20] > 0.95
+    assert deleted[20] < 0.05
+    assert kept[50] > 0.95
     given = read(curves, "insertion", "first")
     assert given[0] < 0.05
-    assert given[10] > 0.95
+    assert given[20] > 0.95
 
 
 def test_what_is_given_is_not_changed(linear):
@@ -63,7 +63,7 @@ def test_means_lie_within_their_intervals_and_equal_samples_have_none(linear):
     curves = replace(linear, first=np.arange(N_GENES))
     averages = average_curves(curves, n_resamples=200, level=0.95, seed=1)
     assert averages.columns.tolist() == ["curve", "order", "n_genes", "probability", "low", "high"]
-    assert averages["n_genes"].tolist() == [0, 10, 20] * 2
+    assert averages["n_genes"].tolist() == [0, 20, 50] * 2
     assert (
         (averages["low"] <= averages["probability"]) & (averages["probability"] <= averages["high"])
     ).all()

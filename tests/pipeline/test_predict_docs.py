@@ -13,6 +13,8 @@ import pytest
 
 from expressionist.data.resources import read_resource
 from expressionist.files.store import read_json, read_table, write_json
+from expressionist.tracking.serving import seal
+from expressionist.tracking.store import open_store
 
 PAGE = Path(__file__).parents[2] / "docs" / "predict.md"
 COMMANDS = [
@@ -22,6 +24,12 @@ COMMANDS = [
 ]
 SAMPLES = ["S1", "S2", "S3"]
 STAR = "gene_id gene_name gene_type unstranded stranded_first stranded_second tpm_unstranded fpkm_unstranded"
+
+
+def change_unit(checkout, model, unit):
+    """Make a registered model another: the seal that its version has is that of the changed folder."""
+    write_json(model / "model.json", read_json(model / "model.json") | {"unit": unit})
+    open_store(checkout).client.set_model_version_tag("tumour-type", "1", "sealed", seal(model))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +45,7 @@ def outside(published, tmp_path_factory):
         genes.assign(entrez=own["entrez"].array, ensembl=own["ensembl"].array).to_csv(
             path, sep="\t", index=False
         )
-        write_json(path.parent / "model.json", read_json(path.parent / "model.json") | {"unit": "RSEM"})
+        change_unit(folder, path.parent, "RSEM")
     values = np.random.default_rng(0).negative_binomial(2, 0.002, (len(known), len(SAMPLES)))
     write_files(folder, known, pd.DataFrame(values, known["symbol"], SAMPLES))
     return folder
@@ -107,12 +115,10 @@ def test_counts_give_the_same_however_they_came(call, outside):
 @pytest.fixture
 def tpm(outside):
     """The same model, of TPM."""
-    paths = list(outside.glob("mlruns/**/artifacts/*/model.json"))
-    for path in paths:
-        write_json(path, read_json(path) | {"unit": "TPM"})
+    (path,) = outside.glob("mlruns/**/artifacts/*/model.json")
+    change_unit(outside, path.parent, "TPM")
     yield outside
-    for path in paths:
-        write_json(path, read_json(path) | {"unit": "RSEM"})
+    change_unit(outside, path.parent, "RSEM")
 
 
 def test_counts_for_a_model_of_tpm_need_the_lengths_of_genes(call, tpm):

@@ -80,7 +80,7 @@ def test_required_weights_that_cannot_be_had_are_refused(tiny, tmp_path, call, m
     assert not (tmp_path / "data/search").exists()
 
 
-@pytest.mark.parametrize("command", ["models", "promote"])
+@pytest.mark.parametrize("command", ["models", "promote", "demote", "history"])
 def test_without_a_registered_model_the_stage_to_run_is_named(checkout, call, command):
     code, printed, said = call(checkout, command)
     assert (code, printed) == (2, "")

@@ -14,7 +14,7 @@ from expressionist.evaluation.predictions import read_predictions
 from expressionist.files.digests import md5
 from expressionist.files.store import read_json, read_table
 from expressionist.report.page import state_registration
-from expressionist.tracking.registry import hang_page, list_versions
+from expressionist.tracking.registry import find_version, hang_page, list_versions
 from expressionist.tracking.store import open_experiment, open_store
 from pipeline import checkout
 from pipeline.checkout import BACKBONE, EVALUATION, SEARCH
@@ -233,6 +233,61 @@ def test_promote_sets_the_alias_and_says_who_when_and_from_what(own, trained, ta
     code, printed, _ = call(own, "predict", *words)
     assert code == 0
     assert len(printed.splitlines()) == 1 + len(trained)
+
+
+def test_the_card_is_the_description_of_the_version_and_travels_with_the_model(store, published):
+    version = store.client.get_model_version_by_alias("tumour-type", "challenger")
+    folder = find_version(store, CHALLENGER).folder
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    assert version.description == card
+    scores = read_json(published / EVALUATION / "metrics.json")
+    assert f"| accuracy | {scores['test']['accuracy']:.3f} |" in card
+    for said in ("Research use only", "**SYNTHETIC:", "**RANDOM:", f"{scores['n_test']} test samples"):
+        assert said in card
+
+
+def test_two_promotions_a_failed_gate_and_a_rollback_as_the_history_prints_them(own, call):
+    low = {"accuracy": 0.0, "f1_macro": 0.0, "worse_than_staging": 0.0, "paired": 0.95, "ece": 1.0}
+    allowed = ("--allow-synthetic", "--allow-random-weights")
+    checkout.write_params(own, **{"registry.gate": low})
+    assert call(own, "promote", *allowed, "--reason", "first of the year")[0] == 0
+    # The same network, which accepts other tables.
+    checkout.write_params(own, **{"registry.gate": low, "registry.missing_genes": 0.1})
+    checkout.run_stages(own, "register")
+    code, printed, _ = call(own, "promote", "--dry-run", *allowed)
+    assert code == 0
+    heading, *rows = printed.splitlines()
+    assert heading.split() == ["check", "found", "asked", "held"]
+    held = {row.split("  ")[0]: row.split()[-1] for row in rows[:-1]}
+    lead = "lead in f1_macro beside version 1, 95% interval"
+    expected = {"samples": "allowed", "weights": "allowed", "accuracy": "yes", "f1_macro": "yes"}
+    assert held == {**expected, "ece": "yes", lead: "yes"}
+    assert "+0.0000 (+0.0000 to +0.0000)" in printed
+    assert rows[-1] == "Version 2 of tumour-type passes; staging stays as it was."
+    code, real, _ = call(own, "promote", *allowed, "--reason", "takes more tables")
+    assert code == 0
+    assert real.splitlines()[:-1] == printed.splitlines()[:-1]
+    assert call(own, "rollback", "--to", "1", "--reason", "2 takes too much")[0] == 0
+    checkout.write_params(own, **{"registry.gate": low | {"accuracy": 1.0}})
+    assert call(own, "promote", *allowed, "--reason", "try again")[0] == 1
+    code, printed, _ = call(own, "history")
+    assert code == 0
+    assert printed.splitlines()[0].split() == ["when", "who", "alias", "move", "from", "to", "why"]
+    moves = [" ".join(row.split()[2:]) for row in printed.splitlines()[1:]]
+    begins = [
+        "challenger registered none 1",
+        "staging promoted none 1 first of the year; Its samples are SYNTHETIC, which was allowed.",
+        "challenger registered 1 2",
+        "staging promoted 1 2 takes more tables; Its samples are SYNTHETIC, which was allowed.",
+        "staging rolled back 2 1 2 takes too much",
+        "staging refused 1 2 try again; accuracy is ",
+    ]
+    assert [move[: len(begin)] for move, begin in zip(moves, begins, strict=True)] == begins
+    code, printed, _ = call(own, "demote", "--from", "staging")
+    assert (code, printed) == (0, "staging of tumour-type: from version 1 to none.\n")
+    code, _, said = call(own, "rollback", "--to", "3")
+    assert code == 2
+    assert "must go to a version that was staging before, but got '3'" in said
 
 
 def test_every_stage_has_its_runs(published):

@@ -59,7 +59,7 @@ def write_inputs(folder: Path, n_repeats: int = 1) -> dict[str, Path]:
     write_json(paths["search"] / "mobilenet.json", made_up.SEARCH)
     write_json(paths["models"] / "mobilenet" / "training.json", TRAINING)
     _write_evaluation(paths["evaluations"] / "mobilenet", read_split(paths["split"]))
-    among = {name: paths[name] for name in ("layout", "models", "evaluations", "baselines")}
+    among = {name: paths[name] for name in ("layout", "search", "models", "evaluations", "baselines")}
     repeats = folder / "repeats.tsv"
     write_table(repeats, make_repeats(n_repeats), index=False)
     compare.run(EVALUATION, ("mobilenet",), **among, repeats=repeats, out=paths["comparison"])

@@ -26,7 +26,7 @@ from expressionist.tracking.publishing import (
 )
 from expressionist.tracking.registry import find_version, list_versions, promote, register_version
 from expressionist.tracking.runs import Dataset, add_metrics
-from expressionist.tracking.serving import NOVELTY_FILE, Served, load_model, write_served
+from expressionist.tracking.serving import NOVELTY_FILE, Served, load_model, seal, write_served
 from expressionist.tracking.store import Experiment, Store, open_experiment, open_store, prepare
 from toy import predict_with
 
@@ -317,26 +317,30 @@ def contender(version: str, **changes: Any) -> Candidate:
 )
 def test_the_gate(challenger: dict, present: dict | None, passed: bool, reason: str) -> None:  # noqa: FBT001
     rival = None if present is None else contender("1", **present)
-    answer, reasons = judge(contender("2", **challenger), rival, GATE)
-    assert answer is passed
-    assert reason in " ".join(reasons)
+    checks = judge(contender("2", **challenger), rival, GATE)
+    assert all(check.passed for check in checks) is passed
+    assert reason in " ".join(check.said for check in checks)
+
+
+def passes(*given: Any) -> bool:
+    return all(check.passed for check in judge(*given))
 
 
 def test_across_data_the_thresholds_alone_decide() -> None:
     rival, waivers = contender("1", dataset="e", f1_macro=0.99), Waivers(across_data=True)
-    assert judge(contender("2"), rival, GATE, waivers)[0]
-    assert not judge(contender("2", accuracy=0.1), rival, GATE, waivers)[0]
-    assert not judge(contender("2"), contender("1", f1_macro=0.99), GATE, waivers)[0]
+    assert passes(contender("2"), rival, GATE, waivers)
+    assert not passes(contender("2", accuracy=0.1), rival, GATE, waivers)
+    assert not passes(contender("2"), contender("1", f1_macro=0.99), GATE, waivers)
 
 
 def test_each_waiver_lets_through_what_it_names_and_nothing_else() -> None:
     simulated, both = {"synthetic": "SYNTHETIC"}, {"synthetic": "SYNTHETIC", "weights": "RANDOM"}
-    assert judge(contender("2", **simulated), None, GATE, Waivers(synthetic=True))[0]
+    assert passes(contender("2", **simulated), None, GATE, Waivers(synthetic=True))
     for waivers in (Waivers(synthetic=True), Waivers(random_weights=True), Waivers(across_data=True)):
-        assert not judge(contender("2", **both), None, GATE, waivers)[0]
+        assert not passes(contender("2", **both), None, GATE, waivers)
     allowed = Waivers(synthetic=True, random_weights=True)
-    assert judge(contender("2", **both), None, GATE, allowed)[0]
-    assert not judge(contender("2", **both, accuracy=0.1), None, GATE, allowed)[0]
+    assert passes(contender("2", **both), None, GATE, allowed)
+    assert not passes(contender("2", **both, accuracy=0.1), None, GATE, allowed)
 
 
 @pytest.fixture(scope="module")
@@ -356,6 +360,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path
         novelty = Novelty.fit(log2, np.arange(20) % 2, None, rng=np.random.default_rng(0))
         np.savez(folder / NOVELTY_FILE, **novelty.calibrate(log2, false_alarms=0.1).to_arrays())
         write_served(folder, Served(genes, ("A", "B"), "RSEM", 0.4, True, "RANDOM", "toy", {}))  # noqa: FBT003
+        seal(folder)
         return folder
 
     return make
@@ -366,6 +371,7 @@ def register(experiment: Experiment, folder: Path, f1_macro: float = 0.8, **chan
     run = publish_training(experiment, TRAINING, metrics, key=folder.name, **FACTS)
     tags = {"synthetic": "SYNTHETIC", "weights": "RANDOM", "cohort": "toy"}
     facts: dict[str, Any] = {"key": folder.name, "run_id": run, "digests": DIGESTS, "tags": tags}
+    facts |= {"when": NOW, "card": "# A card"}
     return register_version(experiment, "tumour-type", folder, metrics=metrics["test"], **facts, **changes)
 
 
@@ -408,14 +414,14 @@ def test_the_life_of_a_model(tmp_path: Path, root: Path, make_model: Callable[[i
         store.client.set_model_version_tag("tumour-type", "1", tag, value)
     refused = promote(store, "tumour-type", gate=GATE, who="me", when=NOW)
     assert not refused.passed
-    assert "SYNTHETIC" in refused.reasons[0]
-    assert "RANDOM" in refused.reasons[1]
+    assert [(check.what, check.found) for check in refused.checks if not check.passed] == [
+        ("samples", "SYNTHETIC"),
+        ("weights", "RANDOM"),
+    ]
     allowed = Waivers(synthetic=True, random_weights=True)
     first = promote(store, "tumour-type", gate=GATE, who="me", when=NOW, waivers=allowed)
     assert (first.passed, first.version, first.from_version) == (True, "1", None)
-    assert promote(store, "tumour-type", gate=GATE, who="me", when=NOW).reasons == (
-        "Version 1 is staging already.",
-    )
+    assert promote(store, "tumour-type", gate=GATE, who="me", when=NOW).checks == ()
     assert register(experiment, folders[1], f1_macro=0.75) == "2"
     second = promote(store, "tumour-type", gate=GATE, who="you", when=NOW, waivers=allowed)
     assert not second.passed
@@ -519,5 +525,5 @@ def test_versions_that_were_registered_otherwise_are_refused(tmp_path: Path, roo
     with pytest.raises(RegistryError, match="as the stage register leaves them, but do not"):
         find_version(store, model)
     (files / "model.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(RegistryError, match="must hold a model as the stage register leaves it, but gave"):
+    with pytest.raises(RegistryError, match="must have digests.json, to show that it is unchanged"):
         load_model(find_version(store, model).folder)

@@ -1,4 +1,6 @@
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,14 +11,18 @@ from hypothesis import strategies as st
 from expressionist.data.nomenclature import Nomenclature
 from expressionist.errors import RegistryError
 from expressionist.evaluation.novelty import Novelty
+from expressionist.files.store import write_json
 from expressionist.tracking.serving import (
+    DIGESTS_FILE,
     NOVELTY_FILE,
     Served,
     align,
+    check_list,
     load_model,
     predict,
     prepare_table,
     read_served,
+    seal,
     write_served,
 )
 
@@ -230,7 +236,54 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> object:
             temperature=2.0,
         ),
     )
+    seal(folder)
     return folder
+
+
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(folder, tmp_path / "copied")
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.json", "genes.tsv", NOVELTY_FILE])
+def test_a_file_that_changed_or_is_gone_is_refused_by_its_name(copied: Path, name: str) -> None:
+    content = bytearray((copied / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copied / name).write_bytes(content)
+    with pytest.raises(RegistryError, match=f"but {name} in .* changed since"):
+        load_model(copied)
+    (copied / name).unlink()
+    with pytest.raises(RegistryError, match=f"but {name} in .* changed since"):
+        load_model(copied)
+
+
+def test_a_folder_must_list_its_files_and_the_list_be_that_of_the_version(copied: Path) -> None:
+    sealed = seal(copied)
+    check_list(copied, sealed)
+    write_json(copied / DIGESTS_FILE, {})
+    with pytest.raises(RegistryError, match="but genes.tsv, model.json, model.keras, novelty.npz in"):
+        load_model(copied)
+    with pytest.raises(RegistryError, match="must be the one that was registered"):
+        check_list(copied, sealed)
+    (copied / DIGESTS_FILE).unlink()
+    with pytest.raises(RegistryError, match="but .* has none. Run the stage register again"):
+        load_model(copied)
+
+
+def test_a_network_that_holds_code_is_refused(copied: Path) -> None:
+    import keras
+
+    inputs = keras.Input((5,))
+    keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs)).save(copied / "model.keras")
+    seal(copied)
+    with pytest.raises(RegistryError, match="Lambda"):
+        load_model(copied)
+
+
+def test_samples_that_are_named_twice_are_refused(folder: Path) -> None:
+    twice = pd.DataFrame([["a", "b", *[1.0] * 5]], columns=["sample", "sample", *GENES.index])
+    with pytest.raises(RegistryError, match="one column sample, but got 2"):
+        predict(*load_model(folder), twice)
 
 
 def test_what_is_written_is_read_back(folder: object) -> None:

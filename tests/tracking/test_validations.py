@@ -17,8 +17,8 @@ GOOD = Validation("good", {"accuracy": 0.8, "f1_macro": 0.6, "n_trained": 0})
 
 def ask(*validations: Validation) -> tuple[bool, str]:
     candidate = Candidate("2", 0.9, 0.8, "d", "s", "no", "imagenet", validations)
-    passed, reasons = judge(candidate, None, GATE)
-    return passed, " ".join(reasons[4:])
+    checks = judge(candidate, None, GATE)
+    return all(check.passed for check in checks), " ".join(check.said for check in checks[4:])
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,9 @@ def test_the_gate_asks_for_all_scores_on_one_other_cohort(
 
 def test_nothing_is_asked_where_the_gate_says_nothing() -> None:
     candidate = Candidate("2", 0.9, 0.8, "d", "s", "no", "imagenet")
-    assert judge(candidate, None, GateParams(0.8, 0.7, 0.0))[0]
+    checks = judge(candidate, None, GateParams(0.8, 0.7, 0.0))
+    assert [check.what for check in checks] == ["samples", "weights", "accuracy", "f1_macro"]
+    assert all(check.passed for check in checks)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +75,9 @@ def test_the_gate_asks_for_completeness_and_stability(
 ) -> None:
     candidate = Candidate("2", 0.9, 0.8, "d", "s", "no", "imagenet", explanation=found)
     gate = GateParams(0.8, 0.7, 0.0, explanation={"gap_p95": 0.05, "shared_halves": 0.5})
-    answer, reasons = judge(candidate, None, gate)
-    assert answer is passed
-    assert reason in " ".join(reasons)
+    checks = judge(candidate, None, gate)
+    assert all(check.passed for check in checks) is passed
+    assert reason in " ".join(check.said for check in checks)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -160,6 +160,9 @@ def _list_store_options() -> list[click.Parameter]:
     return [_make_option("root", "Path"), _make_option("tracking_uri", "str")]
 
 
+_REASON = click.option("--reason", default="", help="Why, in a line, for the history.")
+
+
 @app.command(params=_list_store_options())
 @click.option("--to", default="staging", show_default=True, help="Alias to set.")
 @click.option(
@@ -174,8 +177,12 @@ def _list_store_options() -> list[click.Parameter]:
 @click.option(
     "--across-data", is_flag=True, help="Promote although the present version was tested on other samples."
 )
-def promote(to: str, root: Path, tracking_uri: str | None, **waivers: bool) -> None:
-    """Promote the challenger if it passes the gate of params.yaml."""
+@click.option("--dry-run", is_flag=True, help="Show the gate's checks and promote nothing.")
+@_REASON
+def promote(
+    to: str, root: Path, tracking_uri: str | None, reason: str, *, dry_run: bool, **waivers: bool
+) -> None:
+    """Promote the challenger, or to production what is staging, if it passes the gate of params.yaml."""
     from expressionist.tracking import Waivers, find_store
     from expressionist.tracking import promote as promote_version
 
@@ -187,17 +194,76 @@ def promote(to: str, root: Path, tracking_uri: str | None, **waivers: bool) -> N
         gate=params.gate,
         who=_name_user(),
         when=datetime.now(UTC),
+        why=reason,
         waivers=Waivers(**waivers),
+        dry_run=dry_run,
     )
-    for reason in outcome.reasons:
-        click.echo(reason)
+    version = f"Version {outcome.version} of {params.name}"
+    if not outcome.checks:
+        click.echo(f"{version} is {to} already.")
+        return
+    _show_checks(outcome.checks)
     if not outcome.passed:
-        click.echo(f"Version {outcome.version} of {params.name} is not promoted; {to} stays as it was.")
+        click.echo(f"{version} is not promoted; {to} stays as it was.")
         click.echo("What a person can allow: expressionist promote --help")
         sys.exit(1)
-    click.echo(
-        f"Version {outcome.version} of {params.name} is {to} (before: {outcome.from_version or 'none'})."
-    )
+    before = f"(before: {outcome.from_version or 'none'})"
+    click.echo(f"{version} passes; {to} stays as it was." if dry_run else f"{version} is {to} {before}.")
+
+
+def _show_checks(checks: Sequence[Any]) -> None:
+    """Print the gate's table, and what speaks against the version in words."""
+    rows = [["check", "found", "asked", "held"]]
+    for check in checks:
+        held = "yes" if check.held else "allowed" if check.waived else "NO"
+        rows.append([check.what, check.found, check.asked, held])
+    _show_table(rows)
+    for check in checks:
+        if not check.passed:
+            click.echo(check.said)
+
+
+def _show_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows, the first of which are the headings, in columns as wide as what they hold."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@app.command(params=_list_store_options())
+@click.option("--from", "alias", default="staging", show_default=True, help="Alias to take away.")
+@_REASON
+def demote(alias: str, root: Path, tracking_uri: str | None, reason: str) -> None:
+    """Take an alias away from the version that has it."""
+    _move_back(root, tracking_uri, alias, None, reason)
+
+
+@app.command(params=_list_store_options())
+@click.option("--to", required=True, help="Version that had the alias before.")
+@click.option("--alias", default="staging", show_default=True, help="Alias to set.")
+@_REASON
+def rollback(to: str, alias: str, root: Path, tracking_uri: str | None, reason: str) -> None:
+    """Give an alias back to a version that had it before."""
+    _move_back(root, tracking_uri, alias, to, reason)
+
+
+def _move_back(root: Path, tracking_uri: str | None, alias: str, to: str | None, reason: str) -> None:
+    from expressionist.tracking import find_store, move_back
+
+    store, name = find_store(root, tracking_uri), _read_params(root).registry.name
+    by: dict[str, Any] = {"who": _name_user(), "when": datetime.now(UTC), "why": reason}
+    move = move_back(store, name, alias=alias, to=to, **by)
+    click.echo(f"{alias} of {name}: from version {move.from_version} to {move.to_version}.")
+
+
+@app.command(params=_list_store_options())
+@click.option("--alias", help="Whose moves; of all aliases if not given.")
+def history(alias: str | None, root: Path, tracking_uri: str | None) -> None:
+    """List every move of an alias: when, by whom, from which version to which, and why."""
+    from expressionist.tracking import find_store, list_history
+
+    moves = list_history(find_store(root, tracking_uri), _read_params(root).registry.name, alias)
+    _show_table([[*map(str, moves)], *moves.to_numpy().tolist()])
 
 
 def _name_user() -> str:
@@ -337,6 +403,24 @@ def _explain(loaded: Any, table: Any, filled: Any, predictions: Any) -> Any:  # 
     return lengthen(predictions, found)
 
 
+@app.command(params=_list_store_options())
+@click.argument("model")
+@click.argument("out", type=_PATH)
+@click.option("--onnx", is_flag=True, help="Write model.onnx as well.")
+def export(model: str, out: Path, root: Path, tracking_uri: str | None, *, onnx: bool) -> None:
+    """Write a version as a SavedModel, which TensorFlow runs without this package.
+
+    MODEL is a version, such as models:/tumour-type@staging; OUT the folder to make.
+    """
+    from expressionist.tracking import export_version, find_store, find_version
+
+    version = find_version(find_store(root, tracking_uri), model)
+    with _hush(), _spare("matplotlib", "sklearn"):
+        importlib.import_module("expressionist.network.assembly")
+    export_version(version, out, onnx=onnx)
+    click.echo(f"{out}: {version.name} version {version.number} as a SavedModel, genes.tsv and about.json")
+
+
 @app.command("report-sample", params=[*_list_store_options(), *_list_reading_options()])
 @click.argument("table", type=_PATH)
 @click.option("--model", required=True, help="Version, such as models:/tumour-type@staging.")
@@ -467,11 +551,27 @@ def main() -> None:
         sys.exit(2)
 
 
+def _run_code_of_stage() -> None:
+    """Begin anew with the code in src/ where DVC runs a stage, if that is other code than this.
+
+    A stage hangs on the src/ of the folder that it runs in. Where an experiment or another worktree uses this
+    environment, what is installed in it is the src/ of the checkout that it was made for.
+    """
+    own, here = Path(__file__).parents[2], Path("src").absolute()
+    code = here / "expressionist" / "__main__.py"
+    if "DVC_STAGE" not in os.environ or not code.is_file() or here.samefile(own):
+        return
+    paths = [str(here), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    os.execve(sys.executable, [sys.executable, "-m", "expressionist", *sys.argv[1:]], environment)
+
+
 def run() -> None:
     """Do as `main` in a process of its own, which ends at once.
 
     Python would take TensorFlow's objects apart first, two seconds in every stage that trains or predicts.
     """
+    _run_code_of_stage()
     try:
         main()
     except SystemExit as ended:

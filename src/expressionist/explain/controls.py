@@ -21,7 +21,7 @@ _N_DRAWS = 64
 _N_BACKGROUND = 200
 _N_COMPARED = 100
 # Shares of the backbone's layers, from the last on, that the cascade has drawn anew, one after the other.
-_CASCADE = (0.25, 0.5, 1.0)
+_CASCADE = (0.5, 1.0)
 
 
 def choose_samples(predictions: pd.DataFrame, rows: pd.DataFrame, params: AttributionParams) -> np.ndarray:

@@ -115,9 +115,10 @@ def explain_network(
 
     Test samples that the network classifies correctly are explained from the training mean until complete.
     The rankings are of as many training samples of a type, from the mean of all types' means: from the
-    training mean a frequent type would hardly differ. They take a third of the steps that an explanation
-    begins with. `start_progress` is told what begins and how many points it takes, if that is known, and
-    returns what is told of those done. The network, given whole, is as before in the end.
+    training mean a frequent type would hardly differ. They take a sixth of the steps that an explanation
+    begins with, as 18 of a type's first 20 genes are those of six times as many. `start_progress` is told
+    what begins and how many points it takes, if that is known, and returns what is told of those done. The
+    network, given whole, is as before in the end.
     """
     model = _Explainer(network, about, params, start_progress)
     rng = np.random.default_rng(params.seed)
@@ -218,13 +219,19 @@ class _Explainer:
             on_progress=self.start_progress(description, None),
         )
 
+    def estimate(
+        self, samples: np.ndarray, references: np.ndarray, targets: np.ndarray, description: str
+    ) -> Attribution:
+        """Explain samples as exactly as a mean over some needs."""
+        n_steps = max(1, self.params.steps // 6)
+        on_progress = self.start_progress(description, len(samples) * n_steps)
+        return self.method.explain(samples, references, targets, n_steps, on_progress=on_progress)
+
     def rank(self, rows: np.ndarray, description: str) -> _Ranked:
-        """Explain samples as exactly as a mean over many needs, each for its own type."""
-        n_steps = max(1, self.params.steps // 3)
-        on_progress = self.start_progress(description, len(rows) * n_steps)
+        """Explain samples from the mean of the types' means, each for its own type."""
         samples, targets = self.about.scaled[rows], self.about.types[rows]
         middle = np.nanmean(self.means, axis=0)
-        found = self.method.explain(samples, middle, targets, n_steps, on_progress=on_progress)
+        found = self.estimate(samples, middle, targets, description)
         return _Ranked(found, samples - middle, targets, len(self.means))
 
     def predict(self, scaled: np.ndarray) -> np.ndarray:
@@ -344,7 +351,7 @@ def _explain_siblings(model: _Explainer, drawn: np.ndarray) -> dict[str, pd.Data
     confused = find_confused(about.predictions, _N_PAIRS)
     pairs = [(place[one], place[other]) for one, other in confused]
     apart = tell_apart(
-        partial(model.complete, description="siblings"),
+        partial(model.estimate, description="siblings"),
         about.scaled[drawn],
         about.types[drawn],
         model.means,

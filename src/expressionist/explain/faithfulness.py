@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-_N_GENES = (10, 20, 50, 100, 200, 500)
+_N_GENES = (20, 50, 100, 300)
 
 
 def replace_genes(
@@ -37,7 +37,7 @@ def replace_genes(
     -------
     pandas.DataFrame
         A row per ``curve`` (``deletion``: the sample loses its first genes; ``insertion``: the other gets
-        them), ``order``, ``n_genes`` (0, 10, 20, 50, ... 500) and ``sample`` (its row), with
+        them), ``order``, ``n_genes`` (0, 20, 50, 100, 300) and ``sample`` (its row), with
         ``probability``.
     """
     rows = np.arange(len(samples))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from expressionist.files.digests import digest_file, md5
     from expressionist.files.disk import explain_full_disk, reserve
     from expressionist.files.locks import lock_file
+    from expressionist.files.origin import find_given, find_origin
     from expressionist.files.row_record import Span, cut_spans, find_gaps, read_record, write_record
     from expressionist.files.sharding import Compute, clear_shared, run_shards, share_folder
     from expressionist.files.store import (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expressionist.errors import ParamsError, WeightsError
-from expressionist.files import digest_file
+from expressionist.files import digest_file, find_given
 
 if TYPE_CHECKING:
     from keras import Layer, Model
@@ -99,7 +99,8 @@ def find_weights(
     row, cache_folder = find_backbone(name), _keras_cache()
     if source == "imagenet":
         places = [place / file for place in (folder, cache_folder) for file in row.weights_files]
-        path = next((place for place in places if place.is_file()), None) or _download(name)
+        found = map(find_given, places)
+        path = next((place for place in found if place.is_file()), None) or _download(name)
         if path is not None:
             return Weights("imagenet", path.name, digest_file(path)), path
         if required:

@@ -300,6 +300,16 @@ class GateParams:
     accuracy: float = key("Test accuracy.", ge=0, le=1)
     f1_macro: float = key("Test macro-F1.", ge=0, le=1)
     worse_than_staging: float = key("How much worse than the present version macro-F1 may be.", ge=0, le=1)
+    paired: Annotated[float, Within(0.5, 0.999)] | None = key(
+        "Level of the interval of the lead in macro-F1 over the present version, by a bootstrap of the "
+        "patients of the same test samples, such as 0.95: its low end may be below 0 by "
+        "`worse_than_staging`. Null: the scores are compared as they are.",
+        default=None,
+    )
+    ece: Annotated[float, Within(0, 1)] | None = key(
+        "The most that the expected calibration error on test samples may be; null: nothing is asked.",
+        default=None,
+    )
     external: Mapping[Annotated[str, _one_of(*_EXTERNAL)], Annotated[float, Within(0, 1)]] = key(
         "Scores that `expressionist validate` must have found on one other cohort, none of whose patients "
         "the "

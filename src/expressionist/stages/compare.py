@@ -1,7 +1,10 @@
 """Put networks and baseline models side by side, and say plainly who won."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from rich.console import Console
 
 from expressionist.evaluation import METRICS, compare_models, read_predictions
@@ -15,6 +18,7 @@ def run(
     backbones: tuple[str, ...],
     *,
     layout: Path,
+    search: Path,
     models: Path,
     evaluations: Path,
     baselines: Path,
@@ -49,14 +53,38 @@ def run(
         # Apart: repeats must move nothing that hangs on the first split, such as what is explained.
         write_json(partial / "spread.json", spread)
         write_table(partial / "splits.tsv", splits, index=False)
-        moved = [column for column in table if str(column).endswith(("_mean", "_sd"))]
-        shown = table[[*METRICS, *moved]].to_dict(orient="index")
-        write_json(partial / "metrics.json", {str(name): scores for name, scores in shown.items()})
+        write_json(partial / "metrics.json", _pick_metrics(table, facts))
         predicted, *_ = read_predictions(files[winner], "test")
         write_table(partial / "confusion.tsv", predicted[["tumour_type", "predicted"]], index=False)
+        _write_curves(partial, backbones, search, models, evaluations)
         marks = {"synthetic": about["synthetic"], "random_weights": bool(random_weights)}
         forest = draw_forest(table, level=evaluation.level, splits=splits)
         write_figure(partial / "comparison.png", stamp(forest, **marks))
     for sentence in (facts["verdict"], spread.get("said")):
         if sentence:
             Console().print(sentence)
+
+
+def _pick_metrics(table: pd.DataFrame, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick what DVC compares between revisions: few, and under the same names whoever won."""
+    winner, best = facts["winner"], facts["best_baseline"]
+    spread = [name for name in table if name in ("f1_macro_mean", "f1_macro_sd")]
+    ours = table.loc[winner, ["accuracy", "f1_macro", "log_loss", *spread]].to_dict()
+    theirs = table.loc[best, ["accuracy", "f1_macro"]].to_dict()
+    named = {"winner": winner, "best_baseline": best}
+    return {**named, **ours, **{f"baseline_{name}": value for name, value in theirs.items()}}
+
+
+def _write_curves(out: Path, backbones: Iterable[str], search: Path, models: Path, evaluations: Path) -> None:
+    """Write what DVC plots of every network: its training, its depth search and its reliability."""
+    for name in backbones:
+        history = pd.DataFrame(read_json(models / name / "training.json")["history"])
+        trials = pd.DataFrame(read_json(search / f"{name}.json")["trials"])[["depth", "value", "state"]]
+        judged = read_json(evaluations / name / "probabilities.json")["test"]
+        curves = {
+            "training": history.drop(columns="seconds", errors="ignore"),
+            "search": trials.dropna(subset="value"),
+            "reliability": pd.DataFrame(judged["reliability_after"]),
+        }
+        for kind, rows in curves.items():
+            write_table(out / kind / f"{name}.tsv", rows, index=False)

@@ -25,7 +25,7 @@ from expressionist.data import (
     verify_file,
 )
 from expressionist.errors import CohortError
-from expressionist.files import lock_file, md5, read_json, write_json, write_whole
+from expressionist.files import find_given, lock_file, md5, read_json, write_json, write_whole
 from expressionist.params import CohortParams, parse
 
 
@@ -61,7 +61,7 @@ def run(cohort: CohortParams, *, raw: Path, cache: Path) -> None:
 def _is_kept(cohort: CohortParams, options: Any, files: tuple[RawFile, ...], raw: Path) -> bool:  # noqa: ANN401
     """Whether the folder of a fresh clone lacks what was fetched there once, and DVC has given it back."""
     given = [file for file in files if not file.is_remote]
-    if not given or any((Path(cohort.folder) / file.address).exists() for file in given):
+    if not given or any(find_given(Path(cohort.folder) / file.address).exists() for file in given):
         return False
     manifest = raw / "manifest.json"
     if not manifest.is_file():
@@ -75,7 +75,7 @@ def _is_kept(cohort: CohortParams, options: Any, files: tuple[RawFile, ...], raw
 
 
 def _find_given(file: RawFile, cohort: CohortParams) -> Path:
-    path = Path(cohort.folder) / file.address
+    path = find_given(Path(cohort.folder) / file.address)
     if not path.is_file():
         raise CohortError(
             f"cohort.{cohort.source}.{file.option} must be a file in {cohort.folder}, but got "

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from expressionist.data import name_copy
 from expressionist.errors import CohortError
-from expressionist.files import write_whole
+from expressionist.files import find_given, write_whole
 from expressionist.params import AttributionParams, CohortParams, ExpressionParams, LayoutParams
 
 
@@ -36,7 +36,7 @@ def run(
 
 
 def _find(key: str, file: str, folder: Path, out: Path) -> Path:
-    given, kept = folder / file, out / name_copy(file)
+    given, kept = find_given(folder / file), out / name_copy(file)
     if given.is_file():
         return given
     if kept.is_file():

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from expressionist.params import (
 from expressionist.report import state_registration
 from expressionist.tracking import (
     ANSWERS_FILE,
+    CARD_FILE,
     FOOTPRINT_FILE,
     LINEAR_FILE,
     NOVELTY_FILE,
+    PREDICTIONS,
     Dataset,
     Served,
     add_metrics,
@@ -43,10 +46,12 @@ from expressionist.tracking import (
     publish_training,
     read_provenance,
     register_version,
+    seal,
+    write_card,
     write_served,
 )
 
-_FILES = ("confusion.png", "confusion.tsv", "per_type.tsv", "probabilities.json")
+_FILES = ("confusion.png", "confusion.tsv", "per_type.tsv", "probabilities.json", PREDICTIONS)
 _OF_SPREAD = ("_mean", "_sd", "_lead_p_value")
 _WIDTH = 112  # below DVC there is no terminal to take it from
 
@@ -130,13 +135,17 @@ def run(
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
         made = (models / winner, evaluations / winner, novelty, layout_folder, baselines)
-        _describe_model(folder, *made, registry, found, table)
+        served = _describe_model(folder, *made, registry, found, table)
         own = {**digests, "model": md5(models / winner), "evaluation": md5(evaluations / winner)}
         explained = read_json(attributions / "explanation.json"), read_table(attributions / "types.tsv")
         # An explanation hangs on its version for good, and the gate weighs it: another one makes another.
-        key = f"{md5(folder)} {own['model']} {md5(attributions)}"
+        # Versions without a seal are others: they are not loaded.
+        key = f"sealed {md5(folder)} {own['model']} {md5(attributions)}"
+        # Words about the model do not make it another: its key is without them.
+        card = _write_card(folder / CARD_FILE, served, evaluations / winner)
         # By name only, as it is large, and digested already.
         (folder / "model.keras").symlink_to((models / winner / "model.keras").absolute())
+        sealed = seal(folder)
         version = register_version(
             experiment,
             registry.name,
@@ -151,14 +160,14 @@ def run(
                 "weights": "RANDOM" if winner in found["random_weights"] else "imagenet",
                 "cohort": found["cohort"],
                 "backbone": winner,
+                "sealed": sealed,
             },
+            when=datetime.now(UTC),
+            card=card,
             artifacts=[attributions],
         )
-        # Only now is it known which version the page tells of; the page of the stage `report` stays as it is.
-        page = folder / report.name
         told = f"{registry.name} version {version}, MLflow run {runs[winner]}"
-        page.write_text(state_registration(report.read_text(encoding="utf-8"), told), encoding="utf-8")
-        hang_page(experiment, registry.name, version, page)
+        hang_page(experiment, registry.name, version, _copy_page(report, folder / report.name, told))
     console = Console(width=_WIDTH)
     _show_comparison(console, table, found)
     if spread:
@@ -192,7 +201,7 @@ def _describe_model(
     registry: RegistryParams,
     found: dict[str, Any],
     table: pd.DataFrame,
-) -> None:
+) -> Served:
     """Put together what is registered beside the network: temperature, genes, what judges other cohorts."""
     _, scale, genes, about = read_layout(layout)
     training, calibration = read_json(model / "training.json"), read_json(evaluation / "probabilities.json")
@@ -217,6 +226,20 @@ def _describe_model(
         shutil.copyfile(path, folder / path.name)
     write_table(folder / ANSWERS_FILE, _list_answers(evaluation), index=False)
     write_served(folder, served)
+    return served
+
+
+def _write_card(path: Path, served: Served, evaluation: Path) -> str:
+    metrics, by_type = read_json(evaluation / "metrics.json"), read_table(evaluation / "per_type.tsv")
+    card = write_card(served, metrics, by_type)
+    path.write_text(card, encoding="utf-8")
+    return card
+
+
+def _copy_page(report: Path, page: Path, told: str) -> Path:
+    """Copy the report with the version that it tells of, known only now; that of the stage stays as it is."""
+    page.write_text(state_registration(report.read_text(encoding="utf-8"), told), encoding="utf-8")
+    return page
 
 
 def _list_answers(evaluation: Path) -> pd.DataFrame:

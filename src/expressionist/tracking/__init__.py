@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from expressionist.surface import lend
 
 if TYPE_CHECKING:
+    from expressionist.tracking.card import CARD_FILE, write_card
     from expressionist.tracking.catalogue import Version
     from expressionist.tracking.explaining import (
         explain_predictions,
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
         read_ranking,
         tabulate_genes,
     )
+    from expressionist.tracking.exporting import export_version
     from expressionist.tracking.gate import Waivers
     from expressionist.tracking.publishing import (
         flatten_scores,
@@ -23,10 +25,13 @@ if TYPE_CHECKING:
         read_provenance,
     )
     from expressionist.tracking.registry import (
+        PREDICTIONS,
         find_version,
         flatten_explanation,
         hang_page,
+        list_history,
         list_versions,
+        move_back,
         promote,
         register_version,
     )
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
         load_model,
         predict,
         prepare_table,
+        seal,
         write_served,
     )
     from expressionist.tracking.store import Store, find_store, open_experiment, open_store

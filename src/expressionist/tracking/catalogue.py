@@ -61,3 +61,10 @@ def read_catalogue(database: Path, name: str) -> list[Entry] | None:
         )
         for number, created, folder in versions
     ]
+
+
+def read_model_tags(database: Path, name: str) -> dict[str, str]:
+    """Read the tags of a registered model, as opposed to those of its versions, as `read_catalogue` does."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)) as connection:
+        query = "SELECT key, value FROM registered_model_tags WHERE name = ?"
+        return dict(connection.execute(query, (name,)).fetchall())

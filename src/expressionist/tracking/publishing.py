@@ -1,12 +1,13 @@
 """What MLflow shows: searches, trainings and baseline models, published once each from what DVC keeps."""
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from expressionist.files import find_origin
+from expressionist.tracking.experiments import ask_git, describe_experiment
 from expressionist.tracking.runs import Dataset, Run, begin
 from expressionist.tracking.store import Experiment
 
@@ -19,27 +20,19 @@ def read_provenance(root: Path) -> dict[str, str]:
     """Read which code a run comes from, and whether DVC ran it.
 
     Returns ``git_commit`` (also under the name that MLflow's UI shows), ``git_dirty`` (true | false; tracked
-    files only), ``DVC_STAGE`` and ``DVC_EXP_NAME``; what cannot be known is absent. Outside DVC,
-    ``DVC_STAGE`` says so.
+    files only), ``DVC_STAGE`` and the tags of `describe_experiment`; what cannot be known is absent. Outside
+    DVC, ``DVC_STAGE`` says so.
     """
-    facts = {"DVC_STAGE": _OUTSIDE}
-    facts |= {name: os.environ[name] for name in ("DVC_STAGE", "DVC_EXP_NAME") if os.environ.get(name)}
-    commit = _ask_git(root, "rev-parse", "--verify", "HEAD")
+    # An experiment's commit and params are those of its own folder, though its runs lie in the checkout.
+    root = Path() if find_origin(Path()) else root
+    facts = {"DVC_STAGE": os.environ.get("DVC_STAGE") or _OUTSIDE, **describe_experiment(root)}
+    commit = ask_git(root, "rev-parse", "--verify", "HEAD")
     if commit:
         facts["git_commit"] = facts["mlflow.source.git.commit"] = commit
-        changes = _ask_git(root, "status", "--porcelain", "--untracked-files=no")
+        changes = ask_git(root, "status", "--porcelain", "--untracked-files=no")
         if changes is not None:
             facts["git_dirty"] = "true" if changes else "false"
     return facts
-
-
-def _ask_git(root: Path, *arguments: str) -> str | None:
-    command = ["git", "-C", str(root), *arguments]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()
 
 
 def publish_trial(

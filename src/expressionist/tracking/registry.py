@@ -1,7 +1,8 @@
-"""The model registry: versions with what they were tested on, and the aliases challenger and staging."""
+"""The model registry: versions with what they were tested on, and the aliases that point at them."""
 
 import math
 import re
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,10 +16,21 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from expressionist.errors import RegistryError
+from expressionist.evaluation import read_predictions
 from expressionist.params import GateParams
-from expressionist.tracking.catalogue import Entry, Version, read_catalogue
-from expressionist.tracking.gate import NONE_WAIVED, Candidate, Waivers, judge
+from expressionist.tracking.catalogue import Entry, Version, read_catalogue, read_model_tags
+from expressionist.tracking.gate import NONE_WAIVED, Candidate, Check, Waivers, judge
+from expressionist.tracking.history import (
+    REFUSED,
+    Move,
+    check_reason,
+    describe,
+    read_moves,
+    stamp,
+    write_move,
+)
 from expressionist.tracking.runs import DIGEST_LENGTH, KEY, Run, is_number
+from expressionist.tracking.serving import check_list
 from expressionist.tracking.store import Experiment, Store, import_mlflow
 from expressionist.tracking.validations import read_validations
 
@@ -26,6 +38,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHALLENGER = "challenger"
+# Where a version must be to be promoted further; to any other alias it is promoted from the challenger.
+_BEFORE = {"production": "staging"}
+_LONGEST_CARD = 5000
+# Predictions of a run, by sample.
+PREDICTIONS = "predictions.tsv"
 # What loading and running the served network imports, at the versions it was trained with.
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "keras", "tensorflow")
 _GATED = ("accuracy", "f1_macro")
@@ -35,21 +52,26 @@ _MODEL = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))")
 _ORIGIN = ("synthetic", "weights")
 _DESCRIPTION = (
     "Takes a table of samples × genes in the cohort's unit, genes in any order, and returns tumour types. "
-    "`challenger` is what the pipeline made last; `staging` is what passed the gate."
+    "`challenger` is what the pipeline made last; `staging` is what passed the gate, and `production` what "
+    "passed it again from there. The tags `move/...` are the history of these aliases."
 )
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of a promotion: whether the version passed, so that the alias points at it, and why.
+    """What came of a promotion: the gate's checks, and what the alias pointed at before.
 
-    `reasons` has a sentence per check; `from_version` is what the alias pointed at before.
+    Without checks, the version had the alias already.
     """
 
-    passed: bool
-    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
     version: str
     from_version: str | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the alias points at the version, or, in a dry run, would."""
+        return all(check.passed for check in self.checks)
 
 
 def register_version(
@@ -62,6 +84,8 @@ def register_version(
     metrics: Mapping[str, float],
     digests: Mapping[str, str],
     tags: Mapping[str, str],
+    when: datetime,
+    card: str,
     artifacts: Sequence[Path] = (),
 ) -> str:
     """Register a model folder as a version with the alias challenger, unless it is one already.
@@ -87,6 +111,10 @@ def register_version(
         ``split`` agree.
     tags : mapping of str to str
         Tags of the version: ``synthetic``, ``weights``, ``cohort`` and whatever else.
+    when : datetime.datetime
+        For the history of the alias.
+    card : str
+        The model card, in Markdown: the description of the version.
     artifacts : sequence of pathlib.Path
         Files and folders (the report, the attributions) to hang on the model and on its run.
 
@@ -109,8 +137,20 @@ def register_version(
                 **{f"dvc.{output}": digest for output, digest in digests.items()},
                 KEY: key,
             }
-            version = _create_version(client, name, model_id, run_id, facts)
-        client.set_registered_model_alias(name, CHALLENGER, version)
+            version = _create_version(client, name, model_id, run_id, facts, card)
+        before = client.get_registered_model(name).aliases.get(CHALLENGER)
+        if str(before) != version:
+            before = None if before is None else str(before)
+            told = (
+                stamp(when),
+                "register",
+                CHALLENGER,
+                "registered",
+                describe(before),
+                version,
+                "",
+            )
+            _move(client, name, Move(*told))
     return version
 
 
@@ -183,6 +223,8 @@ def _log_model(
             artifacts={"model": str(folder)},
             code_paths=[str(package)],
             signature=mlflow.models.ModelSignature(params=params),
+            # With output: tumour_type, `mlflow.models.evaluate` gets the labels that it needs.
+            model_config={"output": "table"},
             pip_requirements=[f"{item}=={installed(item)}" for item in _REQUIREMENTS],
             model_id=experiment.client.create_logged_model(
                 experiment.id,
@@ -229,13 +271,15 @@ def _attach(
 
 
 def _create_version(
-    client: "MlflowClient", name: str, model_id: str, run_id: str, tags: Mapping[str, str]
+    client: "MlflowClient", name: str, model_id: str, run_id: str, tags: Mapping[str, str], card: str
 ) -> str:
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name, description=_DESCRIPTION)
+    # The database need not hold more; the table by type, which comes last, may be cut.
+    told = card if len(card) <= _LONGEST_CARD else card[:_LONGEST_CARD].rpartition("\n")[0]
     # Tags come with the version in one step, so that a version without its key never exists.
     version = client.create_model_version(
-        name, f"models:/{model_id}", run_id, tags=dict(tags), model_id=model_id
+        name, f"models:/{model_id}", run_id, tags=dict(tags), description=told, model_id=model_id
     )
     return str(version.version)
 
@@ -248,13 +292,15 @@ def promote(
     gate: GateParams,
     who: str,
     when: datetime,
+    why: str = "",
     waivers: Waivers = NONE_WAIVED,
+    dry_run: bool = False,
 ) -> Promotion:
-    """Point an alias at the challenger if it passes the gate.
+    """Point an alias at the challenger, or production at what is staging, if it passes the gate.
 
-    The checks are those of `gate.judge`. An alias keeps no history, so the version's tags do: who promoted
-    it, when, from which version, and what was waived. If it does not pass, the alias stays, and the version
-    is tagged ``validation_status=failed`` with the reasons.
+    The checks are those of `gate.judge`. What is promoted or refused goes into the history of the alias, and
+    the version's tags say who promoted it, when, from which version, and what was waived. If it does not
+    pass, the alias stays, and the version is tagged ``validation_status=failed`` with the reasons.
 
     Parameters
     ----------
@@ -266,67 +312,208 @@ def promote(
         The alias.
     gate : GateParams
         Thresholds.
-    who, when : str, datetime.datetime
-        For the tags.
+    who, when, why : str, datetime.datetime, str
+        For the history.
     waivers : Waivers
         What a person takes on.
+    dry_run : bool
+        Check only; nothing is written.
 
     Raises
     ------
     RegistryError
-        If there is no challenger, or `to` is ``challenger``.
+        If there is no version to promote, `to` is ``challenger``, or another moved one of these aliases in
+        the meantime.
     """
     if to == CHALLENGER:
         raise RegistryError(f"A version must be promoted to another alias, but got {to!r}. Use staging.")
-    client = store.client
+    check_reason(why)
+    source = _BEFORE.get(to, CHALLENGER)
+    before = _list_aliases(_list_entries(store, name))
     with store.hold():
         entries = _list_entries(store, name)
-        aliases = {alias: entry.number for entry in entries for alias in entry.aliases}
-        version, present = aliases.get(CHALLENGER), aliases.get(to)
+        _check_unmoved(store, name, before, _list_aliases(entries), source, to)
+        version, present = before.get(source), before.get(to)
         if version is None:
-            raise RegistryError(
-                f"A version of {name} must be the {CHALLENGER}, but none is. Run the stage register."
-            )
-        ours = {entry.number for entry in entries if KEY in entry.tags}
+            how = "Run the stage register." if source == CHALLENGER else f"Promote one to {source} first."
+            raise RegistryError(f"A version of {name} must be the {source}, but none is. {how}")
+        ours = _list_ours(entries)
         if version not in ours:
             raise RegistryError(
-                f"The {CHALLENGER} of {name} must be a version of the stage register, but got version "
-                f"{version}, which was registered otherwise. Set the alias {CHALLENGER} to another, or run "
+                f"The {source} of {name} must be a version of the stage register, but got version "
+                f"{version}, which was registered otherwise. Set the alias {source} to another, or run "
                 "the stage."
             )
         if version == present:
-            return Promotion(
-                passed=True,
-                reasons=(f"Version {version} is {to} already.",),
-                version=version,
-                from_version=present,
-            )
+            return Promotion((), version, present)
         rival = None
         if present is not None:
             # Of a version of other origin nothing is known that could be compared.
             unknown = Candidate(present, math.nan, math.nan, "", "", "", "")
-            rival = _weigh(client, name, present) if present in ours else unknown
-        passed, reasons = judge(_weigh(client, name, version), rival, gate, waivers)
-        promotion = Promotion(passed, reasons, version, present)
-        for key, value in _record(promotion, to, who, when, waivers).items():
-            client.set_model_version_tag(name, version, key, value)
-        if passed:
-            client.set_registered_model_alias(name, to, version)
+            rival = _weigh(store.client, name, present) if present in ours else unknown
+        checks = judge(_weigh(store.client, name, version), rival, gate, waivers)
+        promotion = Promotion(checks, version, present)
+        if not dry_run:
+            _carry_out(store.client, name, promotion, to, (stamp(when), who, why), waivers)
     return promotion
 
 
-def _record(promotion: Promotion, to: str, who: str, when: datetime, waivers: Waivers) -> dict[str, str]:
-    status = "passed" if promotion.passed else "failed"
-    tags = {"validation_status": status, "validation_reasons": " ".join(promotion.reasons)}
-    if promotion.passed:
-        tags |= {
-            "promoted_to": to,
-            "promoted_by": who,
-            "promoted_at": when.isoformat(timespec="seconds"),
-            "promoted_from": promotion.from_version or "none",
-        }
-        tags |= {f"promoted_{name}": str(waived).lower() for name, waived in asdict(waivers).items()}
-    return tags
+def _carry_out(
+    client: "MlflowClient",
+    name: str,
+    promotion: Promotion,
+    to: str,
+    by: tuple[str, str, str],
+    waivers: Waivers,
+) -> None:
+    """Write what came of a promotion into the version's tags and the history, and move the alias."""
+    (when, who, why), version, passed = by, promotion.version, promotion.passed
+    against = " ".join(check.said for check in promotion.checks if not check.passed)
+    waived = " ".join(check.said for check in promotion.checks if check.waived)
+    tags = {
+        "validation_status": "passed" if passed else "failed",
+        "validation_reasons": " ".join(check.said for check in promotion.checks),
+    }
+    if passed:
+        before = describe(promotion.from_version)
+        tags |= {"promoted_to": to, "promoted_by": who, "promoted_at": when, "promoted_from": before}
+        tags |= {f"promoted_{key}": str(value).lower() for key, value in asdict(waivers).items()}
+    for key, value in tags.items():
+        client.set_model_version_tag(name, version, key, value)
+    told = "; ".join(part for part in (why, waived if passed else against) if part)
+    about = (to, "promoted" if passed else REFUSED, describe(promotion.from_version), version, told)
+    _move(client, name, Move(when, who, *about))
+
+
+def move_back(
+    store: Store, name: str, *, alias: str, to: str | None, who: str, when: datetime, why: str = ""
+) -> Move:
+    """Point an alias at a version that it pointed at before, or take it away. No gate is asked.
+
+    Parameters
+    ----------
+    store, name : Store, str
+        As for `promote`.
+    alias : str
+        What to move.
+    to : str, optional
+        The version; None takes the alias away.
+    who, when, why : str, datetime.datetime, str
+        For the history.
+
+    Returns
+    -------
+    Move
+        What was done.
+
+    Raises
+    ------
+    RegistryError
+        If the alias points at none or at that version already, never pointed at it, or was moved by another
+        in the meantime.
+    """
+    check_reason(why)
+    before = _list_aliases(_list_entries(store, name))
+    with store.hold():
+        entries = _list_entries(store, name)
+        _check_unmoved(store, name, before, _list_aliases(entries), alias)
+        present = before.get(alias)
+        if present == to:
+            raise RegistryError(
+                f"The alias {alias} of {name} must point elsewhere to be moved, but it points at "
+                f"{describe(present)}. See `expressionist models`."
+            )
+        if to is not None and to not in _list_former(store, name, entries, alias):
+            raise RegistryError(
+                f"A rollback must go to a version that was {alias} before, but got {to!r}. See "
+                "`expressionist history`, or promote it."
+            )
+        done = "demoted" if to is None else "rolled back"
+        move = Move(stamp(when), who, alias, done, describe(present), describe(to), why)
+        _move(store.client, name, move)
+    return move
+
+
+def _move(client: "MlflowClient", name: str, move: Move) -> None:
+    """Write a move down, then make it."""
+    write_move(client, name, move)
+    if move.move == "demoted":
+        client.delete_registered_model_alias(name, move.alias)
+    elif move.move != REFUSED:
+        client.set_registered_model_alias(name, move.alias, move.to_version)
+
+
+def _list_aliases(entries: Sequence[Entry]) -> dict[str, str]:
+    return {alias: entry.number for entry in entries for alias in entry.aliases}
+
+
+def _list_ours(entries: Sequence[Entry]) -> set[str]:
+    """List the versions that the stage register made."""
+    return {entry.number for entry in entries if KEY in entry.tags}
+
+
+def _list_former(store: Store, name: str, entries: Sequence[Entry], alias: str) -> set[str]:
+    """List versions that are there and had an alias; before there was a history, a version's tag said it."""
+    moves = [move for move in _read_history(store, name) if move.alias == alias and move.move != REFUSED]
+    had = {version for move in moves for version in (move.from_version, move.to_version)}
+    had |= {entry.number for entry in entries if entry.tags.get("promoted_to") == alias}
+    return had & {entry.number for entry in entries}
+
+
+def _check_unmoved(
+    store: Store, name: str, before: Mapping[str, str], now: Mapping[str, str], *aliases: str
+) -> None:
+    """Refuse to move an alias that another moved while the store was waited for."""
+    for alias in aliases:
+        if before.get(alias) != now.get(alias):
+            moves = [move for move in _read_history(store, name) if move.alias == alias]
+            who = moves[-1].who if moves else "somebody"
+            raise RegistryError(
+                f"The alias {alias} of {name} must stay where it is while you move one, but {who} moved it "
+                f"from {describe(before.get(alias))} to {describe(now.get(alias))} in the meantime. See "
+                "`expressionist history`, and try again if that is still meant."
+            )
+
+
+def _read_history(store: Store, name: str) -> list[Move]:
+    if store.folder is None:
+        return read_moves(store.client.get_registered_model(name).tags)
+    return read_moves(read_model_tags(store.folder / "mlflow.db", name))
+
+
+def list_history(store: Store, name: str, alias: str | None = None) -> pd.DataFrame:
+    """List the moves of a model's aliases, the oldest first.
+
+    Parameters
+    ----------
+    store, name : Store, str
+        As for `promote`.
+    alias : str, optional
+        Whose moves; of all if not given.
+
+    Returns
+    -------
+    pandas.DataFrame of length n_moves
+        ``when``, ``who``, ``alias``, ``move`` (``refused`` left the alias where it was), ``from``, ``to`` and
+        ``why``, as text. Where an alias is not where its last move left it, a last row, ``unrecorded``, says
+        so.
+
+    Raises
+    ------
+    RegistryError
+        If no model has that name.
+    """
+    present = _list_aliases(_list_entries(store, name))
+    moves = _read_history(store, name)
+    recorded = {move.alias: move.to_version for move in moves if move.move != REFUSED}
+    why = "set by other means, before there was a history, or cut off"
+    for each in sorted(present.keys() | recorded.keys()):
+        there, here = recorded.get(each, "none"), describe(present.get(each))
+        if there != here:
+            moves.append(Move("", "", each, "unrecorded", there, here, why))
+    rows = [asdict(move) for move in moves if alias in (None, move.alias)]
+    columns = ["when", "who", "alias", "move", "from_version", "to_version", "why"]
+    return pd.DataFrame(rows, columns=columns).rename(columns={"from_version": "from", "to_version": "to"})
 
 
 def _weigh(client: "MlflowClient", name: str, number: str) -> Candidate:
@@ -340,6 +527,8 @@ def _weigh(client: "MlflowClient", name: str, number: str) -> Candidate:
         version=number,
         accuracy=float(measured.get("accuracy", "nan")),
         f1_macro=float(measured.get("f1_macro", "nan")),
+        ece=float(measured.get("ece", "nan")),
+        answers=_read_answers(client, version.run_id),
         dataset=version.tags.get("dvc.images", ""),
         split=version.tags.get("dvc.split", ""),
         validations=read_validations(client, name, number),
@@ -350,6 +539,15 @@ def _weigh(client: "MlflowClient", name: str, number: str) -> Candidate:
         },
         **origin,
     )
+
+
+def _read_answers(client: "MlflowClient", run_id: str) -> pd.DataFrame | None:
+    """Read what a network answered on its test samples, from its run; None if it does not hang there."""
+    if PREDICTIONS not in {file.path for file in client.list_artifacts(run_id)}:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = client.download_artifacts(run_id, PREDICTIONS, folder)
+        return read_predictions(Path(path), "test")[0]
 
 
 def _list_entries(store: Store, name: str) -> list[Entry]:
@@ -431,6 +629,7 @@ def find_version(store: Store, model: str) -> Version:
             f"The files of {model} must lie in {folder}, as the stage register leaves them, but do not. "
             "Name a version that it made, or run it again."
         )
+    check_list(found.parent, entry.tags.get("sealed"))
     return Version(name, entry.number, found.parent)
 
 

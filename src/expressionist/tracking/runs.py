@@ -10,8 +10,10 @@ from expressionist.tracking.store import Experiment, import_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run as FoundRun
 
 KEY = "expressionist.key"
+EXPERIMENT = "dvc.exp"  # names of the experiments of DVC that have come to a run
 DIGEST_LENGTH = 36  # what MLflow's database keeps of a dataset digest; DVC's `<md5>.dir` just fits
 _N_METRICS, _N_PARAMS = 1000, 100  # what MLflow takes in one call
 
@@ -97,17 +99,26 @@ class Run:
 def begin(experiment: Experiment, key: str, name: str, tags: Mapping[str, str], started: int = 0) -> Run:
     """Find the run with a key, or begin one. A run that was deleted in the UI is begun anew.
 
-    `started`, in milliseconds since 1970, is now if it is not known.
+    `started`, in milliseconds since 1970, is now if it is not known. One that several experiments of DVC come
+    to is there once, and names them all.
     """
     client = experiment.client
     with experiment.store.hold():
         found = client.search_runs([experiment.id], f"tags.`{KEY}` = '{key}'", max_results=1)
         if found:
             info = found[0].info
+            _add_name(client, found[0], tags.get(EXPERIMENT))
             return Run(client, info.run_id, info.start_time, fresh=False, done=info.status != "RUNNING")
         tags = {**tags, KEY: key}
         info = client.create_run(experiment.id, started or None, tags, name).info
     return Run(client, info.run_id, info.start_time, fresh=True, done=False)
+
+
+def _add_name(client: "MlflowClient", run: "FoundRun", name: str | None) -> None:
+    """Add the name of an experiment to those of a run that another one, or none, has made."""
+    names = [each for each in run.data.tags.get(EXPERIMENT, "").split(", ") if each]
+    if name and name not in names:
+        client.set_tag(run.info.run_id, EXPERIMENT, ", ".join([*names, name]))
 
 
 def add_metrics(experiment: Experiment, run_id: str, metrics: Mapping[str, Any], step: int) -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from expressionist.errors import RegistryError
-from expressionist.files import lock_file
+from expressionist.files import find_origin, lock_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,6 +34,17 @@ _PATH_COLUMNS = (
 )
 
 _PATIENCE = 10
+
+# Without the first, MLflow's UI opens on traces of language models.
+_LEADERBOARD = {
+    "workflowType": "machine_learning",
+    "searchFilter": "metrics.accuracy >= 0",
+    "orderByKey": "metrics.`f1_macro`",
+    "orderByAsc": "false",
+    "startTime": "ALL",
+    "lifecycleFilter": "Active",
+    "modelVersionFilter": "All Runs",
+}
 
 _GUIDE = """\
 Runs of the cohort **{name}**. `tags.kind` says what a run is:
@@ -92,7 +104,8 @@ def open_store(root: Path, uri: str | None = None) -> Store:
     Parameters
     ----------
     root : pathlib.Path
-        The checkout. Its store is ``mlruns/mlflow.db`` with ``mlruns/artifacts/``.
+        The checkout, or the folder of one of its experiments, which DVC removes. The checkout's store is
+        ``mlruns/mlflow.db`` with ``mlruns/artifacts/``.
     uri : str, optional
         Tracking URI to use instead, such as ``http://host:5000``.
 
@@ -104,6 +117,7 @@ def open_store(root: Path, uri: str | None = None) -> Store:
     if uri:
         _ask_for_answer(uri)
         return Store(uri, None)
+    root = find_origin(root) or root
     return Store(prepare(root / "mlruns"), (root / "mlruns").resolve())
 
 
@@ -120,6 +134,7 @@ def find_store(root: Path, uri: str | None = None) -> Store:
     RegistryError
         If there is none, besides what `open_store` refuses.
     """
+    root = find_origin(root) or root
     if not uri and not (root / "mlruns" / "mlflow.db").is_file():
         raise RegistryError(
             f"A project must have a store of models, mlruns/mlflow.db, but got {root.resolve()}, which has "
@@ -159,6 +174,14 @@ def open_experiment(store: Store, cohort: str) -> Experiment:
             if found.lifecycle_stage == "deleted":
                 store.client.restore_experiment(identity)
     return Experiment(store, identity, cohort)
+
+
+def list_leaderboards(store: Store, address: str) -> Iterator[str]:
+    """List, per experiment with runs, where MLflow's UI at an address shows what was tested, best first."""
+    for experiment in store.client.search_experiments():
+        if store.client.search_runs([experiment.experiment_id], max_results=1):
+            page = f"{address}/#/experiments/{experiment.experiment_id}/runs?{urlencode(_LEADERBOARD)}"
+            yield f"{experiment.name}: {page}"
 
 
 def _as_folder(name: str) -> str:

@@ -24,6 +24,7 @@ from expressionist.data.readers.text_tables import need_columns, read_texts
 from expressionist.data.sources._aliquots import AliquotRules
 from expressionist.data.sources._tcga_rules import Rows, build_cohort, read_aside
 from expressionist.errors import CohortError, ParamsError, name_some
+from expressionist.files import find_given
 from expressionist.params import OneOf, key, section
 
 _COUNTS = "counts"
@@ -100,7 +101,7 @@ def list_files(options: Options) -> tuple[RawFile, ...]:
 def list_many(options: Options, folder: Path) -> tuple[RawFile, ...]:
     """List the files of STAR counts: those that lie in the incoming folder, or those of the manifest."""
     if options.manifest is not None:
-        files = _list_manifest(folder / options.manifest, options.mirror.rstrip("/"))
+        files = _list_manifest(find_given(folder / options.manifest), options.mirror.rstrip("/"))
     else:
         files = _list_folder(folder, str(options.counts))
     names = pd.Series([file.called.removesuffix(".gz") for file in files])
@@ -113,7 +114,7 @@ def list_many(options: Options, folder: Path) -> tuple[RawFile, ...]:
 
 
 def _list_folder(folder: Path, name: str) -> tuple[RawFile, ...]:
-    above = folder / name
+    above = find_given(folder / name)
     found = sorted(path for path in above.rglob("*") if _is_counts(path.name) and path.is_file())
     if not found:
         raise CohortError(

@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc.scoring_server import invocations
+
+from expressionist.evaluation.novelty import Novelty
+from expressionist.tracking.served_model import TumourTypeModel
+from expressionist.tracking.serving import NOVELTY_FILE, Served, seal, write_served
+
+GENES = ["g1", "g2", "g3"]
+TABLE = pd.DataFrame([[1234.5, 1.0, 2.0], [0.5, 1.0, 3.0]], columns=GENES)
+TABLE.insert(0, "sample", ["PATIENT7", "PATIENT8"])
+
+
+class Loaded:
+    """The model as MLflow's server has it: predict takes the table and params."""
+
+    def __init__(self, folder: Path, output: str = "table") -> None:
+        self.context = SimpleNamespace(artifacts={"model": folder}, model_config={"output": output})
+        self.model = TumourTypeModel()
+        self.model.load_context(self.context)
+        self.metadata = SimpleNamespace()
+
+    def predict(self, data: object, params: dict | None = None) -> object:
+        return self.model.predict(self.context, data, params)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import keras
+
+    folder = tmp_path_factory.mktemp("served")
+    inputs = keras.Input((3,))
+    keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs)).save(folder / "model.keras")
+    genes = pd.DataFrame({"symbol": GENES, "fill": 1.0}, index=pd.Index(GENES, name="gene"))
+    log2 = np.random.default_rng(0).gamma(2, size=(20, 3)).astype(np.float32)
+    novelty = Novelty.fit(log2, np.arange(20) % 2, None, rng=np.random.default_rng(0))
+    np.savez(folder / NOVELTY_FILE, **novelty.calibrate(log2, false_alarms=0.1).to_arrays())
+    write_served(folder, Served(genes, ("A", "B"), "RSEM", 0.4, True, "RANDOM", "toy", {}))  # noqa: FBT003
+    seal(folder)
+    return folder
+
+
+def ask(model: Loaded, table: object) -> str:
+    split = table.to_dict(orient="split") if isinstance(table, pd.DataFrame) else table
+    return invocations(json.dumps({"dataframe_split": split}), "application/json", model, None).response
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (TABLE[["sample", "g1"]], "2 are missing: g2, g3"),
+        (TABLE.assign(g1=["PATIENT7", 1234.5]), "be numbers.*: g1"),
+        (TABLE.assign(g1=[[1234.5], 1.0]), "be numbers.*: g1"),
+        (TABLE.assign(g1=-1234.5), "not be negative.*: g1"),
+        (TABLE.assign(g1=float("inf")), "be finite.*: g1"),
+        (TABLE.iloc[:0], "must have samples and genes"),
+        (TABLE[["sample"]], "must have samples and genes"),
+        ({"columns": [*GENES, "g1"], "data": [[1234.5] * 4]}, "1 have more: g1 and g1"),
+        ({"columns": ["sample", "sample", *GENES], "data": [["PATIENT7"] * 2 + [1234.5] * 3]}, "got 2"),
+    ],
+)
+def test_a_refusal_does_not_send_the_table_back(folder: Path, table: object, said: str) -> None:
+    model = Loaded(folder)
+    assert "PATIENT7" in ask(model, TABLE)
+    with pytest.raises(MlflowException, match=said) as refused:
+        ask(model, table)
+    answer = refused.value.serialize_as_json()
+    assert refused.value.get_http_status_code() == 400
+    assert json.loads(answer)["message"] == str(refused.value)
+    assert "PATIENT" not in answer
+    assert "1234.5" not in answer
+
+
+def test_what_is_no_table_is_refused_without_it(folder: Path) -> None:
+    with pytest.raises(MlflowException, match="gene names, but got ndarray") as refused:
+        invocations(json.dumps({"inputs": [[1234.5] * 3]}), "application/json", Loaded(folder), None)
+    assert "1234.5" not in refused.value.serialize_as_json()
+
+
+def test_of_the_output_that_was_asked_for_there_is_one_column(folder: Path) -> None:
+    whole = Loaded(folder).predict(TABLE)
+    assert Loaded(folder, "tumour_type").predict(TABLE).tolist() == whole["tumour_type"].tolist()
+    with pytest.raises(mlflow.MlflowException, match="table or one of its columns, but got 'label'"):
+        Loaded(folder, "label").predict(TABLE)
