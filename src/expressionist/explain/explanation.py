@@ -131,7 +131,6 @@ def explain_network(
     held_out = model.rank(tested, "test samples, as the training samples")
     tables = {
         "samples": tabulate_gaps(found, about.rows.iloc[tested]).reset_index(names="sample"),
-        "faithfulness": _replace(model, tested, found, trained, evaluation),
         "cross_check": cross_check(
             model.logits, about.scaled, about.training, tested, about.types, found.values, params.seed
         ),
@@ -148,6 +147,8 @@ def explain_network(
         )
         untrained = model.rank(drawn, "untrained network")
     rankings = _rank(about, trained, held_out, untrained, rng)
+    means = mean_by_type(trained.found.values, trained.targets, trained.n_types)
+    tables["faithfulness"] = _replace(model, tested, found, means, rankings["fold_change"], evaluation)
     tables |= tabulate_rankings(
         rankings,
         trained.found.values,
@@ -161,7 +162,7 @@ def explain_network(
     tables |= _judge_known(about, rankings, members, np.unique(trained.targets))
     arrays = {
         **rankings,
-        "attribution": mean_by_type(trained.found.values, trained.targets, trained.n_types),
+        "attribution": means,
         "expression": mean_by_type(about.scaled[drawn], trained.targets, trained.n_types),
         "n_samples": np.bincount(trained.targets, minlength=trained.n_types),
     }
@@ -318,21 +319,23 @@ def _replace(
     model: _Explainer,
     tested: np.ndarray,
     found: Attribution,
-    trained: _Ranked,
+    means: np.ndarray,
+    change: np.ndarray,
     evaluation: EvaluationParams,
 ) -> pd.DataFrame:
-    """Replace genes of some explained samples in the order of their explanation, and in other orders."""
-    about, n_types = model.about, trained.n_types
+    """Replace genes of some explained samples in the order of their explanation, and in other orders.
+
+    `means` and `change` are attribution and fold change by type.
+    """
+    about = model.about
     rng = np.random.default_rng(model.params.seed)
     probed = _draw_probed(about.types[tested], rng)
     rows, targets = tested[probed], about.types[tested[probed]]
     others = [rng.choice(about.training[about.types[about.training] != target]) for target in targets]
-    by_type = mean_by_type(trained.found.values, trained.targets, n_types)
-    log2, types = about.log2[about.training], about.types[about.training]
     orders = {
         "own explanation": np.argsort(-found.values[probed], axis=1),
-        "mean explanation of the type": np.argsort(-by_type, axis=1)[targets],
-        "fold change": np.argsort(-np.abs(fold_change(log2, types, n_types=n_types)), axis=1)[targets],
+        "mean explanation of the type": np.argsort(-means, axis=1)[targets],
+        "fold change": np.argsort(-np.abs(change), axis=1)[targets],
         "random genes": rng.permuted(np.tile(np.arange(about.scaled.shape[1]), (len(rows), 1)), axis=1),
     }
     on_progress = model.start_progress("genes replaced", None)
