@@ -7,7 +7,7 @@ MODEL ?= models:/tumour-type@staging
 BIN := .venv/bin
 DATABASE := mlruns/mlflow.db
 # What the stages write, without the raw files; tests/architecture/test_dvc_yaml.py holds this to dvc.yaml.
-MADE := data/cache data/code data/cohort data/quality data/split.tsv data/layout data/images data/baselines data/search data/models data/novelty data/evaluation data/repeats.tsv data/comparison data/attributions data/report
+MADE := data/cache data/code data/cohort data/quality data/split.tsv data/layout data/images data/baselines data/search data/models data/novelty data/evaluation data/repeats.tsv data/metrics.json data/comparison data/ablation data/refit data/attributions data/report data/served
 
 # A file's tests stay together, in the order that tests/conftest.py gives them.
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all lint format docs ui experiments serve lock clean clean-all
+.PHONY: help setup repro test test-all lint format docs ui experiments serve lock audit clean clean-all
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1#\2/p' Makefile | while IFS='#' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
@@ -72,10 +72,15 @@ serve: .venv/.done  ## Answer tables over HTTP (MODEL=models:/tumour-type@stagin
 	@EXPRESSIONIST_MODEL=$(MODEL) $(BIN)/uvicorn --factory expressionist.tracking.scoring_server:make_app --host 127.0.0.1 --port $(SERVE_PORT) --no-access-log
 
 experiments: .venv/.done  ## Show DVC's experiments: what was changed, who won, and how good it is
-	@$(BIN)/dvc exp show --no-pager --only-changed --keep 'winner|f1_macro' --drop 'data/.*|src/.*|Created|State|Executor|accuracy|log_loss|.*baseline.*'
+	@$(BIN)/dvc exp show --only-changed --keep 'winner|f1_macro' --drop 'data/.*|src/.*|Created|State|Executor|accuracy|log_loss|.*baseline.*'
 
 lock: .venv/.done  ## Refresh requirements.lock
 	@$(UV) pip compile pyproject.toml --group dev --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade --quiet -o requirements.lock
+
+# It asks for each package of the lock, and stops at the first that no database knows.
+audit: .venv/.done  ## Look up known vulnerabilities of the locked packages, where a database answers
+	@$(UV) tool run pip-audit -r requirements.lock --require-hashes --disable-pip --strict --progress-spinner off >.venv/audit.txt 2>&1; ended=$$?; \
+	if grep -q 'could not be audited\|ConnectionError' .venv/audit.txt; then echo "No database of vulnerabilities answers here: the audit was broken off (.venv/audit.txt)."; exit 1; else cat .venv/audit.txt; exit $$ended; fi
 
 clean:  ## Remove what the pipeline made; raw files, MLflow's store and .venv stay
 	@rm -rf $(MADE)

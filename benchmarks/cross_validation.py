@@ -1,15 +1,15 @@
 """Network and baseline models in cross-validation on a real cohort: every sample is a test sample once.
 
-Run ``python benchmarks/cross_validation.py --cohort mrna`` or ``mirna`` (../shared/data/tcga-mrna-5 or
-tcga-mirna-32; mobilenet with the ImageNet weights of ../shared/weights; everything else as in params.yaml).
-Patients are divided into folds, stratified by tumour type. Of the patients left to a fold, some stand for
-validation as in the pipeline: baseline models choose their hyper-parameters on them, and the network its
-depth where ``--depths`` names several. Gene choice, scale, layout and every model are fitted on the other
-patients, the same for all models. The network that predicts is the whole one, from expression on, as it is
-registered. Prints every fold's accuracy and macro-F1, then a table in Markdown: mean and standard deviation
-(n - 1) over the folds; all test predictions taken together; how many samples only the network, and only this
-baseline model, got right, with McNemar's p. Folds share training samples, so that spreads understate those of
-new cohorts.
+Run ``python benchmarks/cross_validation.py --cohort mrna-5``, ``mrna-7`` or ``mirna-32`` (of ../shared/data;
+mobilenet with the ImageNet weights of ../shared/weights; everything else as in params.yaml). Patients are
+divided into folds, stratified by tumour type. Of the patients left to a fold, some stand for validation as in
+the pipeline: baseline models choose their hyper-parameters on them, the network its depth where ``--depths``
+names several, and all their temperature. Gene choice, scale and layout are fitted on the other patients, and
+so is every model; then, with ``--members`` above 0, as the stage `refit` does it: every model on both, the
+network so many times. The network that predicts is the whole one, from expression on, as it is registered.
+Prints every fold's scores, then a table in Markdown: mean and standard deviation (n - 1) over the folds; all
+test predictions taken together; how many samples only the network, and only this baseline model, got right,
+with McNemar's p. Folds share training samples, so that spreads understate those of new cohorts.
 """
 
 import argparse
@@ -18,20 +18,30 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
-from levers import SHIPPED, Sides, read_cohort, train
+from levers import SHIPPED, Sides, change, read_cohort, train
+from scipy.special import softmax
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from expressionist.commands.params_file import read_params
 from expressionist.data.cohort import Cohort
 from expressionist.data.expression import to_log2
-from expressionist.evaluation.baselines import LabelledRows, fit_baseline
+from expressionist.evaluation.baselines import LabelledRows, fit_baseline, refit_baseline
+from expressionist.evaluation.calibration import fit_temperature
 from expressionist.evaluation.metrics import mcnemar, score
+from expressionist.network.assembly import predict_logits
 from expressionist.params.sections import Params
+from expressionist.pipeline import train_members
 
-COHORTS = {"mrna": ("tcga-mrna-5", "RSEM"), "mirna": ("tcga-mirna-32", "RPM")}
+COHORTS = {
+    "mrna-5": ("tcga-mrna-5", "RSEM"),
+    "mrna-7": ("tcga-mrna-7", "RSEM"),
+    "mirna-32": ("tcga-mirna-32", "RPM"),
+}
 NETWORK = "mobilenet"
+PARTS = ("expression", "types")
 
 
 def split_folds(
@@ -53,17 +63,21 @@ def split_folds(
 def predict_network(
     sides: Sides, test: np.ndarray, params: Params, depths: list[int]
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Fine-tune at every depth; let the best on validation samples predict, and return the genes it sees."""
+    """Fine-tune at every depth, let the best on validation samples predict, and return its genes too."""
     with tempfile.TemporaryDirectory() as cache:
         trained = {depth: train(sides, params, depth, params.training.seed, Path(cache)) for depth in depths}
+        best = min(depths, key=lambda depth: trained[depth][1].fit.history[-1]["validation_log_loss"])
+        tuner, tuned, chosen = trained[best]
 
-    def judge(depth: int) -> tuple[float, float]:
-        last = trained[depth][1].fit.history[-1]
-        return last["validation_f1_macro"], -last["validation_log_loss"]
+        def predict(whole: keras.Model, log2: np.ndarray) -> np.ndarray:
+            return predict_logits(whole, np.ascontiguousarray(log2[:, chosen]), np.arange(len(log2)))
 
-    best = max(depths, key=judge)
-    tuner, tuned, chosen = trained[best]
-    return tuner.assemble(tuned).predict(test[:, chosen], batch_size=64, verbose=0), chosen, f"depth {best}"
+        whole = tuner.assemble(tuned)
+        temperature = fit_temperature(predict(whole, sides.log2["validation"]), sides.types["validation"])
+        if params.training.members:
+            trial = {"depth": best, "params": {}}
+            whole = tuner.assemble(*train_members(tuner, trial, params.training, Path(cache) / "members"))
+        return softmax(predict(whole, test) / temperature, axis=1), chosen, f"depth {best}"
 
 
 def predict_all(
@@ -74,21 +88,26 @@ def predict_all(
     yield NETWORK, probabilities, choice
     # As in the pipeline, baseline models see the genes that are painted.
     folds = [LabelledRows(sides.log2[side][:, chosen], sides.types[side]) for side in ("train", "validation")]
+    known = LabelledRows(*(np.concatenate([getattr(fold, part) for fold in folds]) for part in PARTS))
+    about = {"n_types": len(sides.tumour_types), "seed": params.baselines.seed}
     for name in params.baselines.models:
-        baseline = fit_baseline(name, *folds, n_types=len(sides.tumour_types), seed=params.baselines.seed)
+        baseline = fit_baseline(name, *folds, **about)
+        if params.training.members:
+            baseline = refit_baseline(name, baseline.choice, known, **about)
         yield name, baseline.predict_proba(test[:, chosen]), f"{baseline.choice}"
 
 
 def print_table(predicted: dict[str, list[np.ndarray]], truth: list[np.ndarray]) -> None:
     pooled = np.concatenate(truth)
     right = {name: np.concatenate(parts).argmax(axis=1) == pooled for name, parts in predicted.items()}
-    print("\n| model | accuracy | macro-F1 | right of all | macro-F1 of all | only network, only this | p |")
-    print("|---|---|---|---|---|---|---|")
+    print("\n| model | accuracy | macro-F1 | log-loss ", end="")
+    print("| right of all | macro-F1 of all | only network, only this | p |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, parts in predicted.items():
         folds = [score(*each) for each in zip(parts, truth, strict=True)]
         spreads = [
             f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
-            for key in ("accuracy", "f1_macro")
+            for key in ("accuracy", "f1_macro", "log_loss")
             for values in [[fold[key] for fold in folds]]
         ]
         n_right, f1 = right[name].sum(), score(np.concatenate(parts), pooled)["f1_macro"]
@@ -104,8 +123,11 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--depths", type=int, nargs="+", default=[0])
     parser.add_argument("--seed", type=int, default=1, help="of the folds")
+    parser.add_argument("--members", type=int, default=read_params(SHIPPED).training.members)
+    parser.add_argument("--baselines", nargs="+", default=list(read_params(SHIPPED).baselines.models))
     arguments = parser.parse_args()
-    params, cohort = read_params(SHIPPED), read_cohort(*COHORTS[arguments.cohort])
+    asked = {"training.members": arguments.members, "baselines.models": tuple(arguments.baselines)}
+    params, cohort = change(read_params(SHIPPED), asked), read_cohort(*COHORTS[arguments.cohort])
     log2 = to_log2(cohort.expression, cohort.unit)
     types = pd.Index(cohort.tumour_types).get_indexer(pd.Index(cohort.samples["tumour_type"]))
     predicted: dict[str, list[np.ndarray]] = {}
@@ -116,6 +138,7 @@ def main() -> None:
         sides = Sides(
             {side: log2[each] for side, each in known.items()},
             {side: types[each] for side, each in known.items()},
+            {side: cohort.samples["patient"].to_numpy(str)[each] for side, each in known.items()},
             cohort.genes,
             cohort.tumour_types,
         )
@@ -124,7 +147,9 @@ def main() -> None:
         for name, probabilities, choice in predict_all(sides, log2[rows["test"]], params, arguments.depths):
             predicted.setdefault(name, []).append(probabilities)
             seconds, found = time.perf_counter() - begun, score(probabilities, truth[-1])
-            print(f"  {name}: {found['accuracy']:.4f}, {found['f1_macro']:.4f}", end="")
+            print(
+                f"  {name}: {found['accuracy']:.4f}, {found['f1_macro']:.4f}, {found['log_loss']:.4f}", end=""
+            )
             print(f" ({choice}; {seconds:.0f} s)", flush=True)
             begun = time.perf_counter()
     print_table(predicted, truth)

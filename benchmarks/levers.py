@@ -72,6 +72,7 @@ class Sides:
 
     log2: dict[str, np.ndarray]
     types: dict[str, np.ndarray]
+    patients: dict[str, np.ndarray]
     genes: pd.DataFrame
     tumour_types: list[str]
 
@@ -103,6 +104,7 @@ def read_sides(params: Params) -> Sides:
     return Sides(
         {side: to_log2(cohort.expression[taken], cohort.unit) for side, taken in rows.items()},
         {side: types[taken] for side, taken in rows.items()},
+        {side: cohort.samples["patient"].to_numpy(str)[taken] for side, taken in rows.items()},
         cohort.genes,
         cohort.tumour_types,
     )
@@ -134,6 +136,7 @@ def train(
             sides.types[side],
             # All that they are painted by: settings share one cache.
             f"{side} {params.layout} {params.expression} {seed}",
+            sides.patients[side],
         )
         for side, log2 in sides.log2.items()
     }

@@ -53,7 +53,8 @@ def make_tuner(backbone: str, network: NetworkParams, n_samples: int, cache: Pat
     def draw(n: int) -> ImageSet:
         types = rng.integers(0, N_TYPES, n)
         noise = rng.random((n, SIDE, SIDE, 1), np.float32)
-        return ImageSet((1 - NOISE) * typical[types] + NOISE * noise, types, f"drawn-{n}")
+        drawn = (1 - NOISE) * typical[types] + NOISE * noise
+        return ImageSet(drawn, types, f"drawn-{n}", np.arange(n).astype(str))
 
     training, validation = draw(n_samples), draw(n_samples // 8)
     return FineTuner(

@@ -66,7 +66,8 @@ def measure(backbone: str, n_samples: int, n_genes: int) -> dict[str, float]:
         for side, n_rows in (("train", n_samples), ("validation", 128)):
             path = Path(folder) / f"{side}.npy"
             write_array(path, draw(layout, n_rows, rng), (n_rows, *shape, 1))
-            sets[side] = ImageSet(read_array(path), rng.integers(0, N_TYPES, n_rows), f"{side}-{n_rows}")
+            types, patients = rng.integers(0, N_TYPES, n_rows), np.arange(n_rows).astype(str)
+            sets[side] = ImageSet(read_array(path), types, f"{side}-{n_rows}", patients)
         painted = time.perf_counter()
         tuner = FineTuner(
             backbone,

@@ -21,7 +21,8 @@ def start_server():
     """Start the server, if it does not run yet; `distributed` takes its workers from it too."""
     _context.set_forkserver_preload(["preloaded"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(TESTS))
+        # Before what is there already: a copy of the checkout says so where its code is.
+        patch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
         forkserver.ensure_running()
 
 

@@ -12,7 +12,7 @@ from expressionist.pipeline import Recipe, SplitFitter, digest_pipeline
 from expressionist.stages.repeats import split_again
 
 N_GENES = 30
-SEARCH = {"n_trials": 1, "epochs": 1, "depths": (0,), "learning_rate": None, "dropout": None}
+SEARCH = {"n_trials": 1, "epochs": 1, "folds": 2, "depths": (0,), "learning_rate": None, "dropout": None}
 SEARCH |= {"objective": "f1_macro", "prune": False, "storage": None, "seed": 1}
 RECIPE = Recipe(
     sections.ExpressionParams(N_GENES),

@@ -53,13 +53,28 @@ def make_scale(n_genes, *, seed=0):
 
 
 def network_params(**changes):
-    drawn = {"magnify": 2, "side": 8, "head": "flatten", "strides": (2, 4), "dropout": 0.0, "genes": True}
+    drawn = {
+        "protocol": "full",
+        "magnify": 2,
+        "side": 8,
+        "head": "flatten",
+        "strides": (2, 4),
+        "dropout": 0.0,
+        "genes": True,
+    }
     rest = {"gene_dropout": 0.0, "rank_units": 0, "precision": "float32"}
     return NetworkParams(**(drawn | rest | changes))
 
 
 def training_params(**changes):
-    sizes = {"epochs": 4, "batch_size": 8, "weight_decay": 1e-2, "class_weight": "sqrt", "seed": 5}
+    sizes = {
+        "epochs": 4,
+        "batch_size": 8,
+        "weight_decay": 1e-2,
+        "class_weight": "sqrt",
+        "members": 1,
+        "seed": 5,
+    }
     rates = {"learning_rate": 1e-2, "rank_learning_rate": 1e-2, "tail_learning_rate": 3e-3}
     return TrainingParams(**(sizes | rates | changes))
 

@@ -4,13 +4,21 @@ Every refusal is one sentence that states what must hold and what came instead, 
 command line prints it as one line and exits with 2; any other exception is a bug and keeps its traceback.
 """
 
+import re
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 _N_NAMED = 5
+_LONGEST_NAME = 100
+# In a URL; a slash of it may be lost where it was taken for a path, and what follows a port is a path.
+_PASSWORD = re.compile(r"(:/+[^\s/:@]*:)(?!\d+/)\S+(?=@)|([?&]password=)[^\s&]+")
 
 
 class Refusal(Exception):
     """Base of all refusals: the input cannot be used as it is, and the message says why and what to do."""
+
+    def __str__(self) -> str:
+        return make_printable(_PASSWORD.sub(r"\1\2***", super().__str__()))
 
 
 class ParamsError(Refusal):
@@ -47,7 +55,32 @@ def name_some(names: Iterable[object]) -> str:
     >>> name_some(range(8))
     '0, 1, 2, 3, 4 and 3 more'
     """
-    every = [str(name) for name in names]
-    shown = ", ".join(every[:_N_NAMED])
+    every = list(names)
+    shown = ", ".join(_shorten(make_printable(str(name), keep="")) for name in every[:_N_NAMED])
     rest = len(every) - _N_NAMED
     return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def holds_password(url: str) -> bool:
+    """Tell whether the URL of a server, a database or a file holds a password.
+
+    >>> [holds_password(url) for url in ("http://me:secret@host", "postgresql://h/d?password=x", "http://h:80/a@b")]
+    [True, True, False]
+    """
+    return _PASSWORD.search(unquote(url)) is not None
+
+
+def make_printable(text: str, keep: str = "\n\t") -> str:
+    r"""Write what a terminal would obey instead of show, such as escape sequences, as Python does.
+
+    >>> print(make_printable("\x1b[2J red"))
+    \x1b[2J red
+    """
+    return "".join(
+        letter if letter.isprintable() or letter in keep else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."

@@ -1,8 +1,8 @@
 """The steps on one split of the patients, from gene choice to calibrated models."""
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,26 @@ import pandas as pd
 from scipy.special import softmax
 
 from expressionist.data import Cohort, keep_listed, to_log2, write_split
-from expressionist.evaluation import LabelledRows, fit_baseline, fit_temperature, score
-from expressionist.files import digest_code, write_whole
+from expressionist.evaluation import (
+    LabelledRows,
+    confusion,
+    find_organ_systems,
+    fit_baseline,
+    fit_temperature,
+    flatten_facts,
+    judge_probabilities,
+    per_type,
+    score,
+    score_subsets,
+    tabulate_predictions,
+    write_predictions,
+)
+from expressionist.files import digest_code, write_json, write_table, write_whole
 from expressionist.network import predict_logits
 from expressionist.painting import lay_out, read_layout, read_options, write_images, write_layout
 from expressionist.params import (
     BaselinesParams,
+    EvaluationParams,
     ExpressionParams,
     LayoutParams,
     NetworkParams,
@@ -46,6 +60,7 @@ def search_depth(
     storage: str,
     *,
     on_trial: Callable[[dict[str, Any]], object],
+    on_begin: Callable[[dict[str, Any]], object] = lambda _: None,
     on_progress: Callable[[int], object] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Run all trials of a planned search, as `run_search` does."""
@@ -58,6 +73,7 @@ def search_depth(
         n_trials=search.n_trials,
         prune=search.prune,
         seed=search.seed,
+        on_begin=on_begin,
         on_trial=on_trial,
         on_progress=on_progress,
     )
@@ -71,11 +87,78 @@ def train_best(
     checkpoints: Path,
     *,
     on_epoch: Callable[[Epoch], bool] = lambda _: False,
-) -> tuple[FineTuned, TrainingParams]:
-    """Train as the best trial chose; return also the section of params.yaml with what it chose."""
+) -> FineTuned:
+    """Train as the best trial chose."""
     params, dropout = apply_trial(best["params"], training, network.dropout)
-    tuned = tuner.fit(best["depth"], dropout, params, checkpoints=checkpoints, on_epoch=on_epoch)
-    return tuned, params
+    return tuner.fit(best["depth"], dropout, params, checkpoints=checkpoints, on_epoch=on_epoch)
+
+
+def train_members(
+    tuner: FineTuner,
+    best: Mapping[str, Any],
+    training: TrainingParams,
+    checkpoints: Path,
+    *,
+    on_epoch: Callable[[Epoch], bool] = lambda _: False,
+) -> list[FineTuned]:
+    """Train `training.members` times as the best trial chose, on training and validation samples.
+
+    They differ in their seeds. What the histories have of validation samples is of samples that were learned.
+    """
+    params, dropout = apply_trial(best["params"], training, tuner.network.dropout)
+    members = [
+        tuner.fit(
+            best["depth"],
+            dropout,
+            replace(params, seed=params.seed + number),
+            checkpoints=checkpoints,
+            fold=tuner.join(),
+            keep=True,
+            on_epoch=on_epoch,
+        )
+        for number in range(params.members)
+    ]
+    for member in members:
+        member.forget()
+    return members
+
+
+def write_evaluation(
+    folder: Path,
+    rows: pd.DataFrame,
+    logits: np.ndarray,
+    tumour_types: list[str],
+    evaluation: EvaluationParams,
+    novelty: Mapping[str, Any],
+    marks: Mapping[str, bool],
+    merged: Mapping[str, Sequence[str]],
+) -> None:
+    """Calibrate a network by its logits, and write predictions, scores and what its probabilities are worth.
+
+    `rows` are of the split table: those of ``validation`` set the temperature and the confidence below which
+    no answer is given, those of ``test`` judge. `merged` are the cohort's merged types.
+    """
+    # What trains need not wait for what draws.
+    from expressionist.report import draw_confusion, stamp, write_figure
+
+    truth = pd.Index(tumour_types).get_indexer(pd.Index(rows["tumour_type"]))
+    held_out = (rows["split"] == "validation").to_numpy()
+    temperature = fit_temperature(logits[held_out], truth[held_out])
+    probabilities = softmax(logits / temperature, axis=1)
+    systems = find_organ_systems(tumour_types, merged)
+    facts = judge_probabilities(
+        logits, temperature, truth, held_out, evaluation.answered_accuracy, systems
+    ) | dict(novelty)
+    scores = score_subsets(rows, probabilities, truth, evaluation)
+    counts = confusion(probabilities[~held_out], truth[~held_out])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_predictions(folder / "predictions.tsv", tabulate_predictions(rows, probabilities, tumour_types))
+    write_json(folder / "probabilities.json", facts)
+    write_json(folder / "metrics.json", scores | {"probabilities": flatten_facts(facts)})
+    write_table(folder / "confusion.tsv", pd.DataFrame(counts, index=tumour_types, columns=tumour_types))
+    write_figure(folder / "confusion.png", stamp(draw_confusion(counts, tumour_types), **marks))
+    by_type = per_type(probabilities[~held_out], truth[~held_out], tumour_types)
+    write_table(folder / "per_type.tsv", by_type, index=False)
 
 
 @dataclass(frozen=True)
@@ -93,7 +176,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model that was fitted on training samples, with what was chosen on validation samples."""
+    """A model that was fitted on training samples, with what was chosen for it."""
 
     # Hyper-parameters, or a network's depth and whatever else its search chose.
     choice: Mapping[str, Any]
@@ -223,7 +306,7 @@ class SplitFitter:
             on_trial=on_trial,
         )
         best = find_best_trial(trials, recipe.search.objective)
-        tuned, _ = train_best(tuner, best, recipe.training, recipe.network, workspace.checkpoints)
+        tuned = train_best(tuner, best, recipe.training, recipe.network, workspace.checkpoints)
         whole = tuner.assemble(tuned)
 
         def predict(expression: np.ndarray) -> np.ndarray:
@@ -244,4 +327,4 @@ def digest_pipeline(layout_method: str, *, networks: bool) -> str:
     Of the layout methods, only the one that is named counts.
     """
     others = ("evaluation.baselines",) if networks else ("training", "network")
-    return digest_code("pipeline", without=others, chosen=(("painting.layouts", layout_method),))
+    return digest_code("pipeline:SplitFitter", without=others, chosen=(("painting.layouts", layout_method),))

@@ -22,12 +22,15 @@ FROM_ENVIRONMENT = {"root", "tracking_uri", "cache_gigabytes", "scheduler"}
 CACHE = "data/cache"
 # Options of a source stand below its name, so that a value of another source re-runs nothing.
 PARAMS_OF = {"cohort": ["cohort.source", "cohort.folder", "cohort.${cohort.source}"]}
+# Types are merged where the cohort is read, and published with what was run; no file hangs on that.
+MERGING = {"prepare": ["cohort.merge_types"], "register": ["cohort.merge_types"]}
 # Which code counts is a matter of two words only.
 PARAMS_OF_CODE = ["cohort.source", "layout.method"]
 # Folders that params.yaml names, and the stages that read them: fetch brings what prepare reads, lists the
 # gene sets, which are no part of a source, and repeats does all that tune and train do.
 INCOMING, WEIGHTS = ["${cohort.folder}"], ["${weights.folder}"]
-FOLDERS = {"fetch": INCOMING, "lists": INCOMING, "tune": WEIGHTS, "train": WEIGHTS, "repeats": WEIGHTS}
+FOLDERS = {"fetch": INCOMING, "lists": INCOMING}
+FOLDERS |= dict.fromkeys(["tune", "train", "repeats", "ablation", "refit"], WEIGHTS)
 # What a person has brought: it is not removed with what stages made of it.
 BROUGHT = {"data/raw", "data/lists"}
 WRITTEN = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -103,7 +106,7 @@ def test_what_was_brought_is_kept_where_it_cannot_be_brought_again():
 def test_params(stage):
     sections = read_signature(stage).sections
     expected = [line for section in sections for line in PARAMS_OF.get(section, [section])]
-    expected = PARAMS_OF_CODE if stage == "code" else expected
+    expected = PARAMS_OF_CODE if stage == "code" else expected + MERGING.get(stage, [])
     compare_lines(stage, "params", read_list(stage, "params"), expected)
 
 

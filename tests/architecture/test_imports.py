@@ -20,7 +20,7 @@ KNOWN_TO = {
     "distributed": ["files.sharding"],
     "dask": [],
     "dvc": [],
-    "click": ["commands.app"],
+    "click": ["commands.app", "commands.models", "commands.options", "commands.tables", "commands.terminal"],
     "rich": ["stages."],
     "jinja2": ["report.page"],
     "yaml": ["commands.", "tracking.experiments"],

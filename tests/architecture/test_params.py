@@ -17,6 +17,7 @@ from architecture.source_tree import ROOT
 from expressionist.commands import params_docs
 from expressionist.commands.params_file import find_options, read_params
 from expressionist.data.sources import find_source
+from expressionist.errors import ParamsError
 from expressionist.painting.layouts import find_layout
 from expressionist.params import list_layouts, list_sources
 from expressionist.params.parsing import find_faults, parse
@@ -27,7 +28,7 @@ WRITTEN = yaml.safe_load(PATH.read_text(encoding="utf-8"))
 # Below these stand, beside the keys, sections of options called like the plug-ins that read them.
 CHOOSING = (CohortParams, LayoutParams)
 # What a command that reads params has loaded anyway: the lightest are `models` and `promote`.
-LOADED_ANYWAY = ["expressionist.commands.app", "expressionist.tracking.registry"]
+LOADED_ANYWAY = ["expressionist.commands.app", "expressionist.tracking.promotion"]
 
 
 def list_keys(kind, above=""):
@@ -158,6 +159,17 @@ def test_dvc_changes_one_line_of_it(tmp_path, override, line):
     assert new.startswith(line)
     assert old.partition("#")[2] == new.partition("#")[2]
     read_params(path)
+
+
+def test_types_can_be_merged_by_dvc(tmp_path):
+    """Hydra gives a key new ones only where nothing stands behind it."""
+    path = tmp_path / "params.yaml"
+    shutil.copyfile(PATH, path)
+    apply_overrides(path, ["cohort.merge_types={CRC: [COAD, READ]}"])
+    assert read_params(path).cohort.merge_types == {"CRC": ("COAD", "READ")}
+    apply_overrides(path, ["+cohort.merge_types.glioma=[GBM, READ]"])
+    with pytest.raises(ParamsError, match="merge every tumour type once"):
+        read_params(path)
 
 
 def test_reading_it_loads_pydantic_and_nothing_else_that_is_heavy():

@@ -12,6 +12,8 @@ import pytest
 
 from expressionist import stages
 from expressionist.commands import app as command_line
+from expressionist.commands import options
+from expressionist.tracking import provenance
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 NAMES = sorted(path.stem for path in Path(stages.__path__[0]).glob("[!_]*.py"))
@@ -86,7 +88,7 @@ def test_a_command_has_no_options_but_its_own(call) -> None:
         ("demote", {"--root", "--from", "--reason"}, {"--to", "--dry-run"}),
         ("rollback", {"--root", "--to", "--alias", "--reason"}, {"--from", "--across-data"}),
         ("history", {"--root", "--alias"}, {"--to", "--reason"}),
-        ("worker", {"--cache-gigabytes", "--scheduler", "--patience"}, {"--root", "--to"}),
+        ("worker", {"--cache-gigabytes", "--scheduler", "--patience", "--root"}, {"--to"}),
         ("tune", {"--backbone", "--cache-gigabytes", "--out"}, {"--to", "--patience"}),
     ):
         code, said, _ = call(command, "--help")
@@ -181,7 +183,8 @@ def test_the_commands_of_the_page_on_the_registry_are_taken_as_written() -> None
     page = (Path(__file__).parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")
     lines = page.partition("```bash\n")[2].partition("```")[0].splitlines()
     commands = [shlex.split(line, comments=True)[1:] for line in lines]
-    assert {name for name, *_ in commands} == {"models", "promote", "rollback", "demote", "history"}
+    named = {"models", "promote", "rollback", "demote", "history", "verify"}
+    assert {name for name, *_ in commands} == named
     for name, *words in commands:
         # Refuses what it does not know, and does not run.
         command_line.app.get_command(None, name).make_context(name, words)
@@ -200,16 +203,16 @@ def test_the_project_is_found_from_a_folder_below(tmp_path, monkeypatch) -> None
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
     (tmp_path / "params.yaml").touch()
-    assert command_line._find_root() == Path()
+    assert options.find_root() == Path()
     (tmp_path / "dvc.yaml").touch()
-    assert command_line._find_root() == tmp_path
+    assert options.find_root() == tmp_path
     monkeypatch.chdir(tmp_path)
-    assert command_line._find_root() == Path()
+    assert options.find_root() == Path()
 
 
 def test_who_promotes_has_a_name_without_one(monkeypatch) -> None:
     def fail() -> str:
         raise KeyError("getpwuid(): uid not found: 12345")
 
-    monkeypatch.setattr(command_line.getpass, "getuser", fail)
-    assert command_line._name_user() == f"uid {os.getuid()}"
+    monkeypatch.setattr(provenance.getpass, "getuser", fail)
+    assert provenance.name_user() == f"uid {os.getuid()}"

@@ -140,7 +140,10 @@ def test_refused_at_the_start_in_one_line(changes, sentence):
         ({"cohort.table.smallest_type": "5"}, ": cohort: table: smallest_type must be a whole number"),
         ({"cohort.pancan-mrna.mirror": "file:///etc"}, ": cohort: pancan-mrna: mirror must be an http or h"),
         ({"layout.tsne.perplexty": 3}, ": layout: tsne has no key 'perplexty'. Its keys are perplexity."),
-        ({"cohort.tcag": {}}, ": cohort has no key 'tcag'. Its keys are source, folder, and embedded, "),
+        (
+            {"cohort.tcag": {}},
+            ": cohort has no key 'tcag'. Its keys are source, folder, merge_types, and embedded, ",
+        ),
         ({"layout.sead": 1}, ": layout has no key 'sead'. Its keys are method, seed, overlap, and chromos"),
         ({"registry": ...}, " must have the key 'registry'. Add it."),
         ({"slpit": {}}, " has no key 'slpit'. Its keys are cohort, split,"),

@@ -45,6 +45,12 @@ def test_labels_are_renamed(tmp_path: Path) -> None:
     assert found.table["label"].tolist() == ["ACC", "UVM"]
 
 
+def test_labels_of_merged_types_are_those_of_the_model_renamed_ones_too(tmp_path: Path) -> None:
+    path = write(tmp_path, "sample,label\nS1,COAD\nS2,rectum\nS3,ACC\nS4,CRC\n")
+    found = read_external_labels(path, SAMPLES, renamed={"rectum": "READ"}, merged={"CRC": ["COAD", "READ"]})
+    assert found.table["label"].tolist() == ["CRC", "CRC", "ACC", "CRC"]
+
+
 def test_a_renaming_may_be_a_single_row(tmp_path: Path) -> None:
     assert read_renaming(write(tmp_path, "adrenal,ACC\n", "map.csv"), ["ACC"]) == {"adrenal": "ACC"}
 

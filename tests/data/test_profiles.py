@@ -1,6 +1,7 @@
 """Samples to predict: whatever the file, the same table, in the model's unit."""
 
 import gzip
+from contextlib import nullcontext
 from pathlib import Path
 
 import anndata
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import scipy.sparse
 
 from expressionist.data.cohort import Cohort
 from expressionist.data.cohort_file import write_cohort
@@ -367,3 +369,96 @@ def test_real_files_are_read_as_they_are(path):
     found = read_profiles(file, lambda names: load_nomenclature().find(names) >= 0, "RSEM")
     assert found.table.index.is_unique
     assert np.nanmin(found.table.to_numpy()) == 0
+
+
+def write_groups(folder, frame):
+    """Write samples so that some can be read without the others."""
+    frame.to_parquet(folder / "t.parquet", row_group_size=3)
+    anndata.AnnData(frame).write_h5ad(folder / "dense.h5ad")
+    sparse = anndata.AnnData(scipy.sparse.csr_matrix(frame), frame[[]], frame.T[[]])
+    sparse.write_h5ad(folder / "sparse.h5ad")
+    return [folder / name for name in ("t.parquet", "dense.h5ad", "sparse.h5ad")]
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Judge two samples at a time."""
+    monkeypatch.setattr("expressionist.data.readers.row_source._N_ROWS", 2)
+
+
+def draw(n_samples, values=(1.5, 2.0, 300.0)):
+    index = [f"S{number}" for number in range(n_samples)]
+    return pd.DataFrame(np.arange(1, n_samples + 1)[:, None] * np.array(values), index, GENES, "float32")
+
+
+def test_what_can_be_sliced_is_not_in_memory_and_gives_any_samples(tmp_path, few):
+    frame = draw(10)
+    for path in write_groups(tmp_path, frame):
+        found = read(path)
+        assert found.source.array is None
+        pd.testing.assert_frame_equal(found.read(4, 9), frame.iloc[4:9], check_names=False)
+        pd.testing.assert_frame_equal(found.table, frame, check_names=False)
+
+
+@pytest.mark.parametrize("replicates", ["first", "mean"])
+def test_replicates_are_found_wherever_they_stand(tmp_path, few, replicates):
+    frame = draw(9).set_axis(["a", "b", "c", "d", "a", "e", "b", "f", "a"])
+    frame.to_csv(tmp_path / "t.csv")
+    expected = read(tmp_path / "t.csv", replicates=replicates)
+    means = (
+        frame.groupby(level=0, sort=False).mean() if replicates == "mean" else frame.iloc[[0, 1, 2, 3, 5, 7]]
+    )
+    np.testing.assert_allclose(expected.table, means)
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=3)
+    found = read(tmp_path / "t.parquet", replicates=replicates)
+    pd.testing.assert_frame_equal(found.table, expected.table, check_names=False)
+    pd.testing.assert_frame_equal(found.read(0, 2), expected.table.iloc[:2], check_names=False)
+
+
+def test_all_samples_are_judged_before_any_is_given(tmp_path, few):
+    odd = draw(10, (1, 2, 300))
+    odd.iloc[9, 2] += 0.5
+    for path in write_groups(tmp_path, odd):
+        with pytest.raises(
+            CohortError, match=r"must be whole numbers, but got 3000\.5 for gene EGFR in sample S9"
+        ):
+            read(path, unit="counts")
+    odd.iloc[9, 2] = np.inf
+    for path in write_groups(tmp_path, odd):
+        with pytest.raises(CohortError, match="must be finite, but got inf for gene EGFR in sample S9"):
+            read(path)
+
+
+def test_a_share_of_values_below_0_is_that_of_the_whole_table(tmp_path, few):
+    """Two samples that are below 0 throughout are 60 of 600 values: too many; as many of 2,000 are not."""
+    names = [f"g{number}" for number in range(30)]
+    for n_samples, is_refused in ((20, True), (70, False)):
+        frame = pd.DataFrame(5.5, [f"S{k}" for k in range(n_samples)], names, "float32")
+        frame.iloc[:2] = -2.0
+        frame.iloc[:2, 0] = 3.0
+        for path in write_groups(tmp_path, frame):
+            context = (
+                pytest.raises(CohortError, match="of the values below 0") if is_refused else nullcontext()
+            )
+            with context:
+                read_profiles(path, lambda given: np.isin(given, names), "RSEM")
+
+
+def test_what_is_missing_counts_as_the_lowest_value_of_the_whole_table(tmp_path, few, monkeypatch):
+    """FPKM become TPM by their sum, which samples that are read together must not change."""
+    monkeypatch.setattr("expressionist.data.units._FEWEST_GENES", {})
+    frame = draw(8)
+    frame.iloc[7, 0] = np.nan
+    for path in write_groups(tmp_path, frame):
+        found = read(path, "TPM", unit="FPKM")
+        assert found.has_gaps
+        kept = 1e6 * frame.iloc[7, 1:] / (frame.iloc[7, 1:].sum() + 1.5)
+        np.testing.assert_allclose(found.read(7, 8).iloc[0], [np.nan, *kept], rtol=1e-6)
+
+
+def test_a_file_that_changes_between_two_reads_is_refused(tmp_path):
+    for path in write_groups(tmp_path, draw(10)):
+        found = read(path)
+        path.write_bytes(path.read_bytes() + b"more")
+        with pytest.raises(CohortError, match="must stay as it is while it is read"):
+            found.read(0, 2)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expressionist.data.split import SUBSETS, read_split, split_by_patient, write_split
+from expressionist.data.split import SUBSETS, deal_folds, read_split, split_by_patient, write_split
 from expressionist.errors import CohortError, ParamsError
 from toy import make_cohort
 
@@ -161,3 +161,27 @@ def test_split_keeps_the_order_of_the_cohort(tmp_path):
     assert found.columns.tolist() == ["patient", "tumour_type", "split"]
     assert found["split"].tolist() == sides.tolist()
     assert found.index.tolist() == cohort.samples.index.tolist()
+
+
+@few
+@given(cohorts, seeds, st.integers(2, 3))
+def test_folds_are_level_in_all_and_by_type_and_keep_patients_together(cohort, seed, n_folds):
+    samples = draw_samples(cohort)
+    # A patient's type is that of the first sample.
+    types = samples.groupby("patient")["tumour_type"].transform("first").to_numpy()
+    patients = samples["patient"].to_numpy()
+    folds = deal_folds(types, patients, n_folds, np.random.default_rng(seed))
+    dealt = pd.DataFrame({"patient": patients, "type": types, "fold": folds})
+    assert (dealt.groupby("patient")["fold"].nunique() == 1).all()
+    each = dealt.drop_duplicates("patient")
+    for known in (each["fold"], *(rows["fold"] for _, rows in each.groupby("type"))):
+        counts = np.bincount(known, minlength=n_folds)
+        assert counts.max() - counts.min() <= 1
+    shuffled = np.random.default_rng(seed).permutation(len(types))
+    again = deal_folds(types[shuffled], patients[shuffled], n_folds, np.random.default_rng(seed))
+    np.testing.assert_array_equal(again, folds[shuffled])
+
+
+def test_more_folds_than_patients_are_refused():
+    with pytest.raises(CohortError, match="patient for each of 3 folds, but got 2"):
+        deal_folds(np.zeros(4, int), np.array(["a", "a", "b", "b"]), 3, np.random.default_rng(0))

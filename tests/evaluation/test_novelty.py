@@ -3,6 +3,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import rankdata
 
 from expressionist.data.cohort import Cohort
 from expressionist.evaluation import novelty
@@ -72,6 +73,17 @@ def test_a_shift_of_all_genes_alike_is_outside_and_not_foreign():
     outside, foreign = novelty.measure(log2 + 10).T - novelty.measure(log2).T
     assert (outside > np.log(10)).all()
     np.testing.assert_allclose(foreign, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("draw_values", ["normal", "integers", "tiny"])
+def test_ranks_are_those_of_scipy(draw_values):
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(4, 3000)) if draw_values == "normal" else rng.integers(-9, 9, (4, 300))
+    values = (values * 1e-42 if draw_values == "tiny" else values).astype(np.float32)
+    # The two zeros are equal, and nothing is beyond the infinite.
+    values[0, :6] = 0.0, -0.0, np.inf, -np.inf, 3e38, -3e38
+    expected = (rankdata(values, axis=1) / values.shape[1]).astype(np.float32)
+    np.testing.assert_array_equal(novelty._rank(values), expected)
 
 
 def test_a_sample_scores_the_same_alone_and_among_others():

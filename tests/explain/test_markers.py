@@ -75,6 +75,9 @@ def test_row_numbers_are_not_taken_for_entrez_ids():
     assert matched_by(genes) == "symbol"
     assert match_markers(genes)["THCA"].tolist() == [0]
     assert match_markers(genes)["ACC"].tolist() == []
+    merged = match_markers(genes, {"endocrine": ["ACC", "THCA"]})
+    assert merged["endocrine"].tolist() == [0]
+    assert {"ACC", "THCA"}.isdisjoint(merged)
 
 
 def test_no_marker_is_known_among_mirnas():

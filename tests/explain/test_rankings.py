@@ -123,7 +123,7 @@ def test_tables_name_the_first_and_last_genes_of_the_types_explained_and_their_m
     genes = pd.DataFrame({"symbol": list("ABCD"), "marker_of": ["UVM", "", "", ""]})
     layout = Layout(np.array(list("abcd")), np.arange(4), (2, 2), "random")
     types_of_all = ["ACC", "BLCA", "UVM"]
-    tables = tabulate_rankings(dict.fromkeys(names, means), values, types, types_of_all, genes, layout, 2)
+    tables = tabulate_rankings(dict.fromkeys(names, means), values, types, types_of_all, genes, layout, 2, {})
     top = tables["top_genes"].set_index(["tumour_type", "gene"])
     # Both rankings are the same here, so that the first gene by being low is the first by being high.
     listed = [(t, g) for t, order in (("ACC", "dcd"), ("UVM", "aba")) for g in order]

@@ -3,6 +3,9 @@
 import errno
 import os
 import resource
+import sqlite3
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,8 @@ import pytest
 import toy
 from expressionist.data.cohort_file import write_cohort
 from expressionist.errors import DiskError, ParamsError
-from expressionist.files.disk import explain_full_disk, is_full, reserve
+from expressionist.files.disk import explain_disk, is_full, reserve
+from expressionist.files.locks import lock_file
 from expressionist.files.store import read_json, write_array, write_arrays, write_json, write_table
 from expressionist.training.search import Outcome, Space, run_search
 from small_disk import fill, mount
@@ -78,7 +82,7 @@ def test_a_search_keeps_its_trials(disk):
         return run_search("study", Space((0, 1, 2, 3)), train, **keys, prune=False, seed=1)
 
     fills = []
-    with pytest.raises(DiskError, match=r"studies\.db must fit"), explain_full_disk(disk / "studies.db"):
+    with pytest.raises(DiskError, match=r"studies\.db must fit"), explain_disk(disk / "studies.db"):
         run()
     fills[0].unlink()
     states = [(trial["depth"], trial["state"]) for trial in run()]
@@ -122,10 +126,47 @@ def test_the_room_that_is_needed_is_said(disk):
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "data/x"), "data/x must be open to .* Read-only file"),
+        (OSError(errno.EACCES, "Permission denied"), "here must be open to .* Permission denied"),
+        (sqlite3.OperationalError("attempt to write a readonly database"), "here must be open to"),
+        (
+            sqlite3.OperationalError("database is locked"),
+            "The database in here must be free within 120 seconds",
+        ),
+    ],
+)
+def test_a_closed_or_locked_disk_is_one_line_too(error, said):
+    with pytest.raises(DiskError, match=said) as refused, explain_disk(Path("here")):
+        # As SQLAlchemy and MLflow do.
+        raise RuntimeError(f"{error}\n[SQL: INSERT]") from error
+    assert "\n" not in str(refused.value)
+
+
+def test_of_two_disks_the_full_one_is_named(disk, tmp_path):
+    fill(disk, leave=0)
+    with (
+        pytest.raises(DiskError, match=r"mlruns must fit .* got 0\.0 MiB"),
+        explain_disk(tmp_path, disk / "mlruns"),
+    ):
+        raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_lock_on_a_read_only_disk_is_held_as_it_is(disk):
+    (disk / "lock").touch()
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with lock_file(disk / "lock") as is_held, lock_file(disk / "lock", wait=False) as is_held_twice:
+        assert (is_held, is_held_twice) == (True, False)
+    with pytest.raises(OSError, match="Read-only"), lock_file(disk / "another"):
+        pass
+
+
 def test_other_errors_pass_as_they_are(tmp_path):
     missing, refusal = OSError(errno.ENOENT, "Missing"), ParamsError("No.")
     refusal.__context__ = OSError(errno.ENOSPC, "No space left on device")
     for error in (missing, refusal, KeyError("x")):
-        with pytest.raises(type(error)) as raised, explain_full_disk(tmp_path):
+        with pytest.raises(type(error)) as raised, explain_disk(tmp_path):
             raise error
         assert raised.value is error

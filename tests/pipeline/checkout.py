@@ -24,6 +24,8 @@ BACKBONE = "mobilenet"
 SEARCH = f"data/search/{BACKBONE}.json"
 MODEL = f"data/models/{BACKBONE}"
 EVALUATION = f"data/evaluation/{BACKBONE}"
+# Of what is registered.
+REGISTERED = f"data/refit/evaluation/{BACKBONE}"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 # Small enough to run in seconds, and still all that a real run is.
@@ -35,7 +37,9 @@ TINY = {
     "network.side": 32,
     "network.strides": [8, 32],
     "training.epochs": 2,
+    "training.members": 2,
     "search.epochs": 2,
+    "search.folds": 2,
     "search.depths": [0, 1],
     "evaluation.n_resamples": 50,
     "attribution.n_samples_per_type": 1,
@@ -161,13 +165,13 @@ def kill_when(folder, words, is_time, *, timeout=600):
     assert ended == -signal.SIGKILL
 
 
-def read_weights(folder):
+def read_weights(folder, model=MODEL):
     """Read the weights of the network of a checkout."""
     import keras
 
     from expressionist.network import layers  # noqa: F401  registers the layers that the model file names
 
-    return keras.saving.load_model(folder / MODEL / "model.keras", compile=False).get_weights()
+    return keras.saving.load_model(folder / model / "model.keras", compile=False).get_weights()
 
 
 def read_values(folder):

@@ -22,7 +22,7 @@ def _no_store_but_ours():
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """A checkout in which all up to `compare` was run, in one process and undisturbed; not to be changed."""
+    """A checkout in which all up to `refit` was run, in one process and undisturbed; not to be changed."""
     shared = tmp_path_factory.getbasetemp()
     # The workers of pytest-xdist share it: the first to need it makes it, and others wait.
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -35,6 +35,7 @@ def tiny(tmp_path_factory):
             write_params(folder)
             run_stages(folder, "fetch", "prepare", "lists", "split", "layout", "images", "baselines")
             run_stages(folder, "tune", "train", "novelty", "evaluate", "repeats", "compare")
+            run_stages(folder, "ablation", "refit")
             done.touch()
     return folder
 
@@ -44,15 +45,16 @@ def published(tiny, tmp_path_factory):
     """The tiny checkout with `explain`, `report` and `register` run as well; not to be changed."""
     folder = tmp_path_factory.mktemp("published") / "checkout"
     shutil.copytree(tiny, folder)
-    run_stages(folder, "explain", "report", "register")
+    run_stages(folder, "explain", "report", "pack", "register")
     return folder
 
 
 @pytest.fixture(scope="session")
 def scrambled(tiny, tmp_path_factory):
-    """The tiny checkout with other expression in its test rows, and `layout` to `evaluate` run on it."""
+    """The tiny checkout with other expression in its test rows, and `layout` to `refit` run on it."""
     folder = tmp_path_factory.mktemp("scrambled")
     copy_data(tiny, folder, "cohort", "split.tsv")
     scramble_test_rows(folder / "data")
     run_stages(folder, "layout", "images", "baselines", "tune", "train", "novelty", "evaluate")
+    run_stages(folder, "repeats", "compare", "refit")
     return folder

@@ -92,7 +92,8 @@ def test_what_mlflow_calls_the_data_stands_in_the_lock(repo):
     lock = yaml.safe_load((repo / "dvc.lock").read_text(encoding="utf-8"))
     written = {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
     assert {path: md5(repo / path) for path in written} == written
-    runs = checkout.list_runs(repo)
+    # Training has a run from here on if it takes long.
+    runs = [run for run in checkout.list_runs(repo) if run.data.tags["kind"] != "training"]
     assert {run.data.tags["kind"] for run in runs} == {"search", "trial"}
     named = {"dvc.split": "data/split.tsv", "dvc.layout": "data/layout", "dvc.images": "data/images"}
     expected = {name: written[path] for name, path in named.items()}

@@ -10,7 +10,7 @@ import pytest
 from expressionist.data.cohort_file import read_cohort
 from expressionist.files.store import read_json, read_table
 from expressionist.tracking.store import open_store
-from pipeline.checkout import EVALUATION, write_params
+from pipeline.checkout import REGISTERED, write_params
 
 CHALLENGER = "models:/tumour-type@challenger"
 
@@ -63,7 +63,7 @@ def test_the_served_model_explains_when_it_is_asked_to(own):
 
 
 def test_one_sample_has_a_page_of_its_own(call, own):
-    rows = read_table(own / EVALUATION / "predictions.tsv", index="sample")
+    rows = read_table(own / REGISTERED / "predictions.tsv", index="sample")
     sample = read_table(own / "ten.tsv", index="sample").index[3]
     words = ("report-sample", "ten.tsv", "--model", CHALLENGER, "--sample", sample)
     code, printed, _ = call(own, *words)
@@ -109,7 +109,7 @@ def test_a_version_that_was_registered_without_answers_is_refused(call, own, tmp
 
 def test_what_it_answered_is_registered_without_names(own):
     (path,) = own.glob("mlruns/**/answers.tsv")
-    answers, rows = read_table(path), read_table(own / EVALUATION / "predictions.tsv")
+    answers, rows = read_table(path), read_table(own / REGISTERED / "predictions.tsv")
     test = rows[rows["split"] == "test"]
     assert list(answers) == ["predicted", "probability", "right"]
     assert answers["right"].mean() == pytest.approx((test["predicted"] == test["tumour_type"]).mean())

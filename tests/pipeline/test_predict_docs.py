@@ -4,6 +4,7 @@ import gzip
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import anndata
@@ -15,6 +16,7 @@ from expressionist.data.resources import read_resource
 from expressionist.files.store import read_json, read_table, write_json
 from expressionist.tracking.serving import seal
 from expressionist.tracking.store import open_store
+from pipeline.checkout import finish, kill_when
 
 PAGE = Path(__file__).parents[2] / "docs" / "predict.md"
 COMMANDS = [
@@ -23,6 +25,7 @@ COMMANDS = [
     for line in block.splitlines()
 ]
 SAMPLES = ["S1", "S2", "S3"]
+(LOGGING,) = (line for line in COMMANDS if "--log" in line)
 STAR = "gene_id gene_name gene_type unstranded stranded_first stranded_second tpm_unstranded fpkm_unstranded"
 
 
@@ -92,6 +95,8 @@ def test_a_command_of_the_page_does_what_it_says(call, outside, command):
     program, *words = shlex.split(command)
     assert program == "expressionist"
     (outside / "predictions.tsv").unlink(missing_ok=True)
+    if words[0] == "drift":
+        assert call(outside, *shlex.split(LOGGING)[1:])[0] == 0
     code, _, said = call(outside, *words)
     assert code == 0, said
     if words[0] == "predict":
@@ -99,6 +104,45 @@ def test_a_command_of_the_page_does_what_it_says(call, outside, command):
         assert found["sample"].tolist() == SAMPLES
         assert (found["n_missing_genes"] == 0).all()
         assert ": 3 samples × " in said
+
+
+def test_a_log_is_held_against_the_versions_own_samples(call, outside):
+    """Three samples are too few; ninety that are no tumours are shown to be others."""
+    shutil.rmtree(outside / "log", ignore_errors=True)
+    assert call(outside, *shlex.split(LOGGING)[1:])[0] == 0
+    drift = ("drift", "log", "--model", "models:/tumour-type@challenger")
+    assert "3 predictions are too few to claim anything" in call(outside, *drift)[1]
+    table = pd.read_csv(outside / "table.csv", index_col=0)
+    noise = np.random.default_rng(3).permuted(np.tile(table, (30, 1)), axis=1)
+    pd.DataFrame(noise, [f"N{n}" for n in range(90)], table.columns).to_csv(outside / "noise.csv")
+    words = shlex.split(LOGGING.replace("table.csv", "noise.csv").replace("predictions.tsv", "noise.tsv"))
+    assert call(outside, *words[1:])[0] == 0
+    code, said, _ = call(outside, *drift)
+    assert code == 0
+    facts = read_json(outside / "drift/drift.json")
+    assert facts["all"]["n_samples"] == 93
+    assert sum(row["n_samples"] for row in facts["types"]) == 93
+    answers = read_table(next(outside.glob("mlruns/**/artifacts/*/answers.tsv")))
+    assert facts["own"]["n_samples"] == len(answers)
+    assert "unlike_training" in facts["own"]
+    assert "More samples unlike the training samples" in said
+    assert (outside / "drift/drift.html").exists()
+    assert "S1" not in "".join(path.read_text() for path in (outside / "log").iterdir())
+
+
+def test_a_prediction_that_was_killed_goes_on_to_the_same_table(outside):
+    table = pd.read_csv(outside / "table.csv", index_col=0)
+    values = np.random.default_rng(2).permuted(np.tile(table, (500, 1)), axis=0)
+    frame = pd.DataFrame(values, [f"S{number}" for number in range(1_500)], table.columns, "float32")
+    frame.iloc[:, :500].to_parquet(outside / "many.parquet", row_group_size=400)
+    words = [sys.executable, "-m", "expressionist", "predict", "--model", "models:/tumour-type@challenger"]
+    words += ["many.parquet", "--out"]
+    kill_when(outside, [*words, "killed.tsv"], lambda: any(outside.glob(".killed.tsv-*/000000256")))
+    assert not (outside / "killed.tsv").exists()
+    for name in ("killed.tsv", "whole.tsv"):
+        finish(outside, *words, name)
+    assert (outside / "killed.tsv").read_bytes() == (outside / "whole.tsv").read_bytes()
+    assert not list(outside.glob(".killed.tsv-*"))
 
 
 def test_counts_give_the_same_however_they_came(call, outside):
@@ -155,6 +199,8 @@ def test_the_page_has_every_origin():
         "expression_german.csv",
         "validate",
         "--explain",
+        "--log",
+        "drift",
         "report-sample",
         "compare-explanations",
     }

@@ -17,7 +17,7 @@ from expressionist.report.page import state_registration
 from expressionist.tracking.registry import find_version, hang_page, list_versions
 from expressionist.tracking.store import open_experiment, open_store
 from pipeline import checkout
-from pipeline.checkout import BACKBONE, EVALUATION, SEARCH
+from pipeline.checkout import BACKBONE, EVALUATION, REGISTERED, SEARCH
 from toy import predict_with
 
 CHALLENGER = "models:/tumour-type@challenger"
@@ -32,7 +32,7 @@ def store(published):
 @pytest.fixture(scope="module")
 def trained(published):
     """Test samples and the probabilities that the trained network gave them."""
-    path = published / EVALUATION / "predictions.tsv"
+    path = published / REGISTERED / "predictions.tsv"
     rows, probabilities, _, tumour_types = read_predictions(path, "test")
     return pd.DataFrame(probabilities, index=rows.index, columns=tumour_types)
 
@@ -92,7 +92,7 @@ def test_genes_in_any_order_among_others_give_what_the_network_gave(store, train
 
 
 def test_predictions_abstain_and_are_flagged_as_the_pipeline_found(published, store, table):
-    known = read_json(published / EVALUATION / "probabilities.json")
+    known = read_json(published / REGISTERED / "probabilities.json")
     predictions = predict_with(store, CHALLENGER, table)
     assert predictions["unlike_training"].sum() == known["flagged"]["test"][0]
     assert (~predictions["abstain"]).mean() == pytest.approx(known["test"]["answered"], abs=0.02)
@@ -116,7 +116,7 @@ def test_as_many_genes_as_may_be_missing_are_filled_and_counted(genes, store, tr
 
 def test_the_version_says_that_it_is_synthetic_and_of_random_weights(store, published):
     (version,) = list_versions(store, "tumour-type").to_dict("records")
-    scores = read_json(published / EVALUATION / "metrics.json")["test"]
+    scores = read_json(published / REGISTERED / "metrics.json")["test"]
     expected = {"synthetic": "SYNTHETIC", "weights": "RANDOM", "aliases": "challenger"}
     expected |= {name: scores[name] for name in ("accuracy", "f1_macro")}
     assert expected.items() <= version.items()
@@ -240,7 +240,7 @@ def test_the_card_is_the_description_of_the_version_and_travels_with_the_model(s
     folder = find_version(store, CHALLENGER).folder
     card = (folder / "card.md").read_text(encoding="utf-8")
     assert version.description == card
-    scores = read_json(published / EVALUATION / "metrics.json")
+    scores = read_json(published / REGISTERED / "metrics.json")
     assert f"| accuracy | {scores['test']['accuracy']:.3f} |" in card
     for said in ("Research use only", "**SYNTHETIC:", "**RANDOM:", f"{scores['n_test']} test samples"):
         assert said in card
@@ -253,7 +253,7 @@ def test_two_promotions_a_failed_gate_and_a_rollback_as_the_history_prints_them(
     assert call(own, "promote", *allowed, "--reason", "first of the year")[0] == 0
     # The same network, which accepts other tables.
     checkout.write_params(own, **{"registry.gate": low, "registry.missing_genes": 0.1})
-    checkout.run_stages(own, "register")
+    checkout.run_stages(own, "pack", "register")
     code, printed, _ = call(own, "promote", "--dry-run", *allowed)
     assert code == 0
     heading, *rows = printed.splitlines()
@@ -291,14 +291,15 @@ def test_two_promotions_a_failed_gate_and_a_rollback_as_the_history_prints_them(
 
 
 def test_every_stage_has_its_runs(published):
-    runs = {"baseline FINISHED": 5, "search FINISHED": 1, "training FINISHED": 1}
+    runs = {"baseline FINISHED": 5, "search FINISHED": 1, "training FINISHED": 1, "registered FINISHED": 1}
     runs["trial FINISHED"] = len(read_json(published / SEARCH)["trials"])
     assert count(published) == {**runs, "versions": 1, "models": 1}
 
 
 def read_finals(folder):
     """Read the final runs: model → run."""
-    return {run.data.params["model"]: run for run in checkout.list_runs(folder, "metrics.accuracy >= 0")}
+    found = checkout.list_runs(folder, "metrics.accuracy >= 0 and tags.kind != 'registered'")
+    return {run.data.params["model"]: run for run in found}
 
 
 def test_final_runs_have_the_params_that_they_hang_on(published):
@@ -321,9 +322,11 @@ def test_runs_and_version_carry_the_digests_of_the_outputs_and_say_that_dvc_did_
     version = open_store(published).client.get_model_version_by_alias("tumour-type", "challenger")
     for tags in (*(run.data.tags for run in finals.values()), version.tags):
         assert shared.items() <= tags.items()
-    evaluation = md5(published / EVALUATION)
-    assert finals[BACKBONE].data.tags["dvc.evaluation"] == version.tags["dvc.evaluation"] == evaluation
-    assert version.tags["dvc.model"] == md5(published / f"data/models/{BACKBONE}")
+    assert finals[BACKBONE].data.tags["dvc.evaluation"] == md5(published / EVALUATION)
+    (registered,) = checkout.list_runs(published, "tags.kind = 'registered'")
+    assert registered.info.run_id == version.run_id
+    told = (registered.data.tags["dvc.refit"], version.tags["dvc.refit"])
+    assert set(told) == {md5(published / "data/refit")}
     assert all("outside DVC" in run.data.tags["DVC_STAGE"] for run in finals.values())
 
 

@@ -181,7 +181,7 @@ def test_compare_shows_the_spread(repeated, tiny):
     assert spread["said"].startswith(f"Over 2 splits {BACKBONE} has ")
     splits = read_table(folder / "splits.tsv")
     assert splits.groupby("repeat")["model"].nunique().to_dict() == {1: 3, 2: 3}
-    assert "f1_macro_sd" in read_json(folder / "metrics.json")
+    assert "f1_macro_sd" in read_json(repeated / "data/metrics.json")
 
 
 def test_compare_says_nothing_of_spreads_without_repeats(tiny):

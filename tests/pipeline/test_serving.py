@@ -14,7 +14,7 @@ from expressionist.files.store import read_json
 from expressionist.tracking.registry import find_version
 from expressionist.tracking.scoring_server import make_app
 from expressionist.tracking.store import open_store
-from pipeline.checkout import EVALUATION
+from pipeline.checkout import REGISTERED
 
 CHALLENGER = "models:/tumour-type@challenger"
 
@@ -22,7 +22,7 @@ CHALLENGER = "models:/tumour-type@challenger"
 @pytest.fixture(scope="module")
 def trained(published):
     """Test samples and the probabilities that the trained network gave them."""
-    path = published / EVALUATION / "predictions.tsv"
+    path = published / REGISTERED / "predictions.tsv"
     rows, probabilities, _, tumour_types = read_predictions(path, "test")
     return pd.DataFrame(probabilities, index=rows.index, columns=tumour_types)
 
@@ -47,6 +47,7 @@ def server(published):
         patch.setenv("EXPRESSIONIST_MODEL", CHALLENGER)
         patch.setenv("EXPRESSIONIST_REQUEST_MEGABYTES", "1")
         app = make_app()
+        app.app.making.join()
     mlflow.set_tracking_uri(None)
     return app
 
@@ -83,7 +84,7 @@ def test_mlflow_evaluates_the_model(published, cohort, table, tmp_path):
             )
     finally:
         mlflow.set_tracking_uri(None)
-    expected = read_json(published / EVALUATION / "metrics.json")["test"]["accuracy"]
+    expected = read_json(published / REGISTERED / "metrics.json")["test"]["accuracy"]
     assert found.metrics["accuracy_score"] == pytest.approx(expected)
 
 

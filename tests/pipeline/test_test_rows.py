@@ -72,8 +72,16 @@ def test_training_and_weights_stay(tiny, scrambled, read_both):
     assert all(np.array_equal(*pair) for pair in weights)
 
 
-def test_temperature_threshold_and_all_that_is_known_of_validation_samples_stay(read_both):
-    before, after = read_both(read_json, f"evaluation/{BACKBONE}/probabilities.json")
+def test_what_is_registered_stays(tiny, scrambled, read_both):
+    before, after = read_both(read_json, f"refit/models/{BACKBONE}/training.json")
+    assert without_times(after) == without_times(before)
+    found = [read_weights(folder, f"data/refit/models/{BACKBONE}") for folder in (tiny, scrambled)]
+    assert all(np.array_equal(*pair) for pair in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("folder", ["evaluation", "refit/evaluation"])
+def test_temperature_threshold_and_all_that_is_known_of_held_out_samples_stay(read_both, folder):
+    before, after = read_both(read_json, f"{folder}/{BACKBONE}/probabilities.json")
     assert before["temperature"] != 1
     for name in ("temperature", "abstain_below", "validation"):
         assert after[name] == before[name]

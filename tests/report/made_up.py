@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from expressionist.evaluation.metrics import METRICS
 from expressionist.params.sections import AttributionParams, EvaluationParams
 from expressionist.report.finished_run import FinishedRun
 
@@ -20,7 +21,13 @@ HISTORY = [
 ]
 TRIALS = [
     {"number": 0, "state": "COMPLETE", "depth": 0, "params": {"depth": 0, "dropout": 0.3}, "value": 0.6}
-    | {"seconds": 2.0, "n_unfrozen_layers": 0, "n_unfrozen_parameters": 0, "history": HISTORY},
+    | {
+        "standard_error": 0.05,
+        "seconds": 2.0,
+        "n_unfrozen_layers": 0,
+        "n_unfrozen_parameters": 0,
+        "history": HISTORY,
+    },
     {"number": 1, "state": "PRUNED", "depth": 1, "params": {"depth": 1, "dropout": 0.5}, "value": 0.2}
     | {"seconds": 1.0, "n_unfrozen_layers": 1, "n_unfrozen_parameters": 1234567, "history": HISTORY[:1]},
     {"number": 2, "state": "FAIL", "depth": 2, "params": {"depth": 2, "dropout": 0.5}, "value": None}
@@ -42,6 +49,21 @@ def make_run(**known: object) -> FinishedRun:
     comparison = {"winner": "mobilenet", "synthetic": False, "random_weights": []}
     at_least = {"backbones": ("mobilenet",), "attribution": ATTRIBUTION, "comparison": comparison}
     return FinishedRun(**{**unknown, **at_least, **known})
+
+
+PICTURE = {"backbone": "mobilenet", "depth": 0, "without": "ranks", "said": "The picture adds something."}
+
+
+def make_ablation() -> pd.DataFrame:
+    """Maps and ranks together, alone, and by the reference's protocol."""
+    rows = [
+        {"variant": variant, "subset": subset, "n_unfrozen_parameters": 0, "seconds": 2.0}
+        | dict.fromkeys(METRICS, value)
+        | {f"{metric}_{end}": bound for metric in METRICS for end, bound in (("low", low), ("high", high))}
+        for variant, value in (("all", 0.9), ("maps", 0.6), ("ranks", 0.8), ("reference", 0.5))
+        for subset, low, high in (("validation", None, None), ("test", value - 0.1, value + 0.05))
+    ]
+    return pd.DataFrame(rows)
 
 
 def make_recovery(**found: int) -> pd.DataFrame:
@@ -73,6 +95,7 @@ def make_probabilities(**changes: object) -> dict[str, Any]:
     side = {"n_samples": 9, "ece_before": 0.2, "ece_after": 0.1}
     side |= {"log_loss_before": 0.9, "log_loss_after": 0.8, "answered": 0.75, "answered_accuracy": 0.95}
     side |= {"reliability_before": bins, "reliability_after": bins}
+    side["by_organ_system"] = {"n_abstained": 3, "n_answered": 2, "n_right": 1}
     facts = {"temperature": 1.25, "abstain_below": 0.55, "validation": side, "test": side}
     facts |= {"coverage": {"threshold": [0.6], "coverage": [1.0], "accuracy": [0.7]}, "false_alarms": 0.05}
     flagged = {"validation": [0, 9], "test": [1, 18], "normal": [4, 5]}

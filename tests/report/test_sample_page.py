@@ -30,6 +30,7 @@ def explain(**changes):
     footprint = Footprint.leave(log2, types, 3, ["P"], Novelty.fit(log2, types, None, rng=rng))
     values = rng.normal(size=N_GENES)
     prediction = {"sample": "S1", "tumour_type": "COAD", "probability": 0.9, "abstain": False}
+    prediction |= {"organ_system": "gut", "organ_system_probability": 0.97, "answer": "COAD"}
     prediction |= {"novelty": 0.25, "unlike_training": False, "n_missing_genes": 1, "n_genes_by_symbol": 4}
     prediction |= {"n_ambiguous_columns": 2, "p_COAD": 0.9, "p_READ": 0.08, "p_UVM": 0.02}
     answers = pd.DataFrame(
@@ -37,7 +38,7 @@ def explain(**changes):
     ).assign(right=[True, True, False, True, False, True])
     about = {"sample": "S1 <x>", "table": "hospital.tsv", "said": "hospital.tsv: 3 samples.", "align": "none"}
     about |= {"made": "2026-01-02", "model": "tumour-type version 3", "backbone": "mobilenet"}
-    about |= {"cohort": "toy", "unit": "TPM", "abstain_below": 0.7}
+    about |= {"cohort": "toy", "unit": "TPM", "abstain_below": 0.7, "merged": {}}
     known = {
         "about": about,
         "tumour_types": TYPES,
@@ -98,7 +99,14 @@ def test_genes_types_and_input_are_told():
 @pytest.mark.parametrize(
     ("prediction", "told"),
     [
-        ({"abstain": True, "probability": 0.45}, "No answer: too uncertain. Most probable is COAD"),
+        (
+            {"abstain": True, "probability": 0.45, "answer": "abstain"},
+            "No answer: too uncertain. Most probable is COAD",
+        ),
+        (
+            {"abstain": True, "probability": 0.45, "answer": "gut"},
+            "gut, unsure which type: those of this organ system have 97.0% together. Most probable is COAD",
+        ),
         (
             {"unlike_training": True, "novelty": 3.2},
             "No answer: unlike the samples that the model was trained",

@@ -1,6 +1,7 @@
 """The stage `report` puts what the other stages wrote on one page, and says plainly what it found."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,8 +63,16 @@ def write_inputs(folder: Path, n_repeats: int = 1) -> dict[str, Path]:
     among = {name: paths[name] for name in ("layout", "search", "models", "evaluations", "baselines")}
     repeats = folder / "repeats.tsv"
     write_table(repeats, make_repeats(n_repeats), index=False)
-    compare.run(EVALUATION, ("mobilenet",), **among, repeats=repeats, out=paths["comparison"])
+    tables = {"repeats": repeats, "metrics": folder / "metrics.json"}
+    compare.run(EVALUATION, ("mobilenet",), **among, **tables, out=paths["comparison"])
     _write_attributions(paths["attributions"], paths["layout"])
+    paths |= {name: folder / name for name in ("ablation", "refit")}
+    # What was trained is registered, as without members.
+    shutil.copytree(paths["models"], paths["refit"] / "models")
+    shutil.copytree(paths.pop("evaluations"), paths["refit"] / "evaluation")
+    write_json(paths["refit"] / "refit.json", {})
+    write_table(paths["ablation"] / "ablation.tsv", made_up.make_ablation(), index=False)
+    write_json(paths["ablation"] / "ablation.json", made_up.PICTURE)
     return paths
 
 
@@ -142,7 +151,7 @@ def test_spreads_are_shown_where_the_patients_were_split_anew(page: str, tmp_pat
 
 
 def test_every_section_is_there(page: str) -> None:
-    wanted = "verdict run cohort images comparison search errors probabilities training attributions"
+    wanted = "verdict run cohort images comparison picture search errors probabilities training attributions"
     wanted += " rankings siblings cross-check limits"
     assert re.findall(r'<section id="([^"]+)"', page) == wanted.split()
 

@@ -10,10 +10,11 @@ import pytest
 
 from expressionist.errors import RegistryError
 from expressionist.params.sections import GateParams
-from expressionist.tracking import registry
-from expressionist.tracking.registry import list_history, move_back, promote
+from expressionist.tracking import promotion
+from expressionist.tracking.promotion import list_history, move_back, promote
 from expressionist.tracking.runs import KEY
 from expressionist.tracking.store import Store, open_experiment, open_store
+from pipeline.checkout import write_params
 
 NAME = "tumour-type"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -176,7 +177,7 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(
     challenge(store, "2")
     promote(store, NAME, gate=GATE, **ANN)
     challenge(store, "4")
-    seen, read, told = threading.Semaphore(0), registry._list_entries, []
+    seen, read, told = threading.Semaphore(0), promotion.list_entries, []
 
     def see(*given: object) -> object:
         found = read(*given)
@@ -192,7 +193,7 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(
         except RegistryError as error:
             told.append((who, str(error)))
 
-    monkeypatch.setattr(registry, "_list_entries", see)
+    monkeypatch.setattr(promotion, "list_entries", see)
     people = [
         threading.Thread(target=move, args=(who,), kwargs={"back": who == "cem" and others == "rolls back"})
         for who in ("bob", "cem")
@@ -229,3 +230,32 @@ def test_what_others_wrote_into_the_tags_cannot_speak_to_the_terminal(store: Sto
     store.client.set_registered_model_tag(NAME, "move/next", "no move")
     unreadable = ("", "refused", "", "", "not readable: [1")
     assert read_rows(store, None) == [(" ]0;owned ", "refused", "", "", "5"), unreadable]
+
+
+AFTERWARDS = (
+    'echo "$EXPRESSIONIST_MODEL $EXPRESSIONIST_VERSION $EXPRESSIONIST_ALIAS from:$EXPRESSIONIST_FROM" >>told'
+)
+
+
+@pytest.mark.parametrize(("ends", "code"), [("", 0), ("; exit 7", 3)])
+def test_a_command_runs_once_an_alias_has_moved_and_its_failure_undoes_nothing(store, call, ends, code):
+    """Not in a dry run, nor where the gate refuses or nothing moves."""
+    assert store.folder is not None
+    root = store.folder.parent
+    gate = {"accuracy": 0.5, "f1_macro": 0.5}
+    write_params(root, **{"registry.after_promotion": AFTERWARDS + ends, "registry.gate": vars(GATE) | gate})
+    for version in "12":
+        challenge(store, version)
+        assert call(root, "promote", "--dry-run")[0] == 0
+        assert call(root, "promote")[0] == code
+    assert call(root, "promote")[0] == 0
+    ended, printed, said = call(root, "rollback", "--to", "1")
+    assert (ended, printed) == (code, "staging of tumour-type: from version 2 to 1.\n")
+    assert said == (
+        "" if code == 0 else "registry.after_promotion ended with 7; staging stays as it is now.\n"
+    )
+    challenge(store, "3")
+    assert call(root, "promote")[0] == 1
+    moves = ["1 staging from:", "2 staging from:1", "1 staging from:2"]
+    assert (root / "told").read_text().splitlines() == [f"models:/{NAME}@staging {move}" for move in moves]
+    assert store.client.get_registered_model(NAME).aliases["staging"] == 1

@@ -15,16 +15,18 @@ import pytest
 
 from expressionist.errors import RegistryError
 from expressionist.evaluation.novelty import Novelty
+from expressionist.files.digests import md5
 from expressionist.params.sections import GateParams
 from expressionist.tracking.gate import Candidate, Waivers, judge
+from expressionist.tracking.promotion import promote
+from expressionist.tracking.provenance import read_provenance
 from expressionist.tracking.publishing import (
     publish_baseline,
     publish_search,
     publish_training,
     publish_trial,
-    read_provenance,
 )
-from expressionist.tracking.registry import find_version, list_versions, promote, register_version
+from expressionist.tracking.registry import find_version, list_versions, register_version
 from expressionist.tracking.runs import Dataset, add_metrics
 from expressionist.tracking.serving import NOVELTY_FILE, Served, load_model, seal, write_served
 from expressionist.tracking.store import Experiment, Store, open_experiment, open_store, prepare
@@ -184,7 +186,7 @@ def test_trials_hang_below_their_search(published: tuple[Experiment, str]) -> No
 def test_a_trial_shows_depth_sizes_scores_and_epochs(published: tuple[Experiment, str]) -> None:
     experiment, _ = published
     (run,) = runs_of(experiment, "tags.`trial.number` = '0'")
-    assert run.info.run_name == "resnet50 depth 0 RANDOM weights SYNTHETIC #0"
+    assert run.info.run_name == "resnet50 · depth 0 · trial 0 · RANDOM weights · SYNTHETIC"
     assert run.data.params == {"backbone": "resnet50", "depth": "0", "dropout": "0.5"}
     # The scores are those of the last epoch, not of the best one.
     expected = {"validation_f1_macro": 0.4, "n_unfrozen_layers": 0, "seconds": 2}
@@ -279,7 +281,13 @@ def test_a_run_that_has_ended_takes_more_scores_and_shows_those_of_most(experime
 def test_provenance_names_commit_and_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_STAGE", "tune")
     monkeypatch.setenv("DVC_EXP_NAME", "")
-    assert read_provenance(tmp_path) == {"DVC_STAGE": "tune"}
+    monkeypatch.setenv("LOGNAME", "ann")
+    found = read_provenance(tmp_path)
+    versions = {f"environment.{name}" for name in ("python", "tensorflow", "keras")}
+    assert set(found) == {"DVC_STAGE", "mlflow.user", *versions}
+    assert (found["DVC_STAGE"], found["mlflow.user"]) == ("tune", "ann")
+    (tmp_path / "requirements.lock").write_text("keras==3\n")
+    assert read_provenance(tmp_path)["environment.lock"] == md5(tmp_path / "requirements.lock")
     monkeypatch.delenv("DVC_STAGE")
     assert read_provenance(tmp_path)["DVC_STAGE"].startswith("none: run outside DVC")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
@@ -375,6 +383,10 @@ def register(experiment: Experiment, folder: Path, f1_macro: float = 0.8, **chan
     return register_version(experiment, "tumour-type", folder, metrics=metrics["test"], **facts, **changes)
 
 
+def cut_off(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 TABLE = pd.DataFrame({"sample": ["a", "b"], "Z": [3.0, 1.0], "1": [0.5, 2.0], "2": [1.0, 1.0]})
 EXPRESSION = np.float32([[0.5, 1.0, 3.0], [2.0, 1.0, 1.0]])
 
@@ -394,11 +406,18 @@ def test_the_life_of_a_model(tmp_path: Path, root: Path, make_model: Callable[[i
     attributions.mkdir()
     (attributions / "top_genes.tsv").write_text("gene")
     folders = [make_model(seed) for seed in range(2)]
+    # Cut off before there is a version: the next one starts anew, and what was left goes.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("expressionist.tracking.registry._create_version", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            register(experiment, folders[0], artifacts=[report, attributions])
     assert register(experiment, folders[0], artifacts=[report, attributions]) == "1"
     assert register(experiment, folders[0]) == "1"
 
     version = store.client.get_model_version("tumour-type", "1")
     model_id = version.source.removeprefix("models:/")
+    assert [each.model_id for each in store.client.search_logged_models([experiment.id])] == [model_id]
+    assert [path.name for path in (tmp_path / "old/mlruns/artifacts/toy/models").iterdir()] == [model_id]
     shown = {file.path for file in store.client.list_logged_model_artifacts(model_id)}
     assert {"report.html", "attributions", "MLmodel"} <= shown
     hung = {file.path for file in store.client.list_artifacts(version.run_id)}
@@ -476,8 +495,14 @@ def check_scoring_server(location: str, expected: np.ndarray) -> None:
     from mlflow.pyfunc.scoring_server import invocations
 
     model = mlflow.pyfunc.load_model(location)
-    for orient in ("split", "records"):
-        body = json.dumps({f"dataframe_{orient}": TABLE.to_dict(orient=orient)})
+    told = mlflow.models.infer_signature(TABLE, model.predict(TABLE)).outputs
+    assert model.metadata.signature.outputs == mlflow.types.Schema(
+        [mlflow.types.ColSpec(each.type, each.name) for each in told]
+    )
+    assert (Path(location) / model.metadata.metadata["genes"]).is_file()
+    assert (Path(location) / "MLmodel").stat().st_size < 4000
+    bodies = [json.dumps({f"dataframe_{orient}": TABLE.to_dict(orient)}) for orient in ("split", "records")]
+    for body in (*bodies, mlflow.models.convert_input_example_to_serving_input(TABLE)):
         answer = invocations(body, "application/json", model, model.metadata.get_input_schema())
         rows = pd.DataFrame(json.loads(answer.response)["predictions"])
         assert rows["sample"].tolist() == ["a", "b"]

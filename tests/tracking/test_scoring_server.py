@@ -20,7 +20,8 @@ def ask(app, body=SENT, *, method="POST", part=10, limit=1):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(Guard(app, limit)({"type": "http", "method": method}, receive, send))
+    headers = [(b"content-type", b"application/json")]
+    asyncio.run(Guard(app, limit)({"type": "http", "method": method, "headers": headers}, receive, send))
     assert next(messages, None) is None, "the request was not read to its end"
     headers = dict(sent[0]["headers"])
     assert headers[b"content-length"] == str(len(sent[1]["body"])).encode()

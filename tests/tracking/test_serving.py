@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from expressionist.data import AS_IS_UNIT
 from expressionist.data.nomenclature import Nomenclature
 from expressionist.errors import RegistryError
 from expressionist.evaluation.novelty import Novelty
@@ -15,6 +16,8 @@ from expressionist.files.store import write_json
 from expressionist.tracking.serving import (
     DIGESTS_FILE,
     NOVELTY_FILE,
+    OUTPUTS,
+    Aligned,
     Served,
     align,
     check_list,
@@ -30,6 +33,14 @@ GENES = pd.DataFrame(
     {"symbol": ["TP53", "KRAS", "SLC35E2", "SLC35E2", "?"], "fill": [1.0, 2.0, 3.0, 4.0, 5.0]},
     index=pd.Index(["7157", "3845", "9906", "728661", "100130426"], name="gene"),
 )
+
+
+def make_served(genes: pd.DataFrame, missing_genes: float, unit: str = "TPM") -> Served:
+    return Served(genes, (), unit, missing_genes, synthetic=False, weights="RANDOM", cohort="toy", about={})
+
+
+def lay(table: pd.DataFrame, genes: pd.DataFrame, missing_genes: float, unit: str = "TPM") -> Aligned:
+    return align(table, make_served(genes, missing_genes, unit))
 
 
 def table(**columns: float) -> pd.DataFrame:
@@ -48,7 +59,7 @@ def table(**columns: float) -> pd.DataFrame:
     ],
 )
 def test_a_column_finds_its_gene(name: object, row: int, by_symbol: int) -> None:
-    aligned = align(pd.DataFrame({name: [9.0]}), GENES, 0.8)
+    aligned = lay(pd.DataFrame({name: [9.0]}), GENES, 0.8)
     expected = GENES["fill"].to_numpy(np.float32)
     expected[row] = 9.0
     np.testing.assert_array_equal(aligned.expression, [expected])
@@ -57,7 +68,7 @@ def test_a_column_finds_its_gene(name: object, row: int, by_symbol: int) -> None
 
 @pytest.mark.parametrize("name", ["SLC35E2", "?", "TP53|999", "MYC", "|"])
 def test_an_ambiguous_or_unknown_column_is_no_gene(name: str) -> None:
-    assert align(pd.DataFrame({name: [9.0]}), GENES, 1.0).n_missing_genes == 5
+    assert lay(pd.DataFrame({name: [9.0]}), GENES, 1.0).n_missing_genes == 5
 
 
 OLDER = GENES.iloc[:2]
@@ -86,7 +97,7 @@ def test_a_model_takes_ids_of_another_kind_and_symbols_of_any_year(
     genes: pd.DataFrame, names: list[str]
 ) -> None:
     values = np.arange(len(names), dtype=np.float32)[::-1] + 10
-    aligned = align(pd.DataFrame([values], columns=names), genes, 0.0)
+    aligned = lay(pd.DataFrame([values], columns=names), genes, 0.0)
     np.testing.assert_array_equal(aligned.expression, [values])
     assert (aligned.n_missing_genes, aligned.n_ambiguous) == (0, 0)
 
@@ -109,7 +120,7 @@ def test_the_surer_name_wins_and_ambiguous_ones_are_counted(
     columns: list[str], kept: str | None, n_ambiguous: int
 ) -> None:
     values = [float(place) + 10 for place in range(len(columns))]
-    aligned = align(pd.DataFrame([values], columns=columns), NAMED, 1.0)
+    aligned = lay(pd.DataFrame([values], columns=columns), NAMED, 1.0)
     changed = aligned.expression[0] != NAMED["fill"].to_numpy(np.float32)
     assert aligned.expression[0][changed].tolist() == ([] if kept is None else [values[columns.index(kept)]])
     assert (aligned.n_ambiguous, aligned.n_missing_genes) == (n_ambiguous, 4 - int(changed.sum()))
@@ -117,11 +128,11 @@ def test_the_surer_name_wins_and_ambiguous_ones_are_counted(
 
 def test_two_present_names_of_one_gene_are_refused() -> None:
     with pytest.raises(RegistryError, match="1 have more: KMT2D and ENSG00000167548"):
-        align(pd.DataFrame([[1.0, 2.0]], columns=["KMT2D", "ENSG00000167548"]), NAMED, 1.0)
+        lay(pd.DataFrame([[1.0, 2.0]], columns=["KMT2D", "ENSG00000167548"]), NAMED, 1.0)
 
 
 def test_what_a_model_knows_are_names_of_any_kind() -> None:
-    served = Served(NAMED, (), "TPM", 0.0, synthetic=False, weights="RANDOM", cohort="toy", about={})
+    served = make_served(NAMED, 0.0)
     names = ["LFS1", " 8085", "ENSG00000145416.1", "BRCA1", "s1", "OS"]
     assert served.knows(names).tolist() == [True, True, True, False, False, False]
 
@@ -129,7 +140,7 @@ def test_what_a_model_knows_are_names_of_any_kind() -> None:
 def test_a_table_of_names_of_its_own_finds_a_genes_new_name() -> None:
     columns = ["symbol", "previous", "alias", "entrez", "ensembl", "mirbase"]
     newer = Nomenclature(pd.DataFrame([["NEWNAME1", "TP53", "", "7157", "", ""]], columns=columns))
-    served = Served(NAMED, (), "TPM", 1.0, synthetic=False, weights="RANDOM", cohort="toy", about={})
+    served = make_served(NAMED, 1.0)
     assert served.knows(["NEWNAME1"]).tolist() == [False]
     assert served.knows(["NEWNAME1", "7157"], newer).tolist() == [True, True]
     prepared, counts, _ = prepare_table(served, table(NEWNAME1=42.0), nomenclature=newer)
@@ -139,22 +150,22 @@ def test_a_table_of_names_of_its_own_finds_a_genes_new_name() -> None:
 
 def test_ids_that_are_symbols_match_the_part_before_the_bar() -> None:
     genes = GENES.iloc[:2].set_axis(["TP53", "KRAS"])
-    np.testing.assert_array_equal(align(table(**{"TP53|7157": 8.0}), genes, 0.5).expression, [[8.0, 2.0]])
+    np.testing.assert_array_equal(lay(table(**{"TP53|7157": 8.0}), genes, 0.5).expression, [[8.0, 2.0]])
 
 
 def test_too_many_missing_genes_are_refused_in_a_short_message() -> None:
     names = [f"ENSG{number:011d}" for number in range(20_000)]
     genes = pd.DataFrame({"symbol": names, "fill": 0.0}, index=names)
     with pytest.raises(RegistryError, match="19999 are missing: ENSG00000000001.* and 19994 more") as refused:
-        align(table(ENSG00000000000=1.0), genes, 0.05)
+        lay(table(ENSG00000000000=1.0), genes, 0.05)
     assert len(str(refused.value)) < 400
 
 
 def test_the_share_of_missing_genes_is_inclusive() -> None:
     columns = {"7157": 1.0, "3845": 1.0, "9906": 1.0, "728661": 1.0}
-    assert align(table(**columns), GENES, 0.2).n_missing_genes == 1
+    assert lay(table(**columns), GENES, 0.2).n_missing_genes == 1
     with pytest.raises(RegistryError, match="1 are missing"):
-        align(table(**columns), GENES, 0.19)
+        lay(table(**columns), GENES, 0.19)
 
 
 @pytest.mark.parametrize(
@@ -170,27 +181,27 @@ def test_the_share_of_missing_genes_is_inclusive() -> None:
 )
 def test_what_is_no_expression_is_refused(value: object, message: str) -> None:
     with pytest.raises(RegistryError, match=message):
-        align(pd.DataFrame({"TP53": [1.0, value], "KRAS": [1.0, 2.0]}), GENES, 0.8)
+        lay(pd.DataFrame({"TP53": [1.0, value], "KRAS": [1.0, 2.0]}), GENES, 0.8)
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), pd.NA])
 def test_a_value_that_is_missing_is_filled_and_counted_as_far_as_it_may_be(value: object) -> None:
     gappy = pd.DataFrame({"TP53": [1.0, value], "KRAS": [1.0, 2.0]}, index=["whole", "gappy"])
-    aligned = align(gappy, GENES, 0.8)
+    aligned = lay(gappy, GENES, 0.8)
     assert (aligned.n_missing_genes, aligned.filled.sum(axis=1).tolist()) == (3, [3, 4])
     assert aligned.expression[:, 0].tolist() == [1, GENES["fill"].iloc[0]]
     with pytest.raises(RegistryError, match="lack 3 of the model's 5 genes, but 1 samples lack more.*gappy"):
-        align(gappy, GENES, 0.6)
+        lay(gappy, GENES, 0.6)
 
 
-@pytest.mark.parametrize(("value", "options"), [("3.5", {}), (-0.5, {"negative": True})])
-def test_text_may_be_a_number_and_a_unit_may_go_below_0(value: object, options: dict[str, bool]) -> None:
-    aligned = align(pd.DataFrame({"TP53": [value], "KRAS": [2]}), GENES, 0.8, **options)
+@pytest.mark.parametrize(("value", "unit"), [("3.5", "TPM"), (-0.5, AS_IS_UNIT)])
+def test_text_may_be_a_number_and_a_unit_may_go_below_0(value: object, unit: str) -> None:
+    aligned = lay(pd.DataFrame({"TP53": [value], "KRAS": [2]}), GENES, 0.8, unit)
     np.testing.assert_array_equal(aligned.expression[:, :2], [[float(value), 2.0]])
 
 
 def test_a_bad_value_in_an_extra_column_does_not_matter() -> None:
-    assert align(pd.DataFrame({"TP53": [1.0], "centre": ["Oslo"]}), GENES, 0.8).n_missing_genes == 4
+    assert lay(pd.DataFrame({"TP53": [1.0], "centre": ["Oslo"]}), GENES, 0.8).n_missing_genes == 4
 
 
 @pytest.mark.parametrize(
@@ -198,13 +209,13 @@ def test_a_bad_value_in_an_extra_column_does_not_matter() -> None:
 )
 def test_a_gene_that_stands_twice_is_refused(columns: list[str]) -> None:
     with pytest.raises(RegistryError, match="1 have more"):
-        align(pd.DataFrame([[1.0, 2.0]], columns=columns), GENES, 0.8)
+        lay(pd.DataFrame([[1.0, 2.0]], columns=columns), GENES, 0.8)
 
 
 @pytest.mark.parametrize("empty", [pd.DataFrame(), pd.DataFrame({"TP53": []}), pd.DataFrame(index=["a"])])
 def test_a_table_without_samples_or_genes_is_refused(empty: pd.DataFrame) -> None:
     with pytest.raises(RegistryError, match="must have samples and genes"):
-        align(empty, GENES, 0.8)
+        lay(empty, GENES, 0.8)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +226,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> object:
 
     folder = tmp_path_factory.mktemp("served")
     inputs = keras.Input((5,))
-    logits = Temperature(name="temperature")(keras.layers.Dense(3)(inputs))
+    drawn = keras.initializers.GlorotUniform(1)
+    logits = Temperature(name="temperature")(keras.layers.Dense(3, kernel_initializer=drawn)(inputs))
     network = keras.Model(inputs, keras.layers.Softmax()(logits))
     network.save(folder / "model.keras")
     log2 = np.log2(np.random.default_rng(0).gamma(2, size=(60, 5)).astype(np.float32) + 1)
@@ -309,10 +321,10 @@ def test_predictions_are_the_networks_with_genes_shuffled(folder: object) -> Non
     frame.insert(0, "sample", list("dcba"))
     predicted = predict(served, network, novelty, frame)
     probabilities = network.predict(expression, verbose=0)
-    summary = ["sample", "tumour_type", "probability", "abstain", "novelty", "unlike_training"]
-    summary += ["n_missing_genes", "n_genes_by_symbol", "n_ambiguous_columns"]
-    assert list(predicted.columns) == [*summary, "p_BRCA", "p_KIRC", "p_NA"]
-    np.testing.assert_allclose(predicted.iloc[:, 9:], probabilities, rtol=1e-6)
+    assert list(predicted.columns) == [*OUTPUTS, "p_BRCA", "p_KIRC", "p_NA"]
+    kinds = {"string": "object", "boolean": "bool", "float": "float32", "double": "float64", "long": "int64"}
+    assert predicted.dtypes[list(OUTPUTS)].astype(str).tolist() == [kinds[kind] for kind in OUTPUTS.values()]
+    np.testing.assert_allclose(predicted.iloc[:, len(OUTPUTS) :], probabilities, rtol=1e-6)
     likeliest = np.array(served.tumour_types)[probabilities.argmax(axis=1)]
     np.testing.assert_array_equal(predicted["tumour_type"], likeliest)
     np.testing.assert_allclose(predicted["probability"], probabilities.max(axis=1))
@@ -348,6 +360,13 @@ def test_unsure_predictions_abstain_and_strange_samples_are_flagged(folder: obje
     predicted = predict(served, network, novelty, pd.DataFrame(expression, columns=GENES.index))
     assert predicted["abstain"].tolist() == (predicted["probability"] < middle).tolist()
     assert predicted["abstain"].sum() == 20
+    assert (predicted["answer"] == predicted["tumour_type"]).sum() == 20
+    joint = replace(served, tumour_types=("COAD", "CRC", "NA"), about={"merged": {"CRC": ["READ", "STAD"]}})
+    told = predict(joint, network, novelty, pd.DataFrame(expression, columns=GENES.index))
+    sums = told["p_COAD"] + told["p_CRC"]
+    gut = (told["abstain"] & (sums >= middle)).to_numpy()
+    assert gut.any()
+    assert set(told["answer"][gut]) == {"core gastrointestinal"}
     np.testing.assert_allclose(predicted["novelty"], novelty.score(np.log2(expression + 1)), rtol=1e-3)
     assert predicted["unlike_training"].tolist() == (predicted["novelty"] > 1).tolist()
     assert predicted["unlike_training"][:5].all()
@@ -377,7 +396,7 @@ def test_order_naming_and_extra_genes_change_nothing(case: tuple, naming: str) -
     names["both"] = [f"{symbol}|{gene}" for symbol, gene in zip(names["symbol"], names["id"], strict=True)]
     renamed = table.set_axis(names[naming], axis=1).iloc[:, order]
     renamed.insert(len(order) // 2, "extra", "text")
-    aligned = align(renamed, genes, 0.0)
+    aligned = lay(renamed, genes, 0.0)
     np.testing.assert_array_equal(aligned.expression, table.to_numpy())
     assert aligned.n_missing_genes == 0
     assert aligned.n_by_symbol == (len(order) if naming == "symbol" else 0)
@@ -389,7 +408,7 @@ def test_missing_genes_are_filled_and_counted(case: tuple, data: st.DataObject) 
     table, genes, order = case
     n_missing = data.draw(st.integers(0, len(order) - 1))
     missing = order[:n_missing]
-    aligned = align(table.drop(columns=table.columns[missing]), genes, n_missing / len(order))
+    aligned = lay(table.drop(columns=table.columns[missing]), genes, n_missing / len(order))
     expected = table.to_numpy().copy()
     expected[:, missing] = genes["fill"].to_numpy()[missing]
     np.testing.assert_array_equal(aligned.expression, expected)

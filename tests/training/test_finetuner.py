@@ -1,6 +1,6 @@
 """Training on cached activations against the naive way: the whole network, all images, every epoch."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import keras
 import numpy as np
@@ -17,10 +17,12 @@ from expressionist.network.assembly import image_front
 from expressionist.network.backbones import BACKBONES, Backbone, Weights, build_backbone
 from expressionist.painting.images import ImageSet, read_image_sets
 from expressionist.painting.layout import Layout
+from expressionist.params import NetworkParams
+from expressionist.pipeline import train_members
 from expressionist.training import activation_cache as prefix
 from expressionist.training import finetuner as finetuning
 from expressionist.training.activation_cache import ActivationCache
-from expressionist.training.finetuner import FineTuner, TrainingData
+from expressionist.training.finetuner import FineTuner, Fold, TrainingData
 from expressionist.training.loop import Fit, weigh_samples
 from expressionist.training.optimiser import compile_tail
 from network.parts import MAPS, WEIGHTED
@@ -35,7 +37,8 @@ def make_images(n_samples, shape=SHAPE, *, seed):
     types = rng.integers(0, N_TYPES, n_samples)
     images = rng.random((n_samples, *shape, 1)).astype(np.float32)
     images[np.arange(n_samples), types, types, 0] += 1
-    return ImageSet(images, types, f"images-{seed}")
+    patients = np.array([f"patient-{seed}-{row}" for row in range(n_samples)])
+    return ImageSet(images, types, f"images-{seed}", patients)
 
 
 @pytest.fixture(autouse=True)
@@ -243,7 +246,7 @@ def test_other_labels_of_the_same_images_are_another_training(tmp_path, side):
     with pytest.raises(BrokenOff):
         fit(tuner, tmp_path, 1, params=params, on_epoch=break_off_at(2))
     wrong = getattr(tuner.data, side)
-    mended = ImageSet(wrong.images, wrong.types[::-1].copy(), wrong.digest)
+    mended = replace(wrong, types=wrong.types[::-1].copy())
     tuner.data = replace(tuner.data, **{side: mended})
     fit(tuner, tmp_path, 1, params=params, on_epoch=note(told))
     assert told == [1, 2]
@@ -297,7 +300,7 @@ def test_ranks_are_computed_once_and_teach_a_classifier_of_their_own(tmp_path, m
     monkeypatch.setattr(ActivationCache, "compute", compute)
     tuned = [fit(tuner, tmp_path, depth=0) for _ in range(2)][-1]
     assert sum(computed) == 2, "once for the training and once for the validation samples"
-    assert not plain.ranks
+    assert plain.branches == ("maps", "genes")
     tail = find_tail(tuner, tuned)
     kernels = [each.get_layer("classifier").kernel for each in (find_tail(first, plain), tail)]
     # The first classifier must not know of the second.
@@ -327,3 +330,95 @@ def test_the_scheduler_reaches_the_prefix_and_names_nothing(tmp_path, monkeypatc
     for address in (None, "tcp://head:8786"):
         fit(make_tuner(tmp_path, scheduler=address), tmp_path, depth=1)
     assert given[None] == given["tcp://head:8786"]
+
+
+# --- folds, members and branches
+
+
+def predict_tail_of(tuner, tuned, images):
+    """Logits of the whole network, before the temperature, for painted images without the empty pixel."""
+    whole = tuner.assemble(*tuned)
+    logits = keras.Model(whole.input, whole.get_layer("temperature").output)
+    return logits.predict_on_batch(images.reshape(len(images), -1)[:, 1:])
+
+
+def test_a_fold_is_learned_from_and_judged_by_its_own_samples(tmp_path):
+    tuner = make_tuner(tmp_path)
+    tuner.data.training.images[:, 0, 0], tuner.data.validation.images[:, 0, 0] = 0, 0
+    # Of both subsets: training samples have the positions 0 to 25.
+    fold = Fold(np.array([0, 3, 5, 8, 26, 28, 30, 31]), np.array([1, 2, 25, 27, 37]))
+    tuned = fit(tuner, tmp_path, 2, fold=fold)
+    sets = (tuner.data.training, tuner.data.validation)
+    images, types = (np.concatenate([getattr(each, name) for each in sets]) for name in ("images", "types"))
+    logits = predict_tail_of(tuner, [tuned], images[fold.judging]).astype(np.float64)
+    scores = score(softmax(logits, axis=1), types[fold.judging])
+    assert tuned.fit.history[-1]["validation_log_loss"] == pytest.approx(scores["log_loss"], rel=1e-3)
+    for name, same in (("judging", True), ("learned", False)):
+        other = make_tuner(tmp_path)
+        for part in (other.data.training, other.data.validation):
+            part.images[:, 0, 0] = 0
+        place = getattr(fold, name)[0]
+        other.data.training.types[place] = (other.data.training.types[place] + 1) % N_TYPES
+        weights = fit(other, tmp_path, 2, fold=fold).weights
+        assert all(np.array_equal(*pair) for pair in zip(tuned.weights, weights, strict=True)) is same
+
+
+def test_a_patient_is_in_one_fold_and_every_sample_is_judged_once(tmp_path):
+    tuner = make_tuner(tmp_path)
+    patients = np.array(["a", "b", "c", "d", "e", "f"])
+    tuner.data.training.patients[:], tuner.data.validation.patients[:] = patients[np.arange(26) % 6], "f"
+    folds = tuner.deal(3, seed=1)
+    assert sorted(np.concatenate([fold.judging for fold in folds])) == list(range(38))
+    whose = np.concatenate([tuner.data.training.patients, tuner.data.validation.patients])
+    for fold in folds:
+        assert not set(whose[fold.learned]) & set(whose[fold.judging])
+        assert sorted([*fold.learned, *fold.judging]) == list(range(38))
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_several_members_give_the_mean_of_their_logits(tmp_path, depth):
+    tuner = make_tuner(tmp_path, rank_units=4)
+    members = [
+        fit(tuner, tmp_path, depth, params=toy.training_params(seed=seed), fold=fold)
+        for seed, fold in enumerate(tuner.deal(3, seed=0))
+    ]
+    images = make_images(6, seed=9).images
+    each = [predict_tail_of(tuner, [member], images) for member in members]
+    assert np.abs(each[0] - each[1]).max() > 1e-2
+    np.testing.assert_allclose(
+        predict_tail_of(tuner, members, images), np.mean(each, axis=0), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_members_learn_from_all_known_samples_and_differ_in_their_seeds(tmp_path):
+    tuner = make_tuner(tmp_path, gene_dropout=0.5)
+    training, best = toy.training_params(members=2), {"params": {"depth": 1}, "depth": 1}
+    members = train_members(tuner, best, training, tmp_path / "checkpoints")
+    assert [member.seed for member in members] == [training.seed, training.seed + 1]
+    assert any(not np.array_equal(*pair) for pair in zip(*(each.weights for each in members), strict=True))
+    for part in ("training", "validation"):
+        other = make_tuner(tmp_path, gene_dropout=0.5)
+        types = getattr(other.data, part).types
+        types[-1] = (types[-1] + 1) % N_TYPES
+        found = train_members(other, best, training, tmp_path / "checkpoints")[0].weights
+        assert any(not np.array_equal(*pair) for pair in zip(found, members[0].weights, strict=True))
+
+
+@pytest.mark.parametrize("branches", [("genes",), ("ranks",), ("genes", "ranks")])
+def test_without_maps_the_backbone_takes_no_part(tmp_path, branches):
+    tuner = make_tuner(tmp_path, rank_units=4)
+    tuned = fit(tuner, tmp_path, 0, branches=branches)
+    assert (tuned.unfrozen, tuned.n_unfrozen_parameters) == ((), 0)
+    whole = tuner.assemble(tuned)
+    assert not {"front", "prefix"} & {layer.name for layer in whole.layers}
+    images = tuner.data.validation.images.copy()
+    images[:, 0, 0] = 0
+    found = predict_tail_of(tuner, [tuned], images)
+    assert found.shape == (12, N_TYPES)
+    assert np.isfinite(found).all()
+
+
+def test_the_references_protocol_leaves_images_averaged_once_and_nothing_else(tmp_path):
+    params = NetworkParams(**{**asdict(toy.network_params(rank_units=4)), "protocol": "reference"})
+    told = (params.head, params.strides, params.genes, params.rank_units)
+    assert told == ("global_average", (32,), False, 0)

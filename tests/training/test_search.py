@@ -1,12 +1,14 @@
 import inspect
 from collections import Counter
+from datetime import datetime, timedelta
 
 import optuna
 import pytest
+from optuna.trial import FrozenTrial, TrialState
 
 import toy
 from expressionist.training import search
-from expressionist.training.search import Outcome, Space, find_best_trial, name_study, run_search
+from expressionist.training.search import Outcome, Space, describe, find_best_trial, name_study, run_search
 
 DEPTHS = (0, 1, 2, 3)
 RANGES = {"learning_rate": (1e-4, 1e-2), "dropout": (0.1, 0.6)}
@@ -128,7 +130,7 @@ def test_a_trial_is_recorded_with_all_that_came_of_it(storage):
 
 def test_a_search_is_given_nothing_of_the_test_rows():
     """It sees a function of the choice and a function to report validation scores to; no rows at all."""
-    named = "study_name space train storage objective n_trials prune seed on_trial on_progress"
+    named = "study_name space train storage objective n_trials prune seed on_begin on_trial on_progress"
     assert set(inspect.signature(run_search).parameters) == set(named.split())
 
 
@@ -303,3 +305,12 @@ def test_log_loss_is_searched_downwards(storage):
     assert find_best_trial(trials, "log_loss")["depth"] == 0
     study = optuna.load_study(study_name="study", storage=storage)
     assert study.direction == optuna.study.StudyDirection.MINIMIZE
+
+
+@pytest.mark.parametrize(("kept", "seconds"), [({"seconds": 2.0}, 2.0), ({}, 0.0)])
+def test_what_a_trial_takes_does_not_follow_a_clock_that_is_set_back(kept, seconds):
+    start = datetime(2026, 1, 2)
+    facts = {"params": {}, "distributions": {}, "user_attrs": kept, "system_attrs": {}}
+    facts |= {"intermediate_values": {}, "trial_id": 0, "number": 0, "state": TrialState.FAIL, "value": None}
+    trial = FrozenTrial(datetime_start=start, datetime_complete=start - timedelta(hours=1), **facts)
+    assert describe(trial)["seconds"] == seconds

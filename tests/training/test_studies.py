@@ -301,3 +301,25 @@ def test_a_file_leaves_no_lock_of_a_worker_behind(tmp_path):
         assert len(set(locks.iterdir()) - before) == 1
     assert set(locks.iterdir()) == before
     assert isinstance(opened, studies.Studies)
+
+
+@postgres_server.needed
+@pytest.mark.parametrize("storage", ["postgresql"], indirect=True)
+def test_a_server_that_restarts_ends_a_search_in_one_line_and_the_next_goes_on(storage):
+    psycopg = pytest.importorskip("psycopg")
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+    def train_and_lose(choice, report):
+        if choice["depth"] == 6:
+            with psycopg.connect(storage, autocommit=True) as connection:
+                connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+        return train(choice, report)
+
+    with pytest.raises(
+        ParamsError, match="must stay until the search has ended, but got: .*connection"
+    ) as lost:
+        run(storage, train=train_and_lose)
+    assert "\n" not in str(lost.value)
+    states = Counter(trial["state"] for trial in run(storage))
+    assert states["COMPLETE"] == len(SPACE.depths)
+    assert set(states) <= {"COMPLETE", "FAIL"}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -15,6 +15,7 @@ from expressionist.params import (
     LayoutParams,
     Params,
     find_faults,
+    follow_reference,
     layout_defines,
     list_layouts,
     list_sources,
@@ -68,6 +69,9 @@ def read_params(path: Path) -> Params:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+            # The place only: the line that YAML shows as well may hold what is secret.
+            reason = f"{error.problem} in line {error.problem_mark.line + 1}"
         raise ParamsError(
             f"Params must be a readable YAML file, but got {reason}. Correct {path}."
         ) from error
@@ -97,7 +101,9 @@ def check_params(content: object, where: str) -> Params:
     faults += [f"{where}: {clash}" for clash in _find_clashes(given)]
     if faults:
         raise ParamsError("\n".join(faults))
-    return Params(**given)
+    params = Params(**given)
+    follows = params.network.protocol == "reference"
+    return replace(params, training=follow_reference(params.training)) if follows else params
 
 
 def _find_old(content: Mapping[Any, Any], where: str) -> Iterator[str]:

@@ -103,11 +103,21 @@ def write_sample_page(
     rival = _find_rival(request.rival, prediction, served.tumour_types)
     found = _explain(loaded, footprint, prediction, rival, prepared.to_numpy(np.float32), filled[0])
     page = build_sample_page(_describe(about, loaded, footprint, answers, prediction, found))
-    out = out or Path(f"{request.sample.replace('/', '_')}.html")
+    out = out or name_page(request.sample)
     with write_whole(out) as whole:
         whole.write_text(page, encoding="utf-8")
     yield profiles.said
     yield f"Page: {out}"
+
+
+def name_page(sample: str) -> Path:
+    """Name the page of a sample that is asked for without one: in the working folder, whatever it is called.
+
+    >>> name_page("../../S1"), len(str(name_page("S" * 1000)))
+    (PosixPath('.._.._S1.html'), 205)
+    """
+    letters = sample.replace("/", "_").encode()[:200]
+    return Path(f"{letters.decode(errors='ignore')}.html")
 
 
 def _read_beside(version: Version) -> tuple[Footprint, pd.DataFrame]:
@@ -193,6 +203,7 @@ def _describe(
     facts = {
         **about,
         "backbone": served.about["backbone"],
+        "merged": served.about.get("merged", {}),
         **{name: getattr(served, name) for name in ("cohort", "unit", "abstain_below")},
     }
     return ExplainedSample(

@@ -24,12 +24,11 @@ class StageTime:
     megabytes: float  # most memory that it had at once
 
 
-def measure(stage: str, begun: float) -> StageTime:
-    """Measure this process, which has run a stage that began so many seconds after 1970."""
+def measure(stage: str, wall: float) -> StageTime:
+    """Measure this process, which has run a stage for so many seconds."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu = sum(each.ru_utime + each.ru_stime for each in used)
-    ended = time.time()
-    return StageTime(stage, ended, ended - begun, cpu, _read_peak(used) / 1e6)
+    return StageTime(stage, time.time(), wall, cpu, _read_peak(used) / 1e6)
 
 
 def _read_peak(used: Sequence[resource.struct_rusage]) -> float:

@@ -183,10 +183,12 @@ def _read(
     options = request.take("unit", "genes_in", "replicates", "gene_lengths")
     profiles = read_profiles(request.table, knows, served.unit, nomenclature=nomenclature, **options)
     renamed = read_renaming(request.renaming, served.tumour_types) if request.renaming else {}
+    merged = served.about.get("merged", {})
     labels = read_external_labels(
         request.labels,
         [str(name) for name in profiles.table.index],
         renamed=renamed,
+        merged=merged,
         **request.take("sample_column", "label_column", "patient_column"),
     )
     rows = labels.table
@@ -199,6 +201,9 @@ def _read(
         f"{request.labels.name}: {columns}; {len(rows):,} samples with a label, {labels.n_unlabelled:,} "
         f"without, {labels.n_without_expression:,} labels without expression.",
     ]
+    if merged:
+        told = ", ".join(f"{' and '.join(of)} as {name}" for name, of in merged.items())
+        said.append(f"The version's merged types count together: {told}.")
     warnings = []
     n_trained = int(trained.sum())
     if n_trained and request.exclude_trained:
@@ -217,6 +222,7 @@ def _describe(version: Version, served: Served, request: Request, found: _Found)
     """Say what was validated, on what."""
     model = {"name": version.name, "version": version.number, "cohort": served.cohort}
     model |= {name: served.about[name] for name in ("backbone", "tested")}
+    model["merged"] = served.about.get("merged", {})
     return {
         "model": model | {"tumour_types": served.tumour_types},
         "cohort": _name(request.table),

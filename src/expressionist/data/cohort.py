@@ -1,11 +1,12 @@
 """The cohort: expression with its samples and genes, and the checks that every source must pass."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
+from expressionist.data.names import refuse_names
 from expressionist.data.units import AS_IS_UNIT, UNITS
 from expressionist.errors import CohortError, name_some
 
@@ -34,6 +35,8 @@ class Cohort:
         What a simulator did to the genes, with `genes`' index and a column per tumour type: ``effect``, how
         much more log2 a gene has in a type than in all others, and ``effect_kind``, what moves it most. Empty
         where it is not known.
+    merged : mapping of str to sequence of str
+        Tumour types that ``cohort.merge_types`` made, and the labels that each stands for.
 
     Raises
     ------
@@ -48,9 +51,11 @@ class Cohort:
     unit: str
     synthetic: bool = False
     truth: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_tables(self)
+        _check_names(self)
         _check_values(self)
 
     @property
@@ -123,6 +128,17 @@ def _check_tables(cohort: Cohort) -> None:
             f"A patient must have one tumour type, but {len(torn)} have several: {name_some(torn)}. "
             "Correct the labels or drop these patients."
         )
+
+
+def _check_names(cohort: Cohort) -> None:
+    for kind, table, columns in (
+        ("sample", cohort.samples, ("patient", "tumour_type")),
+        ("gene", cohort.genes, ("symbol", "chromosome")),
+    ):
+        refuse_names(table.index, f"{kind} id", "the cohort")
+        for column in (name for name in columns if name in table):
+            refuse_names(table[column].unique(), column.replace("_", " "), "the cohort")
+    refuse_names([cohort.name], "name", "the cohort")
 
 
 def _check_values(cohort: Cohort) -> None:

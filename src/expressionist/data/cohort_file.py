@@ -1,5 +1,6 @@
 """The file of a cohort: an `.h5ad` whose expression is memory-mapped."""
 
+import json
 from pathlib import Path
 
 import h5py
@@ -18,14 +19,29 @@ def write_cohort(path: Path, cohort: Cohort) -> None:
     """Write a cohort as `.h5ad`: samples are obs, genes var, its truth varm; what it is stands in uns."""
     import anndata  # late, as it brings Zarr and takes seconds, and most stages read no cohort
 
+    _refuse_nul(cohort.samples)
+
     data = anndata.AnnData(
         obs=_name_columns(cohort.samples), var=_name_columns(cohort.genes), varm=dict(cohort.truth)
     )
     data.uns["expressionist"] = {"name": cohort.name, "unit": cohort.unit, "synthetic": cohort.synthetic}
+    if cohort.merged:
+        # As text: a type may be called what HDF5 takes for a path.
+        data.uns["expressionist"]["merged"] = json.dumps({name: [*of] for name, of in cohort.merged.items()})
     with write_whole(path) as partial:
         data.write_h5ad(partial)
         with h5py.File(partial, "r+") as file:
             _write_matrix(file, cohort.expression)
+
+
+def _refuse_nul(table: pd.DataFrame) -> None:
+    """Refuse text that HDF5 cannot hold, in columns that are kept as they came."""
+    for name, column in table.select_dtypes(object).items():
+        if "\0" in f"{name}{''.join(map(str, column))}":
+            raise CohortError(
+                f"The column {str(name)!r} of the samples must be text, but got a NUL in it. Check how the "
+                "file was written."
+            )
 
 
 def _name_columns(table: pd.DataFrame) -> pd.DataFrame:
@@ -69,4 +85,5 @@ def read_cohort(path: Path) -> Cohort:
     expression = np.asarray(np.memmap(path, np.float32, mode="c", offset=offset, shape=data.shape))
     name, unit, synthetic = str(about["name"]), str(about["unit"]), bool(about["synthetic"])
     truth = {name: data.varm[name] for name in _TRUTH if name in data.varm}
-    return Cohort(name, expression, samples, genes, unit, synthetic, truth)
+    merged = json.loads(str(about.get("merged", "{}")))
+    return Cohort(name, expression, samples, genes, unit, synthetic, truth, merged)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from expressionist.data.inspection import choose_columns
+from expressionist.data.merged_types import NOTHING_MERGED, Merged, rename_labels
+from expressionist.data.names import refuse_names
 from expressionist.data.readers.formats import open_table, read_label_table
 from expressionist.data.readers.text_tables import NO_TEXT
 from expressionist.errors import CohortError, name_some
@@ -47,6 +49,7 @@ def read_external_labels(
     label_column: str | None = None,
     patient_column: str | None = None,
     renamed: Mapping[str, str] | None = None,
+    merged: Merged = NOTHING_MERGED,
 ) -> ExternalLabels:
     """Read the labels of some samples from a table of any format.
 
@@ -62,6 +65,8 @@ def read_external_labels(
         Names of columns. Without one it is guessed: the samples' by the ids in it, the others' by name.
     renamed : mapping of str to str, optional
         What labels are called by the model, see `read_renaming`.
+    merged : mapping of str to sequence of str, optional
+        Types that the model knows merged, and the labels that each of them stands for, renamed ones too.
 
     Raises
     ------
@@ -87,7 +92,7 @@ def read_external_labels(
         )
     if patient := patient_column or guessed["patient_column"]:
         columns["patient"] = patient
-    found = _read_rows(path, table, columns, renamed or {})
+    found = _read_rows(path, table, columns, renamed or {}, merged)
     known = found.reindex(ids).set_axis(pd.Index(samples, name="sample"))
     labelled = known.dropna()
     if labelled.empty:
@@ -136,7 +141,11 @@ def _count_known(cells: Sequence[str], ids: pd.Index) -> int:
 
 
 def _read_rows(
-    path: Path, table: pd.DataFrame, columns: Mapping[str, str], renamed: Mapping[str, str]
+    path: Path,
+    table: pd.DataFrame,
+    columns: Mapping[str, str],
+    renamed: Mapping[str, str],
+    merged: Merged,
 ) -> pd.DataFrame:
     """Index label and patient by sample; a sample may stand twice with one label, but not with two."""
     ids = [_shorten(cell) for cell in table[columns["sample"]]]
@@ -146,7 +155,8 @@ def _read_rows(
     )
     rows = pd.DataFrame({"label": labels, "patient": patients}, index=ids, dtype=object)
     rows = rows[~rows["label"].isin(NO_TEXT) & ~rows.index.isin(NO_TEXT)]
-    rows["label"] = rows["label"].map(lambda label: renamed.get(label, label))
+    rows["label"] = rename_labels(rows["label"].map(lambda label: renamed.get(label, label)), merged)
+    refuse_names(rows.to_numpy().ravel(), "label and patient", path)
     n_labels = rows.groupby(level=0)["label"].nunique()
     torn = n_labels.index[n_labels > 1]
     if len(torn):

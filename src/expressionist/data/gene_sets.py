@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from expressionist.data.names import refuse_names
 from expressionist.errors import CohortError, name_some
 
 
@@ -42,6 +43,7 @@ def read_gene_sets(path: Path) -> dict[str, list[str]]:
                 f"but line {number} has {line[:40]!r}. Give a GMT file."
             )
         found.setdefault(name, []).extend(members)
+    refuse_names(found, "gene set", path.name)
     if not found:
         raise CohortError(f"{path.name} must hold gene sets, but has none. Give a GMT file.")
     return found

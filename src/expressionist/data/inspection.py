@@ -247,9 +247,9 @@ def _view_sides(path: Path) -> tuple[list[str], pd.DataFrame]:
     """Look at the ids above a matrix and the text beside its first rows, mostly without its values."""
     suffix = suffix_of(path)
     if suffix in (".h5ad", ".h5"):
-        from expressionist.data.readers.hdf5 import read_10x, read_h5ad
+        from expressionist.data.readers.hdf5 import open_h5ad, read_10x
 
-        matrix = read_h5ad(path, "X") if suffix == ".h5ad" else read_10x(path)
+        matrix = open_h5ad(path, "X") if suffix == ".h5ad" else read_10x(path)
         beside = matrix.rows.astype(str)
         # A name that is no column of obs: the reader takes that for the names of obs themselves.
         beside.insert(0, "obs_names", list(matrix.rows.index), allow_duplicates=True)

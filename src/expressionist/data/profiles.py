@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from expressionist.data.gene_lengths import find_lengths
 from expressionist.data.nomenclature import Nomenclature
-from expressionist.data.readers.file_content import DELIMITERS, refuse_changed, suffix_of
+from expressionist.data.readers.file_content import DELIMITERS, refuse_changed, suffix_of, watch
 from expressionist.data.readers.gene_ids import GeneIds
 from expressionist.data.readers.matrices import (
     REPLICATES,
@@ -17,14 +18,16 @@ from expressionist.data.readers.matrices import (
     Sides,
     index_samples,
     join_replicates,
-    read_matrix,
+    open_matrix,
 )
+from expressionist.data.readers.row_source import RowSource
 from expressionist.data.readers.star_counts import SUFFIX, UNIT_OF, read_star_counts
 from expressionist.data.readers.text_form import find_form
 from expressionist.data.readers.units import (
     check_values,
+    measure_spread,
+    refuse_contradiction,
     refuse_negative,
-    refuse_other_unit,
     refuse_silent,
 )
 from expressionist.data.sources.gdc import label_files
@@ -41,19 +44,35 @@ _SHEET = "gdc_sample_sheet*.tsv"
 
 @dataclass(frozen=True)
 class Profiles:
-    """What was read to predict on.
+    """What there is to predict on, judged as a whole, and read some samples at a time.
 
     Parameters
     ----------
-    table : pandas.DataFrame of shape (n_samples, n_genes_read)
-        float32 in the unit that was wanted, NaN where a value is missing; indexed by sample id, with the
-        names of genes as the file has them.
+    samples, genes : pandas.Index
+        Sample ids, and the names of genes as the file has them.
     said : str
         What was decided about the file, in one line.
+    has_gaps : bool
+        Whether values are missing.
+    source : RowSource
+        Of shape (n_samples, n_genes), in the unit that was wanted, NaN where a value is missing.
     """
 
-    table: pd.DataFrame
+    samples: pd.Index
+    genes: pd.Index
     said: str
+    has_gaps: bool
+    source: RowSource
+
+    def read(self, first: int, last: int) -> pd.DataFrame:
+        """Read samples from the `first` to before the `last`, float32, genes in columns."""
+        values = self.source.read(np.arange(first, min(last, len(self.samples))))
+        return pd.DataFrame(values, self.samples[first:last], self.genes)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All samples."""
+        return self.read(0, len(self.samples))
 
 
 def read_profiles(
@@ -67,7 +86,11 @@ def read_profiles(
     gene_lengths: Path | None = None,
     nomenclature: Nomenclature | None = None,
 ) -> Profiles:
-    """Read samples to predict from any file that a cohort can be read from, or from GDC's STAR counts.
+    """Open samples to predict on: any file that a cohort can be read from, or GDC's STAR counts.
+
+    What is judged is judged of all samples, some at a time, before any are given: sides, names, repeats, and
+    values against their unit. Parquet with genes in columns, and an .h5ad that can be sliced, are not in
+    memory as a whole.
 
     Parameters
     ----------
@@ -105,24 +128,36 @@ def read_profiles(
                 f"{option} must be one of {', '.join(choices)}, but got {choice!r}. Choose one."
             )
     sides = Sides(genes_in, "other", "sample", (), None, replicates, knows=knows, nomenclature=nomenclature)
+    refuse = watch(path)
     if star := _find_star(path):
         matrix, unit = _read_star(path, star, wanted, unit, sides)
     else:
         with refuse_changed(path):
-            matrix = read_matrix(path, sides)
-    table = pd.DataFrame(matrix.expression, matrix.columns.index, matrix.ids.genes.index, copy=False)
+            matrix = open_matrix(path, sides)
+    names, source = matrix.ids.genes.index, matrix.source
     unit, why = (unit, "") if unit else _find_unit(path, wanted)
     made = "" if parse_unit(unit) == parse_unit(wanted) else f" converted to {wanted}"
     lengths = None
     if gene_lengths is not None and (parse_unit(unit).of, parse_unit(wanted).of) in BY_LENGTH:
-        lengths = find_lengths([str(name) for name in table.columns], gene_lengths, nomenclature)
+        lengths = find_lengths([str(name) for name in names], gene_lengths, nomenclature)
         has = ~np.isnan(lengths)
         made += f" by the lengths of {has.sum():,} of {has.size:,} genes"
-        table, lengths = table.loc[:, has], lengths[has]
-    expression = _settle(table, unit, wanted, path, lengths)
-    n_samples, n_genes = expression.shape
+        names, source, lengths = names[has], source.take(np.flatnonzero(has)), lengths[has]
+    samples = matrix.columns.index
+    floor, has_gaps = _judge(source, unit, list(samples), list(names), path)
+
+    def settle(values: np.ndarray) -> np.ndarray:
+        refuse()
+        missing = np.isnan(values) if has_gaps else None
+        converted = convert(_fill(values, floor, unit), unit, wanted, lengths=lengths)
+        return converted if missing is None else np.where(missing, np.float32("nan"), converted)
+
+    settled = source.change(settle)
+    # What cannot become the unit wanted is refused now.
+    settled.read(np.arange(1))
+    n_samples, n_genes = source.shape
     said = f"{path.name}: {n_samples:,} samples × {n_genes:,} genes, {_tell(matrix)}; in {unit}{why}{made}."
-    return Profiles(pd.DataFrame(expression, table.index, table.columns), said)
+    return Profiles(samples, names, said, has_gaps, settled)
 
 
 def _tell(matrix: Matrix) -> str:
@@ -165,7 +200,7 @@ def _read_star(
         form += f", {len(rows):,} of {len(files):,} files named by {sheet.name}"
     ids = GeneIds(genes, "ensembl", [])
     columns = index_samples(pd.DataFrame({"sample": samples}, dtype=object), "sample", path, sides.replicates)
-    matrix = Matrix(values, columns, ids, "rows", "STAR counts", {}, form)
+    matrix = Matrix(RowSource.hold(values), columns, ids, "rows", "STAR counts", {}, form)
     return join_replicates(matrix, sides, path), UNIT_OF[column]
 
 
@@ -195,23 +230,25 @@ def _find_unit(path: Path, wanted: str) -> tuple[str, str]:
     return wanted, ", as the model takes it"
 
 
-def _settle(
-    table: pd.DataFrame, unit: str, wanted: str, path: Path, lengths: np.ndarray | None
-) -> np.ndarray:
-    """Check the values of a file against its unit, and convert them; what is missing stays so."""
-    expression, samples, genes = table.to_numpy(), list(table.index), list(table.columns)
-    stated = parse_unit(unit)
-    check_values(expression, samples, genes, path, missing=True, negative=True)
-    refuse_negative(expression, stated, path)
-    missing = np.isnan(expression)
-    if missing.any():
-        expression = np.where(missing, np.nanmin(expression), expression)
-    if not stated.may_be_negative and expression.min() < 0:
-        # What batch correction leaves, as in training.
-        expression = np.maximum(expression, 0)
-    refuse_silent((expression == 0).all(axis=1), stated, samples, path)
-    refuse_other_unit(expression, unit, samples, genes, str(path))
-    converted = convert(expression, unit, wanted, lengths=lengths)
-    if missing.any():
-        converted = np.where(missing, np.float32("nan"), converted)
-    return converted
+def _judge(
+    source: RowSource, unit: str, samples: list[str], genes: list[str], path: Path
+) -> tuple[np.float32, bool]:
+    """Check all values of a file against its unit; return the lowest one, and whether some are missing."""
+    stated, lowest, has_gaps = parse_unit(unit), np.float32("inf"), False
+    for first, values in source.blocks():
+        check_values(values, samples[first:], genes, path, missing=True, negative=True)
+        lowest = np.fmin(lowest, np.fmin.reduce(values, axis=None))
+        has_gaps = has_gaps or bool(np.isnan(values).any())
+    if lowest < 0:
+        refuse_negative(source, stated, path)
+    filled = source.change(partial(_fill, floor=lowest, unit=unit))
+    spread = measure_spread(filled)
+    refuse_silent(spread.totals == 0, stated, samples, path)
+    refuse_contradiction(filled, spread, stated, samples, genes, path)
+    return lowest, has_gaps
+
+
+def _fill(values: np.ndarray, floor: np.float32, unit: str) -> np.ndarray:
+    """Put a file's lowest value where one is missing, and 0 where batch correction left less."""
+    filled = np.where(np.isnan(values), floor, values)
+    return filled if parse_unit(unit).may_be_negative or floor >= 0 else np.maximum(filled, 0)

@@ -78,6 +78,43 @@ def split_by_patient(
     return samples["patient"].astype(str).map(subset_of).astype(object).rename("split")
 
 
+def deal_folds(types: np.ndarray, patients: np.ndarray, n_folds: int, rng: np.random.Generator) -> np.ndarray:
+    """Deal patients to folds that differ by one at most in all and in every tumour type.
+
+    Parameters
+    ----------
+    types, patients : numpy.ndarray of shape (n_samples,)
+        Of every sample. A patient with samples of two types is dealt with those of the first.
+    n_folds : int
+        At most the number of patients.
+    rng : numpy.random.Generator
+        Orders the patients of a type.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_samples,)
+        Fold of every sample, from 0; all samples of a patient are in one fold.
+
+    Examples
+    --------
+    >>> patients = np.array(["a", "b", "c", "d", "d"])
+    >>> folds = deal_folds(np.array([0, 0, 1, 1, 1]), patients, 2, np.random.default_rng(1))
+    >>> np.bincount(folds[:4]).tolist(), bool(folds[3] == folds[4])
+    ([2, 2], True)
+    """
+    # Sorted: the order of the samples is forgotten.
+    known, first, whose = np.unique(patients, return_index=True, return_inverse=True)
+    if n_folds > len(known):
+        raise CohortError(
+            f"There must be a patient for each of {n_folds} folds, but got {len(known)}. Ask for fewer."
+        )
+    shuffled = rng.permutation(len(known))
+    dealt = shuffled[np.argsort(types[first][shuffled], kind="stable")]
+    fold = np.empty(len(known), int)
+    fold[dealt] = np.arange(len(known)) % n_folds
+    return fold[whose]
+
+
 def _allot(quota: pd.Series, most: pd.Series, owed: pd.Series | float = 0.0) -> pd.Series:
     """Round quotas to whole patients, at least 1 and at most `most` each, so that their sum is kept."""
     quota = quota.round(9)

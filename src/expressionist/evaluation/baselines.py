@@ -145,6 +145,17 @@ def fit_baseline(
     return FittedBaseline(choice, n_types, prepare, models[best])
 
 
+def refit_baseline(
+    name: str, choice: Mapping[str, Any], known: LabelledRows, *, n_types: int, seed: int
+) -> FittedBaseline:
+    """Fit a baseline model again on training and validation samples, with what was chosen for it before."""
+    baseline, given = BASELINES[name], {key: choice[key] for key in choice if key != "temperature"}
+    with threadpool_limits(1, user_api="blas"):
+        prepare = baseline.prepare(known.expression, seed)
+        model = baseline.build(seed, **given).fit(prepare.transform(known.expression), known.types)
+    return FittedBaseline(dict(choice), n_types, prepare, model)
+
+
 def _check(training: LabelledRows, validation: LabelledRows, n_types: int) -> None:
     for fold in (training, validation):
         if fold.expression.ndim != 2 or len(fold.expression) != len(fold.types) or not len(fold.types):

@@ -1,5 +1,6 @@
 """Probabilities that mean something: temperature, reliability, and when to give no answer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from expressionist.evaluation.metrics import score
+from expressionist.evaluation.organ_systems import ABSTAIN, answer_by_organ
 
 _LOG_RANGE = (-3.0, 3.0)
 _N_BINS = 15
@@ -38,12 +40,18 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
 
 
 def judge_probabilities(
-    logits: np.ndarray, temperature: float, truth: np.ndarray, validation: np.ndarray, accuracy: float
+    logits: np.ndarray,
+    temperature: float,
+    truth: np.ndarray,
+    validation: np.ndarray,
+    accuracy: float,
+    organ_systems: Sequence[str],
 ) -> dict[str, Any]:
     """Say what the probabilities are worth, before and after scaling, and choose when to abstain.
 
     The samples are those for `validation`, where that is true, and for test. On the former the confidence is
-    set below which no answer is given, so that answers reach the wanted `accuracy`.
+    set below which no answer is given, so that answers reach the wanted `accuracy`. `organ_systems` are those
+    of the types: by them some of what is not answered can be.
     """
     before, after = softmax(logits, axis=1), softmax(logits / temperature, axis=1)
     threshold = choose_threshold(after[validation], truth[validation], accuracy)
@@ -60,11 +68,22 @@ def judge_probabilities(
             "log_loss_after": scores["log_loss"],
             "answered": float(answered.mean()),
             "answered_accuracy": float(right[answered].mean()) if answered.any() else None,
+            "by_organ_system": _count_by_organ(scaled[~answered], true[~answered], organ_systems, threshold),
             "reliability_before": bin_reliability(raw, true, _N_BINS).to_dict("list"),
             "reliability_after": bin_reliability(scaled, true, _N_BINS).to_dict("list"),
         }
     facts["coverage"] = trace_coverage(after[~validation], truth[~validation]).to_dict("list")
     return facts
+
+
+def _count_by_organ(
+    probabilities: np.ndarray, truth: np.ndarray, organ_systems: Sequence[str], threshold: float
+) -> dict[str, int]:
+    """Count samples without an answer: all, those answered by organ system, and those rightly."""
+    found = answer_by_organ(probabilities, organ_systems, organ_systems, threshold)
+    given = (found["answer"] != ABSTAIN).to_numpy()
+    right = given & (found["organ_system"].to_numpy() == np.asarray(organ_systems, dtype=object)[truth])
+    return {"n_abstained": len(given), "n_answered": int(given.sum()), "n_right": int(right.sum())}
 
 
 def flatten_facts(facts: dict[str, Any]) -> dict[str, float]:

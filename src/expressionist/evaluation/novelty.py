@@ -12,10 +12,12 @@ Everything fitted is an array: the registered model scores without scikit-learn,
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import ThreadpoolController
 
 from expressionist.data import AS_IS_UNIT, Cohort, to_log2
 from expressionist.params import EvaluationParams
@@ -40,8 +42,8 @@ _SHARES = (0.1, 0.9)
 _ROUNDING = 1e-4
 # A handful of normal samples says more about their patients than about normal tissue.
 _FEWEST_NORMALS = 10
-# Samples that are ranked at once, to keep memory small.
-_BLOCK = 256
+# Samples that are measured at once: what they take stays in the processor's cache.
+_BLOCK = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +109,17 @@ class Novelty:
 
     def measure(self, log2: np.ndarray) -> np.ndarray:
         """Measure samples, in columns: outside and foreign."""
-        scaled = (log2 - self.centre) / self.spread
-        outside = np.square(scaled).sum(axis=1) - np.square(scaled @ self.components.T).sum(axis=1)
+        # One BLAS thread: two wait for each other, and up to a hundredfold for those of TensorFlow.
+        with _find_blas().limit(limits=1, user_api="blas"):
+            blocks = range(0, max(len(log2), 1), _BLOCK)
+            return np.concatenate([self._measure(log2[first : first + _BLOCK]) for first in blocks])
+
+    def _measure(self, log2: np.ndarray) -> np.ndarray:
+        # In place: to a few samples new memory costs as much as the sums.
+        scaled = log2 - self.centre
+        scaled /= self.spread
+        inside = np.square(scaled @ self.components.T).sum(axis=1)
+        outside = np.square(scaled, out=scaled).sum(axis=1) - inside
         places = _rank(log2) @ self.axes - self.origin
         nearest = np.square(places[:, None] - self.middles).sum(axis=2).min(axis=1)
         features = _wave(places, self.frequencies, self.phases)
@@ -142,6 +153,12 @@ class Novelty:
         return asdict(self)
 
 
+@cache
+def _find_blas() -> ThreadpoolController:
+    """Look through the libraries that are loaded, once: that takes a millisecond."""
+    return ThreadpoolController()
+
+
 def _decompose(scaled: np.ndarray, n_components: int, rng: np.random.Generator) -> np.ndarray:
     """Return principal components by subspace iteration, (n_components, n_genes), shorter the less they vary.
 
@@ -161,13 +178,23 @@ def _decompose(scaled: np.ndarray, n_components: int, rng: np.random.Generator) 
 
 def _rank(log2: np.ndarray) -> np.ndarray:
     """Rank genes within their sample, from 0 to 1; equals share a rank."""
-    # Late, as scipy.stats takes long.
-    from scipy.stats import rankdata
-
     ranks = np.empty(log2.shape, np.float32)
-    for first in range(0, len(log2), _BLOCK):
-        ranks[first : first + _BLOCK] = rankdata(log2[first : first + _BLOCK], axis=1) / log2.shape[1]
+    for row, values in enumerate(np.asarray(log2, np.float32)):
+        order = _sort(values)
+        ordered = values[order]
+        firsts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+        sizes = np.diff(firsts, append=len(values))
+        ranks[row, order] = np.repeat((firsts + (sizes + 1) / 2) / len(values), sizes)
     return ranks
+
+
+def _sort(values: np.ndarray) -> np.ndarray:
+    """Return what sorts float32: NumPy sorts 16 bits by their digits, so halves in a fifth of the time."""
+    bits = (values + np.float32(0)).view(np.int32)  # of one zero
+    # As integers, negative numbers lie the other way round.
+    bits ^= (bits >> 31) & np.int32(0x7FFFFFFF)
+    order = bits.astype(np.uint16).argsort(kind="stable")
+    return np.asarray(order[(bits >> 16).astype(np.int16)[order].argsort(kind="stable")])
 
 
 def _average(samples: np.ndarray, members: np.ndarray) -> np.ndarray:

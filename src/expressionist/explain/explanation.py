@@ -1,8 +1,8 @@
 """The whole explanation of a network: samples, types, siblings, and the controls beside them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -74,6 +74,8 @@ class Explained:
         What a simulator knows: see `judge_truth`.
     gene_sets : mapping of str to iterable of str, optional
         Pathways to look for.
+    merged : mapping of str to sequence of str, optional
+        What merged types stand for.
     """
 
     rows: pd.DataFrame
@@ -88,6 +90,7 @@ class Explained:
     coefficients: np.ndarray | None = None
     effect: np.ndarray | None = None
     gene_sets: Mapping[str, Any] | None = None
+    merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def training(self) -> np.ndarray:
@@ -157,6 +160,7 @@ def explain_network(
         about.genes,
         about.layout,
         params.n_top,
+        about.merged,
     )
     tables["types"] = _describe_types(about, params.n_top, trained, rankings, rng)
     tables |= _judge_known(about, rankings, members, np.unique(trained.targets))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, hypergeom
 
-from expressionist.data import read_resource
+from expressionist.data import read_resource, rename_labels
 from expressionist.errors import Refusal, name_some
 
 
@@ -53,10 +53,13 @@ def matched_by(genes: pd.DataFrame) -> str:
     return "symbol" if symbols.isin(known).any() else "nothing"
 
 
-def match_markers(genes: pd.DataFrame) -> dict[str, np.ndarray]:
+def match_markers(
+    genes: pd.DataFrame, merged: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, np.ndarray]:
     """Find the positions of every tumour type's markers among the genes of a cohort's table, ascending.
 
     The types are all 33 of the known markers (some perhaps without a gene), or those of planted markers.
+    Types that are `merged` have the known markers of all that they stand for.
 
     Examples
     --------
@@ -71,7 +74,8 @@ def match_markers(genes: pd.DataFrame) -> dict[str, np.ndarray]:
         return {str(name): rows.index.to_numpy(np.intp) for name, rows in planted.groupby(planted)}
     column = "entrez" if how == "entrez" else "symbol"  # where nothing matches, no symbol does either
     ids = (genes.index.to_series() if how == "entrez" else genes["symbol"]).astype(str)
-    every = known_markers().groupby("type")
+    known = known_markers()
+    every = known.assign(type=rename_labels(known["type"], merged or {})).groupby("type")
     return {str(name): np.flatnonzero(ids.isin(rows[column])) for name, rows in every}
 
 

@@ -137,12 +137,13 @@ def tabulate_rankings(
     genes: pd.DataFrame,
     layout: Layout,
     n_top: int,
+    merged: Mapping[str, Sequence[str]],
 ) -> dict[str, pd.DataFrame]:
     """Tabulate the first genes of the types ranked, and the markers among those of each and of the others.
 
     `values` are attributions by sample, `targets` their types; `genes` are in the order of the `layout`.
     """
-    markers = match_markers(genes)
+    markers = match_markers(genes, merged)
     shown = {place: tumour_types[place] for place in np.unique(targets)}
     own = {name: markers.get(name, np.array([], np.intp)) for name in shown.values()}
     top = [

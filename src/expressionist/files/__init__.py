@@ -7,7 +7,7 @@ from expressionist.surface import lend
 if TYPE_CHECKING:
     from expressionist.files.code_digest import Code, digest_code
     from expressionist.files.digests import digest_file, md5
-    from expressionist.files.disk import explain_full_disk, reserve
+    from expressionist.files.disk import DATABASE_PATIENCE, explain_disk, reserve
     from expressionist.files.locks import lock_file
     from expressionist.files.origin import find_given, find_origin
     from expressionist.files.row_record import Span, cut_spans, find_gaps, read_record, write_record

@@ -36,8 +36,8 @@ def find_given(path: Path) -> Path:
     Returns
     -------
     pathlib.Path
-        The path itself, unless it is missing in an experiment's folder and there in the checkout.
+        The path itself, unless it is missing in an experiment's folder, which DVC removes: then that of the
+        checkout, which is where to put what is missing in both.
     """
     origin = find_origin(Path())
-    there = path if origin is None else origin / path
-    return there if not path.exists() and there.exists() else path
+    return path if origin is None or path.exists() else origin / path

@@ -28,7 +28,7 @@ from uuid import uuid4
 import numpy as np
 
 from expressionist.errors import ClusterError
-from expressionist.files.disk import explain_full_disk
+from expressionist.files.disk import explain_disk
 from expressionist.files.row_record import Span
 
 # First row and last row → blocks of rows in turn: where one begins, and its rows in every file.
@@ -181,7 +181,7 @@ def _write_shard(code: str, packed: bytes, first: int, last: int) -> None:
         raise _other_code()
     with _ONE_AT_A_TIME, ExitStack() as stack:
         compute, paths, shared = _open_job(code, packed)
-        stack.enter_context(explain_full_disk(paths[0]))
+        stack.enter_context(explain_disk(paths[0]))
         files = [stack.enter_context(_open_rows(path)) for path in paths]
         for start, arrays in compute(first, last):
             if not shared.exists():

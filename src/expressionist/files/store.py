@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from expressionist.files.disk import explain_full_disk, reserve
+from expressionist.files.disk import explain_disk, reserve
 
 # Columns of what stages write that name something: a tumour type may be called 1, and a patient 007.
 _NAMES = frozenset(
@@ -33,7 +33,7 @@ def write_whole(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".partial-{path.name}")
     _remove(partial)
     try:
-        with explain_full_disk(path):
+        with explain_disk(path):
             yield partial
     except BaseException:
         _remove(partial)

@@ -6,6 +6,7 @@ from expressionist.surface import lend
 
 if TYPE_CHECKING:
     from expressionist.network.assembly import (
+        BRANCHES,
         assemble,
         choose_magnification,
         fit_ranks,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         explain_random,
         find_backbone,
         find_weights,
+        list_weights,
         randomise,
     )
     from expressionist.network.cut import (
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
         last_block_depth,
         weighted_layers,
     )
-    from expressionist.network.head import CLASSIFIER, RANK_LAYERS, attach_head, centre_head
+    from expressionist.network.head import CLASSIFIER, RANK_LAYERS, attach_head, average_heads, centre_head
     from expressionist.network.layers import Centre, Ranks
     from expressionist.network.tracing import Predict, sign, trace_prediction
 else:

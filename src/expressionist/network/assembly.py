@@ -69,7 +69,7 @@ def assemble(
     scale: Scale,
     unit: str,
     front: keras.Model,
-    prefix: keras.Model,
+    prefix: keras.Model | None,
     trained: keras.Model,
     ranks: Ranks | None = None,
 ) -> keras.Model:
@@ -84,9 +84,10 @@ def assemble(
     unit : str
         Unit of the expression that the network will be given; the logarithm is taken of linear ones only.
     front, prefix : keras.Model
-        Painted images → the backbone's input → frozen activations.
+        Painted images → the backbone's input → frozen activations. No prefix where the head leaves the image
+        out.
     trained : keras.Model
-        As `attach_head` gives it.
+        As `attach_head` or `average_heads` gives it.
     ranks : Ranks, optional
         What gives the head its ranks, if it takes any.
 
@@ -183,12 +184,14 @@ def predict_logits(
 def _classify(
     painted: Mapping[str, Any],
     front: keras.Model,
-    prefix: keras.Model,
+    prefix: keras.Model | None,
     trained: keras.Model,
     ranks: Ranks | None,
 ) -> Any:
     """Go from every branch's painted images to logits; the head takes what it asks for by name."""
-    known = {"genes": painted.get("genes"), **prefix(front(painted["maps"]))}
+    known = {"genes": painted.get("genes")}
+    if prefix is not None:
+        known |= prefix(front(painted["maps"]))
     if ranks is not None:
         known["ranks"] = ranks(painted["ranks"])
     logits = list(trained({name: known[name] for name in trained.input}).values())

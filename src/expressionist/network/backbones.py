@@ -77,6 +77,25 @@ def find_backbone(name: str) -> Backbone:
     return BACKBONES[name]
 
 
+def list_weights(name: str, folder: Path) -> list[Path]:
+    """List where a backbone's pretrained weights may lie.
+
+    Parameters
+    ----------
+    name : str
+        Row of the table of backbones.
+    folder : pathlib.Path
+        Looked into before Keras's cache.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Files, which need not be there.
+    """
+    row = find_backbone(name)
+    return [find_given(place / file) for place in (folder, _keras_cache()) for file in row.weights_files]
+
+
 def find_weights(
     name: str, source: str, folder: Path, *, required: bool, seed: int
 ) -> tuple[Weights, Path | None]:
@@ -98,12 +117,12 @@ def find_weights(
     """
     row, cache_folder = find_backbone(name), _keras_cache()
     if source == "imagenet":
-        places = [place / file for place in (folder, cache_folder) for file in row.weights_files]
-        found = map(find_given, places)
-        path = next((place for place in found if place.is_file()), None) or _download(name)
+        path = next((place for place in list_weights(name, folder) if place.is_file()), None)
+        path = path or _download(name)
         if path is not None:
             return Weights("imagenet", path.name, digest_file(path)), path
         if required:
+            folder = find_given(folder / row.weights_files[0]).parent
             raise WeightsError(
                 f"{name} must have its ImageNet weights (weights.required), but got none: they lie neither "
                 f"in {folder} nor in {cache_folder}, and could not be downloaded. "

@@ -1,6 +1,6 @@
 """The head: classifiers on a tail's maps, on the genes themselves and on their ranks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ _HIDDEN_DROPOUT = 0.5
 
 
 def attach_head(
-    division: Division,
+    division: Division | None,
     n_types: int,
     *,
     dropout: float,
@@ -30,9 +30,9 @@ def attach_head(
 
     Parameters
     ----------
-    division : Division
+    division : Division, optional
         Where the head averages maps, they are averaged; else it flattens them, so that the classifier knows
-        in which place, hence in which genes, a feature was.
+        in which place, hence in which genes, a feature was. None leaves the image out.
     n_types : int
         Number of tumour types.
     dropout : float
@@ -57,26 +57,57 @@ def attach_head(
         Dict of the frozen activations, of ``genes`` (painted images) and ``ranks`` if they are asked for →
         dict of logits of shape (n_samples, n_types), one per classifier.
     """
-    inputs = {name: keras.Input(each.shape[1:], name=name) for name, each in division.prefix.output.items()}
-    maps = dict(inputs)
-    if division.tail is not None:
-        maps |= division.tail([inputs[name] for name in division.read])
-    flatten = keras.layers.GlobalAveragePooling2D if division.average else keras.layers.Flatten
-    flat = [maps[name] if name in division.averaged else flatten()(maps[name]) for name in division.maps]
-    parts = [Centre(name=f"centre_{place}")(each) for place, each in enumerate(flat)]
-    features = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
-    features = keras.layers.Dropout(dropout, seed=seed)(features)
+    inputs: dict[str, Any] = {}
+    features, logits = [], {}
+    if division is not None:
+        taken = division.prefix.output.items()
+        inputs |= {name: keras.Input(each.shape[1:], name=name) for name, each in taken}
+        features.append(keras.layers.Dropout(dropout, seed=seed)(_flatten_maps(division, inputs)))
     if genes is not None:
         inputs["genes"] = keras.Input(genes, name="genes")
         wide = Centre(each=True, name="centre_genes")(keras.layers.Flatten()(inputs["genes"]))
-        wide = keras.layers.Dropout(gene_dropout, seed=seed)(wide)
-        features = keras.layers.Concatenate()([wide, features])
-    logits = {CLASSIFIER: keras.layers.Dense(n_types, kernel_initializer="zeros", name=CLASSIFIER)(features)}
+        features.insert(0, keras.layers.Dropout(gene_dropout, seed=seed)(wide))
+    if features:
+        joined = keras.layers.Concatenate()(features) if len(features) > 1 else features[0]
+        classify = keras.layers.Dense(n_types, kernel_initializer="zeros", name=CLASSIFIER)
+        logits[CLASSIFIER] = classify(joined)
     if ranks is not None:
         inputs["ranks"] = keras.Input(ranks, name="ranks")
         ranked = _classify_ranks(inputs["ranks"], n_types, n_hidden, gene_dropout, seed)
         logits[RANK_LAYERS[-1]] = ranked
     return keras.Model(inputs, logits, name="tail_and_head")
+
+
+def _flatten_maps(division: Division, given: Mapping[str, Any]) -> Any:
+    """Go from frozen activations to the centred features of all maps that the head looks at."""
+    maps = dict(given)
+    if division.tail is not None:
+        maps |= division.tail([given[name] for name in division.read])
+    flatten = keras.layers.GlobalAveragePooling2D if division.average else keras.layers.Flatten
+    flat = [maps[name] if name in division.averaged else flatten()(maps[name]) for name in division.maps]
+    parts = [Centre(name=f"centre_{place}")(each) for place, each in enumerate(flat)]
+    return keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+
+
+def average_heads(members: Sequence[keras.Model], name: str) -> keras.Model:
+    """Join trainings of the same head into one that gives the mean of their logits, by classifier.
+
+    Parameters
+    ----------
+    members : sequence of keras.Model
+        As `attach_head` gives them, at least two, none of whose layers is another's.
+    name : str
+        Of what they are joined to.
+
+    Returns
+    -------
+    keras.Model
+        Takes and gives what each of them does.
+    """
+    inputs = {name: keras.Input(each.shape[1:], name=name) for name, each in members[0].input.items()}
+    given = [member(inputs) for member in members]
+    logits = {name: keras.layers.Average()([each[name] for each in given]) for name in given[0]}
+    return keras.Model(inputs, logits, name=name)
 
 
 def _classify_ranks(ranks: Any, n_types: int, n_hidden: int, dropout: float, seed: int) -> Any:

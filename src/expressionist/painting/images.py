@@ -20,13 +20,14 @@ N_ROWS = 256
 class ImageSet:
     """Painted samples of one subset of the split.
 
-    Images are of shape (n_samples, height, width, 1), usually memory-mapped; types are positions, of shape
-    (n_samples,); the digest, of the images, names them in the cache.
+    Images are of shape (n_samples, height, width, 1), usually memory-mapped; types are positions and
+    patients names, of shape (n_samples,); the digest, of the images, names them in the cache.
     """
 
     images: np.ndarray
     types: np.ndarray
     digest: str
+    patients: np.ndarray
 
     @property
     def labelled_digest(self) -> str:
@@ -118,6 +119,8 @@ def read_image_sets(images: Path, split: Path) -> tuple[dict[str, ImageSet], lis
     tumour_types, types = np.unique(rows["tumour_type"], return_inverse=True)
     sets = {}
     for subset in ("train", "validation"):
-        own = types[rows["split"] == subset]
-        sets[subset] = ImageSet(read_array(images / f"{subset}.npy"), own, about[subset]["md5"])
+        own = (rows["split"] == subset).to_numpy()
+        patients = rows.loc[own, "patient"].to_numpy(str)
+        painted = read_array(images / f"{subset}.npy")
+        sets[subset] = ImageSet(painted, types[own], about[subset]["md5"], patients)
     return sets, tumour_types.tolist()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         SplitParams,
         TrainingParams,
         WeightsParams,
+        follow_reference,
     )
 else:
     __getattr__ = lend(__name__, __file__)

@@ -1,10 +1,10 @@
 """The sections of params.yaml: every key with what it may be and, as `make docs` tells, what it means."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
-from urllib.parse import parse_qs, urlsplit
 
-from expressionist.errors import ParamsError
+from expressionist.errors import ParamsError, holds_password
 from expressionist.params.parsing import Must, OneOf, Within, key, section
 from expressionist.params.plug_ins import list_backbones, list_baselines, list_layouts, list_sources
 
@@ -12,6 +12,10 @@ from expressionist.params.plug_ins import list_backbones, list_baselines, list_l
 _MOST_SEED = 2**32 - 1
 # The maps that every backbone has.
 STRIDES = (1, 2, 4, 8, 16, 32)
+# The network of the reference's protocol, and its rates: an averaged map is learned from at much greater ones
+# (docs/experiments.md).
+_REFERENCE = {"head": "global_average", "strides": (32,), "genes": False, "rank_units": 0, "dropout": 0.2}
+_REFERENCE_RATE, _REFERENCE_TAIL_RATE = 1e-2, 1e-3
 # Of another cohort; a greater one is better.
 _EXTERNAL = ("accuracy", "f1_macro", "balanced_accuracy", "answered_accuracy")
 # Of its own explanation; of gaps a smaller one is better.
@@ -21,11 +25,6 @@ _METRICS = ("f1_macro", "accuracy", "balanced_accuracy", "log_loss")
 
 def _one_of(*words: str) -> OneOf:
     return OneOf(lambda: words)
-
-
-def _holds_password(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.password is not None or "password" in parse_qs(parts.query)
 
 
 _ONCE = Must("name each of them once", lambda entries: len(set(entries)) == len(entries), "Take one out.")
@@ -38,13 +37,20 @@ _URL = Must(
 )
 _NO_PASSWORD = Must(
     "hold no password, since params are copied into dvc.lock and logs",
-    lambda url: not _holds_password(url),
+    lambda url: not holds_password(url),
     "Put it into ~/.pgpass or the variable PGPASSWORD.",
     got="one",
 )
 # MLflow addresses models by / : and @, and quotes names where it looks for them.
 _NAME = Must(
     "be a name without / : @ and quotes", lambda name: name.strip() and not set("/:@'\"`") & set(name)
+)
+# Names of genes' planted markers are separated by commas.
+_Type = Annotated[str, Must("be a name without a comma", lambda name: name.strip() and "," not in name)]
+_MERGED_ONCE = Must(
+    "merge every tumour type once",
+    lambda merged: len(each := [label for labels in merged.values() for label in labels]) == len(set(each)),
+    "Take one out.",
 )
 
 
@@ -63,6 +69,11 @@ class CohortParams:
         min_length=1,
     )
     options: Mapping[str, Any]
+    merge_types: Annotated[Mapping[_Type, Annotated[tuple[str, ...], _SOME]], _MERGED_ONCE] | None = key(
+        "Tumour types to learn as one, by their new name, such as `{CRC: [COAD, READ]}`: labels are renamed "
+        "before types are counted (`smallest_type`) and the patients split (data.md). Null: none.",
+        default=None,
+    )
 
 
 @section
@@ -154,6 +165,12 @@ class WeightsParams:
 class NetworkParams:
     """The network around the backbone: image size and head."""
 
+    protocol: Annotated[str, _one_of("full", "reference")] = key(
+        "`full`: as the keys below say. `reference`: images alone, the last map averaged over places, and a "
+        "dense head on it; `head`, `strides`, `genes`, `rank_units` and `dropout` are then global_average, "
+        "[32], false, 0 and 0.2, and in `training` `learning_rate` and `tail_learning_rate` 0.01 and 0.001, "
+        "whatever stands there."
+    )
     magnify: int = key(
         "Edge of the square that a pixel is drawn as; 0: that which comes nearest to `side`.", ge=0
     )
@@ -186,6 +203,11 @@ class NetworkParams:
         "activation exceeds 65,504, experiments.md)."
     )
 
+    def __post_init__(self) -> None:
+        """Put what the reference's protocol says in the place of what is written."""
+        for name, value in _REFERENCE.items() if self.protocol == "reference" else ():
+            object.__setattr__(self, name, value)
+
 
 @section
 class TrainingParams:
@@ -205,7 +227,18 @@ class TrainingParams:
     class_weight: Annotated[str, _one_of("none", "sqrt", "balanced")] = key(
         "How far rare types are weighed up."
     )
+    members: int = key(
+        "Trainings of the winner on training and validation patients, whose mean logits are registered. 0: "
+        "what was trained on training patients is, as it is.",
+        ge=0,
+        le=20,
+    )
     seed: int = key("Of the head's weights, the order of samples, and dropout.", ge=0, le=_MOST_SEED)
+
+
+def follow_reference(training: TrainingParams) -> TrainingParams:
+    """Train at the rates of the reference's protocol."""
+    return replace(training, learning_rate=_REFERENCE_RATE, tail_learning_rate=_REFERENCE_TAIL_RATE)
 
 
 @section
@@ -213,7 +246,13 @@ class SearchParams:
     """What Optuna may choose, and how long it may take."""
 
     n_trials: int = key("Finished trials to reach per backbone.", ge=1)
-    epochs: int = key("Of each trial.", ge=1)
+    epochs: int = key("Of each training of a trial.", ge=1)
+    folds: int = key(
+        "Folds of the training and validation patients: a trial trains once for each, on the others, and its "
+        "value is the mean over folds. The shallowest depth within one standard error of the best is chosen.",
+        ge=2,
+        le=20,
+    )
     depths: Annotated[tuple[Annotated[int, Within(0, 1000)], ...], _SOME, _ONCE] | None = key(
         "Fine-tune depths to try: so many weighted layers train, counted from the head. Null: 0 to the "
         "whole last block; a list may reach further down."
@@ -225,7 +264,9 @@ class SearchParams:
     dropout: Annotated[tuple[Annotated[float, Within(0, 0.95)], ...], _RANGE] | None = key(
         "Null: as in network. Or `[low, high]`, likewise."
     )
-    objective: Annotated[str, OneOf(lambda: _METRICS)] = key("On validation samples.")
+    objective: Annotated[str, OneOf(lambda: _METRICS)] = key(
+        "On the samples of a fold that were not trained on."
+    )
     prune: bool = key(
         "Whether to break off trials that lie behind the median of those before, once there are five."
     )
@@ -233,7 +274,7 @@ class SearchParams:
         "Null: an SQLite file in `data/cache/`. Or `postgresql://<user>@<host>/<database>`, without its "
         "password, for many machines (cluster.md)."
     )
-    seed: int = key("Of the sampler.", ge=0, le=_MOST_SEED)
+    seed: int = key("Of the sampler and of the folds.", ge=0, le=_MOST_SEED)
 
 
 @section
@@ -334,6 +375,10 @@ class RegistryParams:
     gate: GateParams = key(
         "What `expressionist promote` asks for. Simulated samples and random weights it never lets through "
         "unasked."
+    )
+    after_promotion: str | None = key(
+        "Command line that the shell of whoever promotes or rolls back runs once the alias has moved "
+        "(registry.md). Null: none."
     )
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from expressionist.surface import lend
 
 if TYPE_CHECKING:
+    from expressionist.report.drift_page import build_drift_page, tell_drift
     from expressionist.report.figures.drawing import stamp, write_figure
     from expressionist.report.figures.images import draw_differences, draw_preview
     from expressionist.report.figures.scores import draw_confusion, draw_forest

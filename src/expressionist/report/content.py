@@ -85,6 +85,7 @@ class ReportContent:
     components: Part | None = None
     images: Part | None = None
     comparison: Part | None = None
+    picture: Part | None = None
     search: Part | None = None
     errors: Part | None = None
     probabilities: Part | None = None

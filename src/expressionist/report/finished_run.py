@@ -39,6 +39,10 @@ class FinishedRun:
         baselines.json: baseline model → what was chosen for it on validation samples, and seconds.
     comparison, spread : mapping
         comparison.json, and spread.json, which is empty where the patients were split only once.
+    refit : mapping
+        refit.json; empty where the winner is registered as it was trained.
+    picture, ablation : mapping, pandas.DataFrame
+        ablation.json, and ablation.tsv: a row per variant of the winner and subset.
     scores : pandas.DataFrame of length n_models
         comparison.tsv, indexed by model.
     splits : pandas.DataFrame
@@ -99,6 +103,9 @@ class FinishedRun:
     baselines: _Facts
     comparison: _Facts
     spread: _Facts
+    refit: _Facts
+    picture: _Facts
+    ablation: pd.DataFrame
     scores: pd.DataFrame
     splits: pd.DataFrame
     confusion: pd.DataFrame

@@ -1,7 +1,7 @@
 """What stands behind short names: tumour types behind their codes, and pages on genes behind their ids."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -15,14 +15,22 @@ _MIRBASE = {"MI": "https://www.mirbase.org/hairpin/{}", "MIMAT": "https://www.mi
 _ACCESSION = re.compile(r"(MI|MIMAT)\d{7}")
 
 
-def spell_types(tumour_types: Iterable[str]) -> dict[str, str]:
+def spell_types(
+    tumour_types: Iterable[str], merged: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, str]:
     """Give the names of tumour types that are TCGA study codes, by code; labels of other kinds are left out.
+
+    Types of `merged` have the names of all that they stand for.
 
     >>> spell_types(["READ", "my type", "COAD"])
     {'COAD': 'Colon adenocarcinoma', 'READ': 'Rectum adenocarcinoma'}
+    >>> spell_types(["CRC"], {"CRC": ["COAD", "READ"]})
+    {'CRC': 'Colon adenocarcinoma or Rectum adenocarcinoma'}
     """
-    known = read_resource("tumour_types.tsv").set_index("code")["name"]
-    return {code: str(known[code]) for code in sorted(set(tumour_types) & set(known.index))}
+    known = read_resource("tumour_types.tsv").set_index("code")["name"].to_dict()
+    # At once, since a merged type may be called like one of those that it stands for.
+    known |= {name: " or ".join(known.get(each, each) for each in of) for name, of in (merged or {}).items()}
+    return {code: str(known[code]) for code in sorted(set(tumour_types) & set(known))}
 
 
 def link_genes(genes: pd.DataFrame) -> dict[str, str]:

@@ -49,7 +49,7 @@ def describe_quality(cohort: Cohort, quality: Mapping[str, Any]) -> ReportConten
     return ReportContent(
         title=f"{cohort.name}: quality of the cohort",
         synthetic=cohort.synthetic,
-        tumour_types=spell_types(cohort.tumour_types),
+        tumour_types=spell_types(cohort.tumour_types, cohort.merged),
         cohort=describe_cohort(quality, _show_samples(cohort, quality, marks)),
         missing=_describe_missing(quality, marks),
         library_sizes=_describe_sizes(cohort, marks),

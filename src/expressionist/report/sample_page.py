@@ -29,7 +29,7 @@ class ExplainedSample:
     ----------
     about : mapping
         ``sample``, ``table``, ``said`` (what was read), ``align``, ``made`` (the date), ``model``,
-        ``backbone``, ``cohort`` and ``unit`` (of the model), ``abstain_below``.
+        ``backbone``, ``cohort``, ``unit`` and ``merged`` (of the model), ``abstain_below``.
     tumour_types : sequence of str
         The version's.
     gene_table : pandas.DataFrame of length n_genes
@@ -126,7 +126,7 @@ def build_sample_page(found: ExplainedSample) -> str:
                 f"read from {about['table']}",
                 str(about["made"]),
             ],
-            tumour_types=spell_types(_name_types(found)),
+            tumour_types=spell_types(_name_types(found), about["merged"]),
             links=link_genes(found.gene_table),
             synthetic=found.synthetic,
             random_weights=[str(about["backbone"])] if found.random_weights else [],
@@ -144,6 +144,12 @@ def _declare(found: ExplainedSample) -> Verdict:
     said = f"{found.tumour_type}, with a calibrated probability of {_format(probability)}."
     if found.prediction["unlike_training"]:
         said = f"No answer: unlike the samples that the model was trained on. Nearest would be {said}"
+    elif found.prediction["abstain"] and found.prediction["answer"] == found.prediction["organ_system"]:
+        together = _format(float(found.prediction["organ_system_probability"]))
+        said = (
+            f"{found.prediction['answer']}, unsure which type: those of this organ system have {together} "
+            f"together. Most probable is {said}"
+        )
     elif found.prediction["abstain"]:
         said = f"No answer: too uncertain. Most probable is {said}"
     headline = {
@@ -216,7 +222,7 @@ def _state_novelty(found: ExplainedSample) -> str:
 def _rank_types(found: ExplainedSample) -> Part:
     """Rank the types by probability, with what their answers were worth, and by nearness of their means."""
     correlations, names = _correlate(found), _list_types(found)
-    meanings, by_type = spell_types(names), found.answers.groupby("predicted")
+    meanings, by_type = spell_types(names, found.about["merged"]), found.answers.groupby("predicted")
     rows = pd.DataFrame(
         {
             "type": names,

@@ -87,7 +87,7 @@ def build_validation_page(found: FinishedValidation) -> str:
     return build_page(
         ReportContent(
             title=f"{facts['cohort']}: {model['name']} version {model['version']} on another cohort",
-            tumour_types=spell_types([*model["tumour_types"], *map(str, found.labels)]),
+            tumour_types=spell_types([*model["tumour_types"], *map(str, found.labels)], model.get("merged")),
             run=_describe_run(facts),
             synthetic=found.synthetic,
             random_weights=[found.backbone] if found.random_weights else [],

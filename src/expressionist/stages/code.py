@@ -14,6 +14,9 @@ _NOT_FOLLOWED = (
     "commands.params_file:find_options",
     "commands.params_file:_find_clashes",
     "files.code_digest",
+    # Tells MLflow of what is done; no output hangs on that.
+    "tracking.live",
+    "tracking.publishing",
 )
 
 

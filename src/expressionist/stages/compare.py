@@ -23,6 +23,7 @@ def run(
     evaluations: Path,
     baselines: Path,
     repeats: Path,
+    metrics: Path,
     out: Path,
 ) -> None:
     """Write scores with intervals, McNemar tests against the best baseline model, and the verdict.
@@ -53,13 +54,14 @@ def run(
         # Apart: repeats must move nothing that hangs on the first split, such as what is explained.
         write_json(partial / "spread.json", spread)
         write_table(partial / "splits.tsv", splits, index=False)
-        write_json(partial / "metrics.json", _pick_metrics(table, facts))
         predicted, *_ = read_predictions(files[winner], "test")
         write_table(partial / "confusion.tsv", predicted[["tumour_type", "predicted"]], index=False)
         _write_curves(partial, backbones, search, models, evaluations)
         marks = {"synthetic": about["synthetic"], "random_weights": bool(random_weights)}
         forest = draw_forest(table, level=evaluation.level, splits=splits)
         write_figure(partial / "comparison.png", stamp(forest, **marks))
+    # Apart from the folder, as git keeps it, and DVC the rest.
+    write_json(metrics, _pick_metrics(table, facts))
     for sentence in (facts["verdict"], spread.get("said")):
         if sentence:
             Console().print(sentence)
@@ -69,7 +71,7 @@ def _pick_metrics(table: pd.DataFrame, facts: Mapping[str, Any]) -> dict[str, An
     """Pick what DVC compares between revisions: few, and under the same names whoever won."""
     winner, best = facts["winner"], facts["best_baseline"]
     spread = [name for name in table if name in ("f1_macro_mean", "f1_macro_sd")]
-    ours = table.loc[winner, ["accuracy", "f1_macro", "log_loss", *spread]].to_dict()
+    ours = table.loc[winner, ["weights", "accuracy", "f1_macro", "log_loss", *spread]].to_dict()
     theirs = table.loc[best, ["accuracy", "f1_macro"]].to_dict()
     named = {"winner": winner, "best_baseline": best}
     return {**named, **ours, **{f"baseline_{name}": value for name, value in theirs.items()}}

@@ -27,6 +27,7 @@ def run(
     lists: Path,
     layout: Path,
     baselines: Path,
+    trained: Path,
     models: Path,
     evaluations: Path,
     comparison: Path,
@@ -34,7 +35,8 @@ def run(
 ) -> None:
     """Write attributions, rankings with their controls, what tells siblings apart, and the errors explained.
 
-    What missing genes would cost the winner is tried on validation samples.
+    What missing genes would cost the winner is tried on validation samples, with what was `trained` without
+    them.
     """
     winner = read_json(comparison)["winner"]
     rows, (laid, scale, genes, _) = read_split(split), read_layout(layout)
@@ -55,6 +57,7 @@ def run(
         coefficients=linear.weights if linear else None,
         effect=found.truth["effect"][tumour_types].to_numpy().T if found.truth else None,
         gene_sets=read_gene_sets(lists / name_copy(attribution.gene_sets)) if attribution.gene_sets else None,
+        merged=found.merged,
     )
     temperature = read_json(evaluations / winner / "probabilities.json")["temperature"]
     network = load_network(models / winner / "model.keras", temperature)
@@ -65,7 +68,8 @@ def run(
             return lambda n: progress.advance(task, n)
 
         explanation = explain_network(network, about, attribution, evaluation, start_progress)
-    logits, validation = logits_of_scaled(network), (rows["split"] == "validation").to_numpy()
+    logits = logits_of_scaled(load_network(trained / winner / "model.keras"))
+    validation = (rows["split"] == "validation").to_numpy()
     missing = lose_genes(
         lambda given: logits.predict(given, verbose=0),
         about.scaled[validation],

@@ -79,7 +79,7 @@ def _find_given(file: RawFile, cohort: CohortParams) -> Path:
     if not path.is_file():
         raise CohortError(
             f"cohort.{cohort.source}.{file.option} must be a file in {cohort.folder}, but got "
-            f"{file.address}, which is not there. Put the file there, or correct cohort.folder."
+            f"{path}, which is not there. Put the file there, or correct cohort.folder."
         )
     return path
 

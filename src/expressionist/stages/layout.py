@@ -46,6 +46,7 @@ def run(
         "unit": found.unit,
         "cohort": found.name,
         "synthetic": found.synthetic,
+        "merged": found.merged,
         "n_genes": len(genes),
         "n_genes_of_cohort": len(whole.genes),
         **listed,

@@ -43,6 +43,6 @@ def _find(key: str, file: str, folder: Path, out: Path) -> Path:
         Console().out(f"{kept} is kept, as {folder} has no {file}.", highlight=False)
         return kept
     raise CohortError(
-        f"{key} must name a file in {folder} (cohort.folder), but got {file}, which is not there. Put it "
+        f"{key} must name a file in {folder} (cohort.folder), but got {given}, which is not there. Put it "
         "there, or name another."
     )

@@ -1,6 +1,6 @@
 """Publish everything to MLflow and register the winner; what is there already is left alone."""
 
-import shutil
+import hashlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,10 +13,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from expressionist.data import LINEAR_UNITS
-from expressionist.evaluation import read_predictions
-from expressionist.files import md5, read_json, read_table, write_table
-from expressionist.painting import read_layout
+from expressionist.evaluation import add_reference
+from expressionist.files import digest_file, md5, read_json, read_table
 from expressionist.params import (
     CohortParams,
     ExpressionParams,
@@ -27,18 +25,15 @@ from expressionist.params import (
 )
 from expressionist.report import state_registration
 from expressionist.tracking import (
-    ANSWERS_FILE,
     CARD_FILE,
-    FOOTPRINT_FILE,
-    LINEAR_FILE,
-    NOVELTY_FILE,
+    DIGESTS_FILE,
     PREDICTIONS,
     Dataset,
-    Served,
     add_metrics,
     flatten_explanation,
     flatten_scores,
     hang_page,
+    kill_orphans,
     open_experiment,
     open_store,
     publish_baseline,
@@ -46,13 +41,9 @@ from expressionist.tracking import (
     publish_training,
     read_provenance,
     register_version,
-    seal,
-    write_card,
-    write_served,
 )
 
 _FILES = ("confusion.png", "confusion.tsv", "per_type.tsv", "probabilities.json", PREDICTIONS)
-_OF_SPREAD = ("_mean", "_sd", "_lead_p_value")
 _WIDTH = 112  # below DVC there is no terminal to take it from
 
 
@@ -72,10 +63,12 @@ def run(
     search: Path,
     models: Path,
     evaluations: Path,
-    novelty: Path,
     baselines: Path,
+    refit: Path,
     comparison: Path,
+    ablation: Path,
     attributions: Path,
+    served: Path,
     report: Path,
     root: Path,
     tracking_uri: str | None,
@@ -87,8 +80,12 @@ def run(
     """
     found = read_json(comparison / "comparison.json")
     experiment = open_experiment(open_store(root, tracking_uri), found["cohort"])
-    outputs = {"cohort": cohort_folder, "split": split_table, "layout": layout_folder, "images": images}
-    digests = {name: md5(path) for name, path in outputs.items()}
+    digests = {
+        "cohort": md5(cohort_folder),
+        "split": md5(split_table),
+        "layout": md5(layout_folder),
+        "images": md5(images),
+    }
     about: dict[str, Any] = {"provenance": read_provenance(root)}
     dataset = Dataset(found["cohort"], digests["images"], str(images))
     params = {
@@ -97,27 +94,37 @@ def run(
         "expression": asdict(expression),
         "layout": _name_options(layout, layout.method),
     }
-    runs = {}
-    for backbone in backbones:
-        publish_search(experiment, read_json(search / f"{backbone}.json"), **about)
-        model, folder = models / backbone, evaluations / backbone
-        runs[backbone] = publish_training(
+
+    def publish(model: Path, folder: Path, **own: str) -> str:
+        backbone, training = model.name, read_json(model / "training.json")
+        scores = read_json(folder / "metrics.json")
+        if training.get("members"):
+            # It has learned what were validation samples: their scores are of the network before.
+            scores["validation"] = {}
+        return publish_training(
             experiment,
-            read_json(model / "training.json"),
-            read_json(folder / "metrics.json"),
+            training,
+            scores,
             key=md5(model / "training.json") + md5(folder / "metrics.json"),
             dataset=dataset,
-            digests={**digests, "search": md5(search / f"{backbone}.json"), "evaluation": md5(folder)},
+            digests={**digests, "search": md5(search / f"{backbone}.json"), **own},
             params={**params, "weights": asdict(weights)},
             files=[folder / name for name in _FILES],
             **about,
         )
+
+    runs = {}
+    for backbone in backbones:
+        publish_search(experiment, {**read_json(search / f"{backbone}.json"), "source": str(images)}, **about)
+        folder = evaluations / backbone
+        runs[backbone] = publish(models / backbone, folder, evaluation=md5(folder))
     table = read_table(comparison / "comparison.tsv", index="model")
+    tested = read_json(served / "model.json")["about"]["tested"]
     for name, fitted in read_json(baselines / "baselines.json").items():
         runs[name] = publish_baseline(
             experiment,
             name,
-            _read_numbers(table, name, spread=False),
+            tested[name],
             key=md5(baselines / f"{name}.tsv"),
             dataset=dataset,
             digests={**digests, "baselines": md5(baselines)},
@@ -127,54 +134,48 @@ def run(
             seconds=fitted["seconds"],
             **about,
         )
+    winner = found["winner"]
+    final, judged = refit / "models" / winner, refit / "evaluation" / winner
+    # Without members, this is the winner's run.
+    own = {"refit": md5(refit)}
+    registered = publish(final, judged, **own)
+    kill_orphans(experiment)
     if spread := read_json(comparison / "spread.json"):
         for name, run_id in runs.items():
             # The step is the number of splits: of several values, MLflow shows that of the most.
-            add_metrics(experiment, run_id, _read_numbers(table, name, spread=True), spread["n_splits"])
-    winner = found["winner"]
-    with tempfile.TemporaryDirectory() as folder_name:
-        folder = Path(folder_name)
-        made = (models / winner, evaluations / winner, novelty, layout_folder, baselines)
-        served = _describe_model(folder, *made, registry, found, table)
-        own = {**digests, "model": md5(models / winner), "evaluation": md5(evaluations / winner)}
-        explained = read_json(attributions / "explanation.json"), read_table(attributions / "types.tsv")
+            add_metrics(experiment, run_id, _read_spread(table, name, tested[name]), spread["n_splits"])
+    explained = read_json(attributions / "explanation.json"), read_table(attributions / "types.tsv")
+    version = register_version(
+        experiment,
+        registry.name,
+        served,
         # An explanation hangs on its version for good, and the gate weighs it: another one makes another.
-        # Versions without a seal are others: they are not loaded.
-        key = f"sealed {md5(folder)} {own['model']} {md5(attributions)}"
-        # Words about the model do not make it another: its key is without them.
-        card = _write_card(folder / CARD_FILE, served, evaluations / winner)
-        # By name only, as it is large, and digested already.
-        (folder / "model.keras").symlink_to((models / winner / "model.keras").absolute())
-        sealed = seal(folder)
-        version = register_version(
-            experiment,
-            registry.name,
-            folder,
-            key=key,
-            run_id=runs[winner],
-            metrics=flatten_scores(read_json(evaluations / winner / "metrics.json"))
-            | flatten_explanation(*explained),
-            digests=own,
-            tags={
-                "synthetic": "SYNTHETIC" if found["synthetic"] else "no",
-                "weights": "RANDOM" if winner in found["random_weights"] else "imagenet",
-                "cohort": found["cohort"],
-                "backbone": winner,
-                "sealed": sealed,
-            },
-            when=datetime.now(UTC),
-            card=card,
-            artifacts=[attributions],
-        )
-        told = f"{registry.name} version {version}, MLflow run {runs[winner]}"
-        hang_page(experiment, registry.name, version, _copy_page(report, folder / report.name, told))
-    console = Console(width=_WIDTH)
-    _show_comparison(console, table, found)
-    if spread:
-        console.print(spread["said"])
+        key=f"sealed {_digest_parts(served)} {md5(final)} {md5(attributions)}",
+        run_id=registered,
+        metrics=flatten_scores(read_json(judged / "metrics.json")) | flatten_explanation(*explained),
+        digests={**digests, **own},
+        tags={
+            "synthetic": "SYNTHETIC" if found["synthetic"] else "no",
+            "weights": "RANDOM" if winner in found["random_weights"] else "imagenet",
+            "cohort": found["cohort"],
+            "backbone": winner,
+            "sealed": digest_file(served / DIGESTS_FILE),
+        },
+        when=datetime.now(UTC),
+        card=(served / CARD_FILE).read_text(encoding="utf-8"),
+        artifacts=[attributions],
+    )
+    told = f"{registry.name} version {version}, MLflow run {registered}"
+    with tempfile.TemporaryDirectory() as place:
+        page = _copy_page(report, Path(place, report.name), told)
+        hang_page(experiment, registry.name, version, page)
+    console = Console(width=_WIDTH, markup=False)
+    _show_comparison(console, add_reference(table, read_table(ablation / "ablation.tsv"), winner), found)
+    console.print(
+        *(each["said"] for each in (spread, read_json(ablation / "ablation.json")) if each), sep="\n"
+    )
     console.print(f"{registry.name} version {version} is the challenger ({winner}).")
-    console.print(f"Report: {report}")
-    console.print("MLflow: make ui, then http://127.0.0.1:5000")
+    console.print(f"Report: {report}\nMLflow: make ui, then http://127.0.0.1:5000")
 
 
 def _name_options(section: CohortParams | LayoutParams, chosen: str) -> dict[str, Any]:
@@ -184,70 +185,22 @@ def _name_options(section: CohortParams | LayoutParams, chosen: str) -> dict[str
     return {**content, chosen: options}
 
 
-def _read_numbers(table: pd.DataFrame, model: str, *, spread: bool) -> dict[str, float]:
-    """Read a model's row: what is said of the first split, or of the spread over all."""
+def _read_spread(table: pd.DataFrame, model: str, tested: Mapping[str, float]) -> dict[str, float]:
+    """Read what a model's row has beside the scores of the first split."""
     numbers = pd.to_numeric(table.T[model], errors="coerce").dropna()
-    of_spread = {key for key in table if key == "n_splits" or str(key).endswith(_OF_SPREAD)}
-    return {str(key): float(value) for key, value in numbers.items() if (key in of_spread) is spread}
+    return {str(name): float(value) for name, value in numbers.items() if name not in tested}
 
 
-def _describe_model(
-    folder: Path,
-    model: Path,
-    evaluation: Path,
-    novelty: Path,
-    layout: Path,
-    baselines: Path,
-    registry: RegistryParams,
-    found: dict[str, Any],
-    table: pd.DataFrame,
-) -> Served:
-    """Put together what is registered beside the network: temperature, genes, what judges other cohorts."""
-    _, scale, genes, about = read_layout(layout)
-    training, calibration = read_json(model / "training.json"), read_json(evaluation / "probabilities.json")
-    log2 = scale.low + scale.span * genes["mean"].to_numpy(np.float32)
-    fill = np.exp2(log2) - 1 if about["unit"] in LINEAR_UNITS else log2
-    served = Served(
-        genes=genes.assign(fill=fill),
-        tumour_types=tuple(training["tumour_types"]),
-        unit=about["unit"],
-        missing_genes=registry.missing_genes,
-        synthetic=about["synthetic"],
-        weights="RANDOM" if training["weights"]["random"] else "imagenet",
-        cohort=about["cohort"],
-        **{name: calibration[name] for name in ("abstain_below", "temperature")},
-        about={
-            **{name: training[name] for name in ("backbone", "depth")},
-            "verdict": found["verdict"],
-            "tested": {name: _read_numbers(table, name, spread=False) for name in map(str, table.index)},
-        },
-    )
-    for path in (novelty / NOVELTY_FILE, novelty / FOOTPRINT_FILE, baselines / LINEAR_FILE):
-        shutil.copyfile(path, folder / path.name)
-    write_table(folder / ANSWERS_FILE, _list_answers(evaluation), index=False)
-    write_served(folder, served)
-    return served
-
-
-def _write_card(path: Path, served: Served, evaluation: Path) -> str:
-    metrics, by_type = read_json(evaluation / "metrics.json"), read_table(evaluation / "per_type.tsv")
-    card = write_card(served, metrics, by_type)
-    path.write_text(card, encoding="utf-8")
-    return card
+def _digest_parts(served: Path) -> str:
+    """Digest what was sealed but for the card: words about a model do not make it another."""
+    parts = {name: digest for name, digest in read_json(served / DIGESTS_FILE).items() if name != CARD_FILE}
+    return hashlib.sha256(str(parts).encode()).hexdigest()
 
 
 def _copy_page(report: Path, page: Path, told: str) -> Path:
     """Copy the report with the version that it tells of, known only now; that of the stage stays as it is."""
     page.write_text(state_registration(report.read_text(encoding="utf-8"), told), encoding="utf-8")
     return page
-
-
-def _list_answers(evaluation: Path) -> pd.DataFrame:
-    """List what the network answered on test samples and whether it was right; no row names its sample."""
-    rows, probabilities, _, _ = read_predictions(evaluation / "predictions.tsv", "test")
-    facts = {"predicted": rows["predicted"], "probability": probabilities.max(axis=1)}
-    answers = pd.DataFrame(facts).assign(right=rows["predicted"] == rows["tumour_type"])
-    return answers.sort_values(["predicted", "probability"], ascending=[True, False])
 
 
 def _show_comparison(console: Console, table: pd.DataFrame, facts: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,7 +123,8 @@ def _list_models(recipe: "Recipe", backbones: tuple[str, ...]) -> list[_Model]:
     facts = {
         "code": digest_pipeline(method, networks=True),
         "network": asdict(recipe.network),
-        "training": asdict(recipe.training),
+        # The repeats compare what is trained on training samples.
+        "training": asdict(replace(recipe.training, members=0)),
         "search": search,
     }
     for name in backbones:

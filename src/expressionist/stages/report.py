@@ -38,9 +38,10 @@ def run(
     images: Path,
     search: Path,
     models: Path,
-    evaluations: Path,
+    refit: Path,
     baselines: Path,
     comparison: Path,
+    ablation: Path,
     attributions: Path,
     out: Path,
     root: Path,
@@ -48,7 +49,7 @@ def run(
     """Write `report.html`, one page that refers to nothing outside itself."""
     laid, _, genes, about = read_layout(layout)
     compared = read_json(comparison / "comparison.json")
-    winner = evaluations / compared["winner"]
+    winner = refit / "evaluation" / compared["winner"]
     finished = FinishedRun(
         backbones=backbones,
         attribution=attribution,
@@ -65,10 +66,14 @@ def run(
         baselines=read_json(baselines / "baselines.json"),
         comparison=compared,
         spread=read_json(comparison / "spread.json"),
+        refit=read_json(refit / "refit.json"),
+        picture=read_json(ablation / "ablation.json"),
+        ablation=read_table(ablation / "ablation.tsv"),
         scores=read_table(comparison / "comparison.tsv", index="model"),
         splits=read_table(comparison / "splits.tsv"),
         # The names of its rows stand in a column without a name; they are those of the columns.
-        confusion=read_table(winner / "confusion.tsv").iloc[:, 1:],
+        # A type may be called like a column of names, which are read as text.
+        confusion=read_table(winner / "confusion.tsv").iloc[:, 1:].astype(int),
         per_type=read_table(winner / "per_type.tsv"),
         probabilities=read_json(winner / "probabilities.json"),
         explanation=read_json(attributions / "explanation.json"),
@@ -88,12 +93,17 @@ def run(
         gene_sets=_read_known(attributions / "gene_sets.tsv"),
         commit=_name_commit(read_provenance(root)),
         versions={package: installed(package) for package in _VERSIONS},
-        model_digest=md5(models / compared["winner"]),
+        model_digest=md5(refit / "models" / compared["winner"]),
         files={
             "run": [str(models / "*/training.json"), str(search / "*.json")],
             "cohort": [str(quality / "quality.json"), str(split)],
             "images": [str(layout / "genes.tsv"), str(images / "preview.png")],
-            "comparison": [str(comparison / name) for name in ("comparison.tsv", "splits.tsv")],
+            "comparison": [
+                str(comparison / "comparison.tsv"),
+                str(comparison / "splits.tsv"),
+                str(refit / "refit.json"),
+            ],
+            "picture": [str(ablation / "ablation.tsv"), str(attributions / "samples.tsv")],
             "search": [str(search / "*.json")],
             "errors": [str(winner / name) for name in ("predictions.tsv", "confusion.tsv", "per_type.tsv")],
             "probabilities": [str(winner / "probabilities.json"), str(attributions / "explanation.json")],

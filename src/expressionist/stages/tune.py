@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,16 @@ from expressionist.files import md5, write_json
 from expressionist.network import explain_random
 from expressionist.params import NetworkParams, SearchParams, TrainingParams, WeightsParams
 from expressionist.pipeline import search_depth
-from expressionist.tracking import open_experiment, open_store, publish_search, publish_trial, read_provenance
+from expressionist.tracking import (
+    Live,
+    LiveRun,
+    begin_search,
+    begin_trial,
+    open_live,
+    publish_search,
+    publish_trial,
+    read_provenance,
+)
 from expressionist.training import (
     DepthSearch,
     Epoch,
@@ -45,43 +55,53 @@ def run(
     root: Path,
     tracking_uri: str | None,
 ) -> None:
-    """Write every trial and the best one as JSON; each trial appears in MLflow as soon as it is finished."""
+    """Write every trial and the best one as JSON; MLflow shows each while it goes on."""
     workspace = Workspace(split, layout, images, cache, cache_gigabytes, scheduler)
     planned = _plan(weights, network, training, search, backbone, workspace)
+    record = _describe(planned, weights, search, workspace)
+    told = _tell_of(record, images, root)
+    with open_live(root, tracking_uri, record["cohort"], Console(markup=False).print) as live:
+        live.tell(partial(begin_search, **told))
+        train, on_begin = _trainer(planned, workspace.checkpoints, live, told)
+        trials = search_depth(
+            planned,
+            search,
+            train,
+            search.storage or workspace.name_storage(),
+            on_begin=on_begin,
+            on_trial=lambda trial: live.tell(partial(publish_trial, trial=trial, **told)),
+            on_progress=_tell_once("Waiting for {} trials of other workers"),
+        )
+        found = {"trials": trials, "best": find_best_trial(trials, search.objective)}
+        write_json(out, record | found)
+        live.tell(partial(publish_search, **(told | {"search": told["search"] | found})))
+
+
+def _describe(
+    planned: DepthSearch, weights: WeightsParams, search: SearchParams, workspace: Workspace
+) -> dict[str, Any]:
+    """Say what is searched, before a trial is run."""
     tuner = planned.tuner
     about = {
         "study": planned.study,
-        "backbone": backbone,
+        "backbone": tuner.backbone,
         "cohort": tuner.data.about["cohort"],
         "synthetic": tuner.data.about["synthetic"],
         "weights": {**asdict(tuner.weights), "random": tuner.weights.random, "asked": weights.source},
         "objective": search.objective,
         "space": asdict(planned.space),
-        "digests": {"split": md5(split), "layout": md5(layout), "images": md5(images)},
+        "digests": {name: md5(getattr(workspace, name)) for name in ("split", "layout", "images")},
         # What names the study, besides the space, and no more: how far a study is taken, and where it is
         # stored, may change while it goes on, and MLflow lets no param change.
         "params": {
             "network": asdict(planned.network),
             "training": asdict(planned.params),
-            "search": {"epochs": search.epochs, "objective": search.objective},
+            "search": {name: getattr(search, name) for name in ("epochs", "folds", "seed", "objective")},
         },
         "tumour_types": tuner.data.tumour_types,
     }
     # As the stage `register` will read it: MLflow takes a tuple and JSON's list for two values of one param.
-    record: dict[str, Any] = json.loads(json.dumps(about))
-    experiment = open_experiment(open_store(root, tracking_uri), record["cohort"])
-    provenance = read_provenance(root)
-    trials = search_depth(
-        planned,
-        search,
-        _trainer(planned, workspace.checkpoints),
-        search.storage or workspace.name_storage(),
-        on_trial=lambda trial: publish_trial(experiment, record, trial, provenance=provenance),
-        on_progress=_tell_once("Waiting for {} trials of other workers"),
-    )
-    record |= {"trials": trials, "best": find_best_trial(trials, search.objective)}
-    write_json(out, record)
-    publish_search(experiment, record, provenance=provenance)
+    return json.loads(json.dumps(about))
 
 
 def join(
@@ -93,11 +113,14 @@ def join(
     *,
     backbone: str,
     patience: float,
+    root: Path,
+    tracking_uri: str | None,
 ) -> int:
     """Run trials of a search that `run` has begun in another process, here or on another machine.
 
-    All but the last must be the same there, since a search is named by a digest of them. Waits `patience`
-    seconds for the search to begin, and returns the number of trials that were run here.
+    All but the last three must be the same there, since a search is named by a digest of them. Waits
+    `patience` seconds for the search to begin, and returns the number of trials that were run here. MLflow is
+    told where it knows of the search.
     """
     needed = (workspace.split, workspace.layout, workspace.images)
     if missing := [str(path) for path in needed if not path.exists()]:
@@ -106,8 +129,21 @@ def join(
             "pull` or `dvc repro images`."
         )
     planned = _plan(weights, network, training, search, backbone, workspace)
-    train, storage = _trainer(planned, workspace.checkpoints), search.storage or workspace.name_storage()
-    return join_search(planned.study, planned.space, train, storage=storage, patience=patience)
+    record = _describe(planned, weights, search, workspace)
+    told = _tell_of(record, workspace.images, root)
+    # The store's SQLite is for one machine, as that of a search: from another, only a server is told.
+    near = None if (search.storage or "").startswith("postgresql") else root
+    with open_live(near, tracking_uri, record["cohort"], Console(markup=False).print, joined=True) as live:
+        train, on_begin = _trainer(planned, workspace.checkpoints, live, told)
+        storage = search.storage or workspace.name_storage()
+        return join_search(
+            planned.study, planned.space, train, storage=storage, patience=patience, on_begin=on_begin
+        )
+
+
+def _tell_of(record: Mapping[str, Any], images: Path, root: Path) -> dict[str, Any]:
+    """Put together what MLflow is told of every trial."""
+    return {"search": {**record, "source": str(images)}, "provenance": read_provenance(root)}
 
 
 def _plan(
@@ -142,23 +178,34 @@ def _tell_once(line: str) -> Callable[[int], None]:
     return tell
 
 
-def _trainer(planned: DepthSearch, checkpoints: Path) -> Train:
-    """Make the function that trains one trial, with a progress bar and a checkpoint of its own."""
+def _trainer(
+    planned: DepthSearch, checkpoints: Path, live: Live, told: Mapping[str, Any]
+) -> tuple[Train, Callable[[Mapping[str, Any]], object]]:
+    """Make the function that trains one trial, with a progress bar, a checkpoint and a live run of its own.
+
+    The second one is told beforehand which trial that is.
+    """
+    begun: dict[str, Any] = {}
 
     def train(choice: Mapping[str, Any], on_epoch: Callable[[Epoch], bool]) -> Outcome:
         name = ", ".join(f"{key} {value:.4g}" for key, value in choice.items())
+        run = LiveRun(live, partial(begin_trial, trial=dict(begun), live=True, **told))
         with Progress() as progress:
             data = planned.tuner.data
-            n_images = len(data.training.types) + len(data.validation.types)
+            n_folds = len(planned.folds)
+            n_images = n_folds * (len(data.training.types) + len(data.validation.types))
             frozen = progress.add_task(f"{name}: frozen prefix", total=n_images)
-            epochs = progress.add_task(f"{name}: epochs", total=planned.params.epochs)
+            epochs = progress.add_task(f"{name}: epochs", total=n_folds * planned.params.epochs)
 
             def show(epoch: Epoch) -> bool:
                 progress.update(epochs, completed=epoch["epoch"])
+                run.log(epoch)
                 return on_epoch(epoch)
 
-            return planned.run_trial(
+            outcome = planned.run_trial(
                 choice, show, checkpoints=checkpoints, on_progress=lambda n: progress.advance(frozen, n)
             )
+        run.end()
+        return outcome
 
-    return train
+    return train, begun.update

@@ -1,5 +1,6 @@
 """The model card of a version: what it is for, what it was made of and tested on, and its limits."""
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -56,7 +57,7 @@ def write_card(served: Served, metrics: Mapping[str, Any], by_type: pd.DataFrame
         "## Data",
         "",
         f"Cohort {_plain(served.cohort)}, divided by patient; {metrics['n_test']:,} test samples took no "
-        "part in training, nor in any choice.",
+        f"part in training, nor in any choice. {_tell_members(about.get('members', 0))}",
         "",
         "## Scores on test samples",
         "",
@@ -75,6 +76,16 @@ def write_card(served: Served, metrics: Mapping[str, Any], by_type: pd.DataFrame
         *_tabulate(["type", "test samples", "precision", "recall", "F1"], _list_types(by_type)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _tell_members(n_members: int) -> str:
+    if n_members == 0:
+        return "The network was trained on training patients, and calibrated on validation patients."
+    made = f"the mean of {n_members} trainings" if n_members > 1 else "of one training"
+    return (
+        f"The network is {made} on training and validation patients, at the temperature that validation "
+        "patients set before they were learned."
+    )
 
 
 def _mark(served: Served) -> list[str]:
@@ -136,5 +147,6 @@ def _tabulate(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[st
 
 
 def _plain(text: object) -> str:
-    """Keep a name from a file from being read as HTML, or as the end of a cell or a line."""
-    return " ".join(escape(str(text), quote=False).replace("|", "\\|").split())
+    """Keep a name from a file from being read as HTML, a link, a picture, or the end of a cell or a line."""
+    marked = re.sub(r"([\\`|\[\]])", r"\\\1", escape(str(text), quote=False))
+    return " ".join(marked.split())

@@ -5,6 +5,14 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expressionist.errors import RegistryError
+from expressionist.files import DATABASE_PATIENCE
+from expressionist.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _QUERIES = (
     "SELECT version, alias FROM registered_model_aliases WHERE name = ? ORDER BY alias",
@@ -47,7 +55,7 @@ def read_catalogue(database: Path, name: str) -> list[Entry] | None:
 
     None if no model has that name. The database must be at the schema of the MLflow that is installed.
     """
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)) as connection:
+    with _open(database) as connection:
         if not connection.execute("SELECT 1 FROM registered_models WHERE name = ?", (name,)).fetchone():
             return None
         aliases, tags, versions = (connection.execute(query, (name,)).fetchall() for query in _QUERIES)
@@ -63,8 +71,40 @@ def read_catalogue(database: Path, name: str) -> list[Entry] | None:
     ]
 
 
+def _open(database: Path) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=DATABASE_PATIENCE))
+
+
 def read_model_tags(database: Path, name: str) -> dict[str, str]:
     """Read the tags of a registered model, as opposed to those of its versions, as `read_catalogue` does."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)) as connection:
+    with _open(database) as connection:
         query = "SELECT key, value FROM registered_model_tags WHERE name = ?"
         return dict(connection.execute(query, (name,)).fetchall())
+
+
+def list_entries(store: Store, name: str) -> list[Entry]:
+    """List the versions of a model, of a local store without importing MLflow."""
+    if store.folder is None:
+        entries = _ask_server(store.client, name)
+    else:
+        entries = read_catalogue(store.folder / "mlflow.db", name)
+    if entries is None:
+        raise RegistryError(
+            f"The model {name} must be registered, but it is not. Run the stage register first."
+        )
+    return entries
+
+
+def _ask_server(client: "MlflowClient", name: str) -> list[Entry] | None:
+    if not client.search_registered_models(f"name = '{name}'"):
+        return None
+    aliases = client.get_registered_model(name).aliases.items()
+    return [
+        Entry(
+            number=str(version.version),
+            aliases=tuple(sorted(alias for alias, number in aliases if str(number) == str(version.version))),
+            created=version.creation_timestamp,
+            tags=version.tags,
+        )
+        for version in client.search_model_versions(f"name = '{name}'")
+    ]

@@ -46,14 +46,23 @@ def check_reason(reason: str) -> str:
     return reason
 
 
-def write_move(client: "MlflowClient", name: str, move: Move) -> None:
-    """Add a move to the history, before it is made: what was cut off is told, and nothing moves untold."""
+def _write_move(client: "MlflowClient", name: str, move: Move) -> None:
+    """Add a move to the history."""
     tags = client.get_registered_model(name).tags
     numbers = [int(found[1]) for key in tags if (found := _KEY.fullmatch(key))]
     # Two machines on one server may come to the same number.
     key = f"move/{1 + max(numbers, default=0):06d}-{secrets.token_hex(4)}"
     short = {**asdict(move), "why": move.why[:_LONGEST_WHY]}
     client.set_registered_model_tag(name, key, json.dumps(short, ensure_ascii=False))
+
+
+def make_move(client: "MlflowClient", name: str, move: Move) -> None:
+    """Write a move down, then make it: what was cut off is told, and nothing moves untold."""
+    _write_move(client, name, move)
+    if move.move == "demoted":
+        client.delete_registered_model_alias(name, move.alias)
+    elif move.move != REFUSED:
+        client.set_registered_model_alias(name, move.alias, move.to_version)
 
 
 def read_moves(tags: Mapping[str, str]) -> list[Move]:

@@ -1,38 +1,23 @@
 """What MLflow shows: searches, trainings and baseline models, published once each from what DVC keeps."""
 
-import os
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from expressionist.files import find_origin
-from expressionist.tracking.experiments import ask_git, describe_experiment
-from expressionist.tracking.runs import Dataset, Run, begin
+import numpy as np
+
+from expressionist.errors import RegistryError
+from expressionist.tracking.provenance import ENVIRONMENT
+from expressionist.tracking.runs import Dataset, Run, begin, find_run
 from expressionist.tracking.store import Experiment
 
 # A trial that was pruned is not a failure: somebody stopped it.
-_OUTSIDE = "none: run outside DVC, so no dvc.lock need have these digests"
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
-
-
-def read_provenance(root: Path) -> dict[str, str]:
-    """Read which code a run comes from, and whether DVC ran it.
-
-    Returns ``git_commit`` (also under the name that MLflow's UI shows), ``git_dirty`` (true | false; tracked
-    files only), ``DVC_STAGE`` and the tags of `describe_experiment`; what cannot be known is absent. Outside
-    DVC, ``DVC_STAGE`` says so.
-    """
-    # An experiment's commit and params are those of its own folder, though its runs lie in the checkout.
-    root = Path() if find_origin(Path()) else root
-    facts = {"DVC_STAGE": os.environ.get("DVC_STAGE") or _OUTSIDE, **describe_experiment(root)}
-    commit = ask_git(root, "rev-parse", "--verify", "HEAD")
-    if commit:
-        facts["git_commit"] = facts["mlflow.source.git.commit"] = commit
-        changes = ask_git(root, "status", "--porcelain", "--untracked-files=no")
-        if changes is not None:
-            facts["git_dirty"] = "true" if changes else "false"
-    return facts
+# Of a trial: its value, the mean of the objective over folds, with its standard error, and what it cost.
+_OF_TRIALS = ("value", "standard_error", "n_unfrozen_layers", "n_unfrozen_parameters", "seconds")
 
 
 def publish_trial(
@@ -49,8 +34,8 @@ def publish_trial(
     experiment : Experiment
         From `open_experiment`.
     search : mapping
-        The record of the search (``data/search/<backbone>.json``); its trials and its best are not read, so
-        that it may still be going on.
+        The record of the search (``data/search/<backbone>.json``), and ``source``, where its images lie; its
+        trials and its best are not read, so that it may still be going on.
     trial : mapping
         The trial's entry in it. PRUNED gives a KILLED run, FAIL a FAILED one.
     provenance : mapping of str to str
@@ -61,29 +46,81 @@ def publish_trial(
     str
         Run id.
     """
-    parent = _begin_search(experiment, search, _to_ms(trial.get("started")), provenance)
+    _begin_search(experiment, search, _to_ms(trial.get("started")), provenance)
+    run = begin_trial(experiment, search, trial, provenance=provenance)
+    if run.done:
+        return run.id
+    ended = run.started + _seconds_in_ms(trial)
+    sizes = {name: trial.get(name) for name in _OF_TRIALS}
+    history = trial.get("history") or []
+    run.log_history(history, ended)
+    run.log_metrics({**_average_ends(history), **sizes}, ended)
+    run.client.set_tag(run.id, "trial.state", trial["state"])
+    run.end(_STATUS[trial["state"]], ended)
+    return run.id
+
+
+def _average_ends(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Average the scores of every fold's last epoch, named as those of a final training."""
+    ends = list({row.get("fold"): row for row in history}.values())
+    names = [name for name in ends[0] if name.startswith("validation_")] if ends else []
+    return {name: float(np.mean([end[name] for end in ends])) for name in names}
+
+
+def begin_trial(
+    experiment: Experiment,
+    search: Mapping[str, Any],
+    trial: Mapping[str, Any],
+    *,
+    provenance: Mapping[str, str],
+    live: bool = False,
+) -> Run:
+    """Begin the run of a trial below its search's, which must be there, or find it.
+
+    Parameters
+    ----------
+    experiment, search, trial, provenance
+        As for `publish_trial`.
+    live : bool
+        Whether the trial is still trained: `publish_trial` then completes the run.
+
+    Returns
+    -------
+    Run
+        With the trial's params, unless it is done.
+
+    Raises
+    ------
+    RegistryError
+        If the search has no run: another store is told of it.
+    """
+    parent = find_run(experiment, search["study"])
+    if parent is None:
+        raise RegistryError(
+            f"The store must have the run of the search that is joined, but got none of {search['study']}. "
+            "Set MLFLOW_TRACKING_URI to the server that the search has."
+        )
     tags = {
         **_tag(search, "trial", provenance, search["digests"]),
         "trial.state": trial["state"],
         "trial.number": str(trial["number"]),
-        "mlflow.parentRunId": parent.id,
+        "mlflow.parentRunId": parent.info.run_id,
     }
-    name = f"{_name_run(search, trial['depth'])} #{trial['number']}"
-    run = begin(experiment, f"{search['study']}/{trial['number']}", name, tags, _to_ms(trial.get("started")))
-    if run.done:
-        return run.id
-    ended = run.started + _seconds_in_ms(trial)
-    sizes = {name: trial.get(name) for name in ("n_unfrozen_layers", "n_unfrozen_parameters", "seconds")}
-    run.log_params({"backbone": search["backbone"], "depth": trial["depth"]}, trial.get("params") or {})
-    history = trial.get("history") or []
-    run.log_history(history, ended)
-    # The scores of the last epoch are named as those of a final training.
-    last = history[-1] if history else {}
-    scores = {name: value for name, value in last.items() if name.startswith("validation_")}
-    run.log_metrics({**scores, **sizes}, ended)
-    run.log_dataset(Dataset(search["cohort"], search["digests"]["images"]))
-    run.end(_STATUS[trial["state"]], ended)
-    return run.id
+    name = _name_run(search, f"depth {trial['depth']}", f"trial {trial['number']}")
+    key, started = f"{search['study']}/{trial['number']}", _to_ms(trial.get("started"))
+    run = begin(experiment, key, name, tags, started, live=live)
+    if not run.done:
+        run.log_params({"backbone": search["backbone"], "depth": trial["depth"]}, trial.get("params") or {})
+        run.log_subsets(_name_images(search), "training", "validation")
+    return run
+
+
+def begin_search(experiment: Experiment, search: Mapping[str, Any], *, provenance: Mapping[str, str]) -> Run:
+    """Begin the run of a search that is still to be made, or gone on with; `publish_search` completes it.
+
+    The arguments are those of `publish_trial`.
+    """
+    return _begin_search(experiment, search, 0, provenance, live=True)
 
 
 def publish_search(
@@ -108,10 +145,15 @@ def publish_search(
 
 
 def _begin_search(
-    experiment: Experiment, search: Mapping[str, Any], started: int, provenance: Mapping[str, str]
+    experiment: Experiment,
+    search: Mapping[str, Any],
+    started: int,
+    provenance: Mapping[str, str],
+    *,
+    live: bool = False,
 ) -> Run:
     tags = {**_tag(search, "search", provenance, search["digests"]), "study": search["study"]}
-    run = begin(experiment, search["study"], f"{_name_run(search)} search", tags, started)
+    run = begin(experiment, search["study"], _name_run(search, "search"), tags, started, live=live)
     if run.fresh:
         _log_search(run, search)
     return run
@@ -120,7 +162,32 @@ def _begin_search(
 def _log_search(run: Run, search: Mapping[str, Any]) -> None:
     about = {name: search[name] for name in ("backbone", "objective", "study", "space")}
     run.log_params(about, search.get("params") or {})
-    run.log_dataset(Dataset(search["cohort"], search["digests"]["images"]))
+    run.log_subsets(_name_images(search), "training", "validation")
+
+
+def begin_training(
+    experiment: Experiment,
+    training: Mapping[str, Any],
+    *,
+    dataset: Dataset,
+    digests: Mapping[str, str],
+    provenance: Mapping[str, str],
+) -> Run:
+    """Begin the run of a final training that still goes on; `publish_training` completes it.
+
+    Parameters
+    ----------
+    experiment, dataset, digests, provenance
+        As for `publish_training`.
+    training : mapping
+        What is known beforehand of ``training.json``, with ``depth``, ``study`` and ``params``.
+    """
+    tags = _tag_training(training, provenance, digests)
+    key, name = _name_training(training), _name_run(training, f"depth {training['depth']}", "trained")
+    run = begin(experiment, key, name, tags, _to_ms(training.get("started")), live=True)
+    run.log_params(_describe_training(training), training["params"])
+    run.log_subsets(dataset, "training", "validation")
+    return run
 
 
 def publish_training(
@@ -163,20 +230,48 @@ def publish_training(
     str
         Run id.
     """
-    tags = _tag(training, "training", provenance, digests)
-    name = _name_run(training, training["depth"])
-    run = begin(experiment, f"training/{key}", name, tags, _to_ms(training.get("started")))
+    tags = _tag_training(training, provenance, digests)
+    n_members = training.get("members")
+    made = f"registered, {n_members} members" if n_members else "trained"
+    name = _name_run(training, f"depth {training['depth']}", made)
+    started = _to_ms(training.get("started"))
+    run = begin(experiment, f"training/{key}", name, tags, started, live_key=_name_training(training))
     if run.done:
         return run.id
-    ended = run.started + _seconds_in_ms(training)
-    first = {"backbone": training["backbone"], "depth": training["depth"], "model": training["backbone"]}
+    # One that was gone on with has begun before.
+    ended = max(run.started, _to_ms(training.get("started"))) + _seconds_in_ms(training)
     layers = ", ".join(training.get("unfrozen_layers") or ())
     sizes = {name: training.get(name) for name in ("n_unfrozen_parameters", "seconds")}
     own = {"unfrozen_layers": layers or "none", **(training.get("params") or {})}
-    run.log_params({**first, **own}, params)
+    run.log_params({**_describe_training(training), **own}, params)
     run.log_history(training.get("history") or (), ended)
     _finish(run, {**flatten_scores(metrics), **sizes}, dataset, files, ended)
     return run.id
+
+
+def _name_images(search: Mapping[str, Any]) -> Dataset:
+    return Dataset(search["cohort"], search["digests"]["images"], search.get("source", ""))
+
+
+def _describe_training(training: Mapping[str, Any]) -> dict[str, Any]:
+    return {"backbone": training["backbone"], "depth": training["depth"], "model": training["backbone"]}
+
+
+def _name_training(training: Mapping[str, Any]) -> str:
+    """Name a final training by what it is made from: its key before its end, which its own key hangs on."""
+    made = [training.get(name) for name in ("backbone", "study", "depth", "params", "code", "members")]
+    text = json.dumps(made, sort_keys=True).encode()
+    return f"live/{hashlib.md5(text, usedforsecurity=False).hexdigest()}"
+
+
+def _tag_training(
+    training: Mapping[str, Any], provenance: Mapping[str, str], digests: Mapping[str, str]
+) -> dict[str, str]:
+    """Tag a training; what it says itself of code and environment was so when it was made, not published."""
+    own = {f"{ENVIRONMENT}{name}": value for name, value in training.get("environment", {}).items()}
+    own |= {"code": training["code"]} if "code" in training else {}
+    kind = "registered" if training.get("members") else "training"
+    return {**_tag(training, kind, provenance, digests), **own}
 
 
 def publish_baseline(
@@ -200,7 +295,7 @@ def publish_baseline(
     """
     about = {"backbone": name, "synthetic": synthetic}
     tags = {**_tag(about, "baseline", provenance, digests), "backbone": "none"}
-    run = begin(experiment, f"baseline/{name}/{key}", _name_run(about), tags)
+    run = begin(experiment, f"baseline/{name}/{key}", _name_run(about, "baseline"), tags)
     if not run.done:
         run.log_params({"model": name, **choice}, params)
         ended = run.started + int(1000 * seconds)
@@ -212,7 +307,7 @@ def _finish(
     run: Run, metrics: Mapping[str, Any], dataset: Dataset, files: Sequence[Path], ended: int
 ) -> None:
     run.log_metrics(metrics, ended)
-    run.log_dataset(dataset)
+    run.log_subsets(dataset, "training", "validation", "test")
     run.log_files(files)
     run.end("FINISHED", ended)
 
@@ -239,13 +334,14 @@ def _tag(
     tags = {"kind": kind, "backbone": about["backbone"], "synthetic": synthetic}
     if "weights" in about:
         tags["weights"] = "RANDOM" if about["weights"]["random"] else "imagenet"
+        tags["weights.digest"] = about["weights"].get("digest", "")
     return {**provenance, **{f"dvc.{name}": digest for name, digest in digests.items()}, **tags}
 
 
-def _name_run(about: Mapping[str, Any], depth: int | None = None) -> str:
-    at = "" if depth is None else f" depth {depth}"
-    random_weights = " RANDOM weights" if about.get("weights", {}).get("random") else ""
-    return f"{about['backbone']}{at}{random_weights}{' SYNTHETIC' if about['synthetic'] else ''}"
+def _name_run(about: Mapping[str, Any], *parts: str) -> str:
+    """Name a run with what tells it apart in front, as the UI cuts the end."""
+    marks = ["RANDOM weights"] * bool(about.get("weights", {}).get("random"))
+    return " · ".join([about["backbone"], *parts, *marks, *["SYNTHETIC"] * about["synthetic"]])
 
 
 def _to_ms(moment: str | None) -> int:

@@ -1,12 +1,10 @@
-"""The model registry: versions with what they were tested on, and the aliases that point at them."""
+"""The model registry: versions, with what they were tested on."""
 
-import math
 import re
-import tempfile
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version as installed
 from importlib.resources import files as package_files
@@ -16,62 +14,37 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from expressionist.errors import RegistryError
-from expressionist.evaluation import read_predictions
-from expressionist.params import GateParams
-from expressionist.tracking.catalogue import Entry, Version, read_catalogue, read_model_tags
-from expressionist.tracking.gate import NONE_WAIVED, Candidate, Check, Waivers, judge
-from expressionist.tracking.history import (
-    REFUSED,
-    Move,
-    check_reason,
-    describe,
-    read_moves,
-    stamp,
-    write_move,
-)
+from expressionist.tracking.catalogue import Entry, Version, list_entries
+from expressionist.tracking.history import Move, describe, make_move, stamp
 from expressionist.tracking.runs import DIGEST_LENGTH, KEY, Run, is_number
-from expressionist.tracking.serving import check_list
+from expressionist.tracking.serving import OUTPUTS, check_list, read_served
 from expressionist.tracking.store import Experiment, Store, import_mlflow
-from expressionist.tracking.validations import read_validations
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
 
 CHALLENGER = "challenger"
-# Where a version must be to be promoted further; to any other alias it is promoted from the challenger.
-_BEFORE = {"production": "staging"}
 _LONGEST_CARD = 5000
 # Predictions of a run, by sample.
 PREDICTIONS = "predictions.tsv"
 # What loading and running the served network imports, at the versions it was trained with.
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "keras", "tensorflow")
+# What no schema says, beside where the genes stand.
+_METADATA = {
+    "input": "samples in rows, genes in columns by id or symbol, in any order; a column sample names samples",
+    "explain": "param: also list the genes for and against every answer, which takes much longer",
+}
 _GATED = ("accuracy", "f1_macro")
 # In front of the metrics that tell how good a version's explanation is.
 EXPLANATION = "explanation_"
 _MODEL = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))")
-_ORIGIN = ("synthetic", "weights")
+ORIGIN = ("synthetic", "weights")
 _DESCRIPTION = (
     "Takes a table of samples × genes in the cohort's unit, genes in any order, and returns tumour types. "
     "`challenger` is what the pipeline made last; `staging` is what passed the gate, and `production` what "
     "passed it again from there. The tags `move/...` are the history of these aliases."
 )
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """What came of a promotion: the gate's checks, and what the alias pointed at before.
-
-    Without checks, the version had the alias already.
-    """
-
-    checks: tuple[Check, ...]
-    version: str
-    from_version: str | None
-
-    @property
-    def passed(self) -> bool:
-        """Whether the alias points at the version, or, in a dry run, would."""
-        return all(check.passed for check in self.checks)
 
 
 def register_version(
@@ -128,7 +101,7 @@ def register_version(
     with experiment.store.hold(), _pointing_at(client):
         version = _find_version(client, name, key)
         if version is None:
-            origin = {key: tags[key] for key in _ORIGIN}
+            origin = {key: tags[key] for key in ORIGIN}
             model_id = _log_model(experiment, name, folder, run_id, origin)
             _attach(experiment, model_id, run_id, metrics, digests["images"], artifacts)
             facts = {
@@ -150,7 +123,7 @@ def register_version(
                 version,
                 "",
             )
-            _move(client, name, Move(*told))
+            make_move(client, name, Move(*told))
     return version
 
 
@@ -210,19 +183,18 @@ def _log_model(
     experiment: Experiment, name: str, folder: Path, run_id: str, origin: Mapping[str, str]
 ) -> str:
     mlflow = import_mlflow()
-    package, types = Path(str(package_files("expressionist"))), mlflow.types
-    # No schema of the input: with 10,000 gene columns it is slow, and its refusals run to 371,000 characters.
-    # `align` checks instead.
-    params = types.ParamSchema([types.ParamSpec("explain", types.DataType.boolean, default=False)])
+    package, served = Path(str(package_files("expressionist"))), read_served(folder)
+    _clear_unfinished(experiment, name, run_id)
     with _pointing_at(experiment.client), warnings.catch_warnings():
-        # An example would hold every gene.
+        # An example would hold every gene: the metadata say where they stand.
         warnings.filterwarnings("ignore", message=".*An input example was not provided")
         info = mlflow.pyfunc.log_model(
             name=name,
             python_model=str(package / "tracking" / "served_model.py"),
             artifacts={"model": str(folder)},
             code_paths=[str(package)],
-            signature=mlflow.models.ModelSignature(params=params),
+            signature=_sign(served.tumour_types),
+            metadata={**_METADATA, "unit": served.unit, "genes": f"artifacts/{folder.name}/genes.tsv"},
             # With output: tumour_type, `mlflow.models.evaluate` gets the labels that it needs.
             model_config={"output": "table"},
             pip_requirements=[f"{item}=={installed(item)}" for item in _REQUIREMENTS],
@@ -236,6 +208,37 @@ def _log_model(
             ).model_id,
         )
     return str(info.model_id)
+
+
+def _sign(tumour_types: Sequence[str]) -> "ModelSignature":
+    """Describe what the model answers, and its param.
+
+    Of its input there is no schema: with 10,000 gene columns it is slow, and its refusals run to 371,000
+    characters. `align` checks instead.
+    """
+    mlflow = import_mlflow()
+    types = mlflow.types
+    outputs = {**OUTPUTS, **{f"p_{name}": "float" for name in tumour_types}}
+    return mlflow.models.ModelSignature(
+        outputs=types.Schema([types.ColSpec(kind, name) for name, kind in outputs.items()]),
+        params=types.ParamSchema([types.ParamSpec("explain", types.DataType.boolean, default=False)]),
+    )
+
+
+def _clear_unfinished(experiment: Experiment, name: str, run_id: str) -> None:
+    """Delete the models of a run that no version was made of: their registration was cut off.
+
+    On a server another machine may just be registering one: there they stay.
+    """
+    client = experiment.client
+    if experiment.store.folder is None:
+        return
+    registered = {version.source for version in client.search_model_versions(f"name = '{name}'")}
+    for model in client.search_logged_models([experiment.id], f"source_run_id = '{run_id}'"):
+        if model.name == name and f"models:/{model.model_id}" not in registered:
+            # Files first: of a model that is deleted MLflow tells no more.
+            shutil.rmtree(Path(model.artifact_location.removeprefix("file://")).parent, ignore_errors=True)
+            client.delete_logged_model(model.model_id)
 
 
 def _attach(
@@ -284,300 +287,6 @@ def _create_version(
     return str(version.version)
 
 
-def promote(
-    store: Store,
-    name: str,
-    *,
-    to: str = "staging",
-    gate: GateParams,
-    who: str,
-    when: datetime,
-    why: str = "",
-    waivers: Waivers = NONE_WAIVED,
-    dry_run: bool = False,
-) -> Promotion:
-    """Point an alias at the challenger, or production at what is staging, if it passes the gate.
-
-    The checks are those of `gate.judge`. What is promoted or refused goes into the history of the alias, and
-    the version's tags say who promoted it, when, from which version, and what was waived. If it does not
-    pass, the alias stays, and the version is tagged ``validation_status=failed`` with the reasons.
-
-    Parameters
-    ----------
-    store : Store
-        From `open_store`.
-    name : str
-        Name of the registered model.
-    to : str
-        The alias.
-    gate : GateParams
-        Thresholds.
-    who, when, why : str, datetime.datetime, str
-        For the history.
-    waivers : Waivers
-        What a person takes on.
-    dry_run : bool
-        Check only; nothing is written.
-
-    Raises
-    ------
-    RegistryError
-        If there is no version to promote, `to` is ``challenger``, or another moved one of these aliases in
-        the meantime.
-    """
-    if to == CHALLENGER:
-        raise RegistryError(f"A version must be promoted to another alias, but got {to!r}. Use staging.")
-    check_reason(why)
-    source = _BEFORE.get(to, CHALLENGER)
-    before = _list_aliases(_list_entries(store, name))
-    with store.hold():
-        entries = _list_entries(store, name)
-        _check_unmoved(store, name, before, _list_aliases(entries), source, to)
-        version, present = before.get(source), before.get(to)
-        if version is None:
-            how = "Run the stage register." if source == CHALLENGER else f"Promote one to {source} first."
-            raise RegistryError(f"A version of {name} must be the {source}, but none is. {how}")
-        ours = _list_ours(entries)
-        if version not in ours:
-            raise RegistryError(
-                f"The {source} of {name} must be a version of the stage register, but got version "
-                f"{version}, which was registered otherwise. Set the alias {source} to another, or run "
-                "the stage."
-            )
-        if version == present:
-            return Promotion((), version, present)
-        rival = None
-        if present is not None:
-            # Of a version of other origin nothing is known that could be compared.
-            unknown = Candidate(present, math.nan, math.nan, "", "", "", "")
-            rival = _weigh(store.client, name, present) if present in ours else unknown
-        checks = judge(_weigh(store.client, name, version), rival, gate, waivers)
-        promotion = Promotion(checks, version, present)
-        if not dry_run:
-            _carry_out(store.client, name, promotion, to, (stamp(when), who, why), waivers)
-    return promotion
-
-
-def _carry_out(
-    client: "MlflowClient",
-    name: str,
-    promotion: Promotion,
-    to: str,
-    by: tuple[str, str, str],
-    waivers: Waivers,
-) -> None:
-    """Write what came of a promotion into the version's tags and the history, and move the alias."""
-    (when, who, why), version, passed = by, promotion.version, promotion.passed
-    against = " ".join(check.said for check in promotion.checks if not check.passed)
-    waived = " ".join(check.said for check in promotion.checks if check.waived)
-    tags = {
-        "validation_status": "passed" if passed else "failed",
-        "validation_reasons": " ".join(check.said for check in promotion.checks),
-    }
-    if passed:
-        before = describe(promotion.from_version)
-        tags |= {"promoted_to": to, "promoted_by": who, "promoted_at": when, "promoted_from": before}
-        tags |= {f"promoted_{key}": str(value).lower() for key, value in asdict(waivers).items()}
-    for key, value in tags.items():
-        client.set_model_version_tag(name, version, key, value)
-    told = "; ".join(part for part in (why, waived if passed else against) if part)
-    about = (to, "promoted" if passed else REFUSED, describe(promotion.from_version), version, told)
-    _move(client, name, Move(when, who, *about))
-
-
-def move_back(
-    store: Store, name: str, *, alias: str, to: str | None, who: str, when: datetime, why: str = ""
-) -> Move:
-    """Point an alias at a version that it pointed at before, or take it away. No gate is asked.
-
-    Parameters
-    ----------
-    store, name : Store, str
-        As for `promote`.
-    alias : str
-        What to move.
-    to : str, optional
-        The version; None takes the alias away.
-    who, when, why : str, datetime.datetime, str
-        For the history.
-
-    Returns
-    -------
-    Move
-        What was done.
-
-    Raises
-    ------
-    RegistryError
-        If the alias points at none or at that version already, never pointed at it, or was moved by another
-        in the meantime.
-    """
-    check_reason(why)
-    before = _list_aliases(_list_entries(store, name))
-    with store.hold():
-        entries = _list_entries(store, name)
-        _check_unmoved(store, name, before, _list_aliases(entries), alias)
-        present = before.get(alias)
-        if present == to:
-            raise RegistryError(
-                f"The alias {alias} of {name} must point elsewhere to be moved, but it points at "
-                f"{describe(present)}. See `expressionist models`."
-            )
-        if to is not None and to not in _list_former(store, name, entries, alias):
-            raise RegistryError(
-                f"A rollback must go to a version that was {alias} before, but got {to!r}. See "
-                "`expressionist history`, or promote it."
-            )
-        done = "demoted" if to is None else "rolled back"
-        move = Move(stamp(when), who, alias, done, describe(present), describe(to), why)
-        _move(store.client, name, move)
-    return move
-
-
-def _move(client: "MlflowClient", name: str, move: Move) -> None:
-    """Write a move down, then make it."""
-    write_move(client, name, move)
-    if move.move == "demoted":
-        client.delete_registered_model_alias(name, move.alias)
-    elif move.move != REFUSED:
-        client.set_registered_model_alias(name, move.alias, move.to_version)
-
-
-def _list_aliases(entries: Sequence[Entry]) -> dict[str, str]:
-    return {alias: entry.number for entry in entries for alias in entry.aliases}
-
-
-def _list_ours(entries: Sequence[Entry]) -> set[str]:
-    """List the versions that the stage register made."""
-    return {entry.number for entry in entries if KEY in entry.tags}
-
-
-def _list_former(store: Store, name: str, entries: Sequence[Entry], alias: str) -> set[str]:
-    """List versions that are there and had an alias; before there was a history, a version's tag said it."""
-    moves = [move for move in _read_history(store, name) if move.alias == alias and move.move != REFUSED]
-    had = {version for move in moves for version in (move.from_version, move.to_version)}
-    had |= {entry.number for entry in entries if entry.tags.get("promoted_to") == alias}
-    return had & {entry.number for entry in entries}
-
-
-def _check_unmoved(
-    store: Store, name: str, before: Mapping[str, str], now: Mapping[str, str], *aliases: str
-) -> None:
-    """Refuse to move an alias that another moved while the store was waited for."""
-    for alias in aliases:
-        if before.get(alias) != now.get(alias):
-            moves = [move for move in _read_history(store, name) if move.alias == alias]
-            who = moves[-1].who if moves else "somebody"
-            raise RegistryError(
-                f"The alias {alias} of {name} must stay where it is while you move one, but {who} moved it "
-                f"from {describe(before.get(alias))} to {describe(now.get(alias))} in the meantime. See "
-                "`expressionist history`, and try again if that is still meant."
-            )
-
-
-def _read_history(store: Store, name: str) -> list[Move]:
-    if store.folder is None:
-        return read_moves(store.client.get_registered_model(name).tags)
-    return read_moves(read_model_tags(store.folder / "mlflow.db", name))
-
-
-def list_history(store: Store, name: str, alias: str | None = None) -> pd.DataFrame:
-    """List the moves of a model's aliases, the oldest first.
-
-    Parameters
-    ----------
-    store, name : Store, str
-        As for `promote`.
-    alias : str, optional
-        Whose moves; of all if not given.
-
-    Returns
-    -------
-    pandas.DataFrame of length n_moves
-        ``when``, ``who``, ``alias``, ``move`` (``refused`` left the alias where it was), ``from``, ``to`` and
-        ``why``, as text. Where an alias is not where its last move left it, a last row, ``unrecorded``, says
-        so.
-
-    Raises
-    ------
-    RegistryError
-        If no model has that name.
-    """
-    present = _list_aliases(_list_entries(store, name))
-    moves = _read_history(store, name)
-    recorded = {move.alias: move.to_version for move in moves if move.move != REFUSED}
-    why = "set by other means, before there was a history, or cut off"
-    for each in sorted(present.keys() | recorded.keys()):
-        there, here = recorded.get(each, "none"), describe(present.get(each))
-        if there != here:
-            moves.append(Move("", "", each, "unrecorded", there, here, why))
-    rows = [asdict(move) for move in moves if alias in (None, move.alias)]
-    columns = ["when", "who", "alias", "move", "from_version", "to_version", "why"]
-    return pd.DataFrame(rows, columns=columns).rename(columns={"from_version": "from", "to_version": "to"})
-
-
-def _weigh(client: "MlflowClient", name: str, number: str) -> Candidate:
-    """Read what the gate weighs: scores and origin as logged, not as tagged, since anybody can edit tags."""
-    version = client.get_model_version(name, number)
-    # The SQL registry keeps a version's model id in its source only.
-    model = client.get_logged_model(version.source.removeprefix("models:/"))
-    measured = {metric.key: metric.value for metric in model.metrics or ()}
-    origin = {key: (model.params or {}).get(key, "") for key in _ORIGIN}
-    return Candidate(
-        version=number,
-        accuracy=float(measured.get("accuracy", "nan")),
-        f1_macro=float(measured.get("f1_macro", "nan")),
-        ece=float(measured.get("ece", "nan")),
-        answers=_read_answers(client, version.run_id),
-        dataset=version.tags.get("dvc.images", ""),
-        split=version.tags.get("dvc.split", ""),
-        validations=read_validations(client, name, number),
-        explanation={
-            key.removeprefix(EXPLANATION): value
-            for key, value in measured.items()
-            if key.startswith(EXPLANATION)
-        },
-        **origin,
-    )
-
-
-def _read_answers(client: "MlflowClient", run_id: str) -> pd.DataFrame | None:
-    """Read what a network answered on its test samples, from its run; None if it does not hang there."""
-    if PREDICTIONS not in {file.path for file in client.list_artifacts(run_id)}:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        path = client.download_artifacts(run_id, PREDICTIONS, folder)
-        return read_predictions(Path(path), "test")[0]
-
-
-def _list_entries(store: Store, name: str) -> list[Entry]:
-    """List the versions of a model, of a local store without importing MLflow."""
-    if store.folder is None:
-        entries = _ask_server(store.client, name)
-    else:
-        entries = read_catalogue(store.folder / "mlflow.db", name)
-    if entries is None:
-        raise RegistryError(
-            f"The model {name} must be registered, but it is not. Run the stage register first."
-        )
-    return entries
-
-
-def _ask_server(client: "MlflowClient", name: str) -> list[Entry] | None:
-    if not client.search_registered_models(f"name = '{name}'"):
-        return None
-    aliases = client.get_registered_model(name).aliases.items()
-    return [
-        Entry(
-            number=str(version.version),
-            aliases=tuple(sorted(alias for alias, number in aliases if str(number) == str(version.version))),
-            created=version.creation_timestamp,
-            tags=version.tags,
-        )
-        for version in client.search_model_versions(f"name = '{name}'")
-    ]
-
-
 def list_versions(store: Store, name: str) -> pd.DataFrame:
     """List the versions of a model, the newest first.
 
@@ -600,12 +309,28 @@ def list_versions(store: Store, name: str) -> pd.DataFrame:
             **{tag: entry.tags.get(tag, "") for tag in ("weights", "cohort", "synthetic")},
             "created": pd.Timestamp(entry.created, unit="ms", tz="UTC"),
         }
-        for entry in _list_entries(store, name)
+        for entry in list_entries(store, name)
     ]
     table = pd.DataFrame(
         rows, columns=["version", "aliases", *_GATED, "weights", "cohort", "synthetic", "created"]
     )
     return table.sort_values("version", ascending=False, ignore_index=True)
+
+
+def find_entry(store: Store, model: str) -> tuple[str, Entry]:
+    """Find the name and the entry of a registered model, as `find_version` is asked for it."""
+    asked = _MODEL.fullmatch(model)
+    name, number, alias = asked.groups() if asked else (model, None, None)
+    entries = list_entries(store, name)
+    entry = next((each for each in entries if each.number == number or alias in each.aliases), None)
+    if entry is None:
+        raise _refuse_model(model, f"{name} has no such version.")
+    return name, entry
+
+
+def find_files(store: Store, name: str, entry: Entry) -> Path:
+    """Find the folder of a version's files; a server's are downloaded."""
+    return entry.folder or _download(store.client, f"models:/{name}/{entry.number}")
 
 
 def find_version(store: Store, model: str) -> Version:
@@ -616,13 +341,8 @@ def find_version(store: Store, model: str) -> Version:
     RegistryError
         If there is no such model.
     """
-    asked = _MODEL.fullmatch(model)
-    name, number, alias = asked.groups() if asked else (model, None, None)
-    entries = _list_entries(store, name)
-    entry = next((each for each in entries if each.number == number or alias in each.aliases), None)
-    if entry is None:
-        raise _refuse_model(model, f"{name} has no such version.")
-    folder = entry.folder or _download(store.client, f"models:/{name}/{entry.number}")
+    name, entry = find_entry(store, model)
+    folder = find_files(store, name, entry)
     found = next(folder.glob("artifacts/*/model.json"), None)
     if found is None:
         raise RegistryError(

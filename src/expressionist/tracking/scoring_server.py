@@ -3,25 +3,22 @@
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expressionist.errors import Refusal
+from expressionist.tracking.readiness import NOT_READY, Readiness
 from expressionist.tracking.registry import find_version
-from expressionist.tracking.store import find_store, import_mlflow
-
-# Of ASGI, which servers and applications in Python talk to each other by.
-Scope = Mapping[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from expressionist.tracking.sent_table import refuse_misread
+from expressionist.tracking.serving import check_seal, predict
+from expressionist.tracking.store import Store, find_store, import_mlflow
 
 _MEGABYTE = 1_000_000
 _SAID = {
     413: "A table must fit into {limit} MB, but this one is larger. Send fewer samples at a time.",
     415: "A table must come as application/json, text/csv or application/vnd.apache.parquet, in UTF-8.",
+    503: NOT_READY,
     504: "A table must be answered within MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT. Send fewer samples.",
 }
 _SAID_OTHERWISE = (
@@ -33,7 +30,7 @@ _SAID_OTHERWISE = (
 class Guard:
     """Stand before the scoring server: refuse what is too large, and keep refusals free of what was sent."""
 
-    def __init__(self, app: App, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int) -> None:
         self.app = app
         self.limit = limit
 
@@ -46,7 +43,7 @@ class Guard:
         if body is None:
             status, answer = 413, b""
         else:
-            status, answer = await _ask(self.app, scope, body)
+            status, answer = await _ask(self.app, scope, body, self.limit * _MEGABYTE)
         if status >= 400:
             answer = json.dumps({"message": self._say(status, answer)}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
@@ -78,8 +75,15 @@ async def _read(receive: Receive, most: int) -> bytes | None:
     return bytes(body) if size <= most else None
 
 
-async def _ask(app: App, scope: Scope, body: bytes) -> tuple[int, bytes]:
+async def _ask(app: ASGIApp, scope: Scope, body: bytes, most: int) -> tuple[int, bytes]:
     """Give an application a request, and return its status and answer."""
+    kind = dict(scope.get("headers", ())).get(b"content-type")
+    if kind is None:
+        return 415, b""
+    try:
+        refuse_misread(body, kind.decode("latin-1").strip().lower(), most)
+    except Refusal as refusal:
+        return 400, json.dumps({"message": str(refusal), "refused": True}).encode()
     status = 500
     parts: list[bytes] = []
 
@@ -93,7 +97,7 @@ async def _ask(app: App, scope: Scope, body: bytes) -> tuple[int, bytes]:
 
     try:
         await app(scope, receive, send)
-    except RecursionError:  # JSON nested a thousandfold
+    except (RecursionError, ValueError):  # JSON nested a thousandfold, or with a number of 5,000 digits
         return 400, b""
     return status, b"".join(parts)
 
@@ -103,15 +107,28 @@ def make_app() -> Guard:
 
     A request may have EXPRESSIONIST_REQUEST_MEGABYTES, 100 if that is not said.
     """
-    model = os.environ["EXPRESSIONIST_MODEL"]
     try:
         store = find_store(Path(), os.environ.get("MLFLOW_TRACKING_URI"))
-        find_version(store, model)
+        version = find_version(store, os.environ["EXPRESSIONIST_MODEL"])
+        check_seal(version.folder)
     except Refusal as refusal:
         sys.exit(f"expressionist: {refusal}")
+    # Not the alias, which may be moved while the model is loaded.
+    model = f"models:/{version.name}/{version.number}"
+    limit = int(os.environ.get("EXPRESSIONIST_REQUEST_MEGABYTES", "100"))
+    return Guard(Readiness(lambda: _load(store, model), model), limit)
+
+
+def _load(store: Store, model: str) -> ASGIApp:
+    """Make MLflow's server for a model that has predicted once: the first time takes seconds."""
     mlflow = import_mlflow()
     from mlflow.pyfunc import scoring_server
 
+    from expressionist.tracking.split_table import hasten
+
     mlflow.set_tracking_uri(store.uri)
-    limit = int(os.environ.get("EXPRESSIONIST_REQUEST_MEGABYTES", "100"))
-    return Guard(scoring_server.init(mlflow.pyfunc.load_model(model)), limit)
+    loaded = mlflow.pyfunc.load_model(model)
+    served, network, novelty = loaded.unwrap_python_model().model
+    predict(served, network, novelty, served.genes[["fill"]].T)
+    app: ASGIApp = hasten(scoring_server.init(loaded), loaded)
+    return app

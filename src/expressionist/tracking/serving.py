@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from expressionist.data import (
     to_log2,
 )
 from expressionist.errors import RegistryError, name_some
-from expressionist.evaluation import Novelty
+from expressionist.evaluation import Novelty, answer_by_organ, find_organ_systems
 from expressionist.files import digest_file, read_json, write_json
 
 if TYPE_CHECKING:
@@ -37,12 +38,27 @@ FOOTPRINT_FILE, LINEAR_FILE = "training.npz", "linear.npz"
 ANSWERS_FILE = "answers.tsv"
 # What the files of a model folder were when it was registered; a tag of the version says what this one was.
 DIGESTS_FILE = "digests.json"
+# What `predict` tells of a sample beside a probability of every type, as types of MLflow's schemas.
+OUTPUTS = {
+    SAMPLE_COLUMN: "string",
+    "tumour_type": "string",
+    "probability": "float",
+    "abstain": "boolean",
+    "organ_system": "string",
+    "organ_system_probability": "float",
+    "answer": "string",
+    "novelty": "double",
+    "unlike_training": "boolean",
+    "n_missing_genes": "long",
+    "n_genes_by_symbol": "long",
+    "n_ambiguous_columns": "long",
+}
 # What a model cannot do without.
 _LOADED = {"model.keras", "model.json", "genes.tsv", NOVELTY_FILE}
 _BATCH_SIZE = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Served:
     """What a model folder says about its network, besides the network itself.
 
@@ -81,6 +97,11 @@ class Served:
     about: Mapping[str, Any]
     abstain_below: float = 0.0
     temperature: float = 1.0
+
+    @cached_property
+    def organ_systems(self) -> list[str]:
+        """The organ system of every type."""
+        return find_organ_systems(self.tumour_types, self.about.get("merged"))
 
     def knows(self, names: Sequence[str], nomenclature: Nomenclature | None = None) -> np.ndarray:
         """Mark which of some names are genes of the network, by any name that they have or had."""
@@ -197,20 +218,13 @@ def load_model(folder: Path) -> Loaded:
         ) from error
 
 
-def align(
-    table: pd.DataFrame,
-    genes: pd.DataFrame,
-    max_missing: float,
-    *,
-    negative: bool = False,
-    nomenclature: Nomenclature | None = None,
-) -> Aligned:
+def align(table: pd.DataFrame, served: Served, nomenclature: Nomenclature | None = None) -> Aligned:
     """Bring a user's table into the network's gene order.
 
     Which gene a column is says `match_genes`: by id, by symbol, or by any name that HGNC knows. Where several
     columns are one gene, its id or symbol wins over other names, and present names over former ones; former
-    ones alone are ambiguous. Other columns are ignored. A sample may lack `max_missing` as a share of the
-    genes, for which the training means stand in; values below 0 are let through if `negative`.
+    ones alone are ambiguous. Other columns are ignored. For the genes that a sample may lack the training
+    means stand in; values below 0 are let through only where `served` takes expression as it is.
 
     Raises
     ------
@@ -220,7 +234,8 @@ def align(
     Examples
     --------
     >>> genes = pd.DataFrame({"symbol": ["TP53", "KRAS"], "fill": [5.0, 7.0]}, index=["7157", "3845"])
-    >>> align(pd.DataFrame({"MYC": [9.0], "KRAS|3845": [2.0]}), genes, 0.5).expression
+    >>> served = Served(genes, ("A", "B"), "TPM", 0.5, False, "imagenet", "toy", {})
+    >>> align(pd.DataFrame({"MYC": [9.0], "KRAS|3845": [2.0]}), served).expression
     array([[5., 2.]], dtype=float32)
     """
     if table.empty:
@@ -228,19 +243,30 @@ def align(
             f"A table must have samples and genes, but got {len(table)} rows, {len(table.columns)} columns. "
             "Give one row per sample."
         )
-    names = [str(name) for name in table.columns]
-    match = match_genes(names, genes, nomenclature)
-    position, n_ambiguous = _choose_columns(names, match, len(genes))
+    genes, most = served.genes, served.missing_genes
+    # Tables that come one after the other mostly have the same columns.
+    position, n_by_symbol, n_ambiguous = _locate(
+        served, tuple(map(str, table.columns.tolist())), nomenclature
+    )
     found = position >= 0
-    _refuse_missing(genes.index[~found], len(genes), max_missing)
-    expression = np.tile(genes["fill"].to_numpy(np.float32), (len(table), 1))
-    values = _read_values(table.iloc[:, position[found]], negative=negative)
-    filled = np.ones(expression.shape, bool)
-    filled[:, found] = np.isnan(values)
-    _refuse_gaps(table.index, filled.sum(axis=1), len(genes), max_missing)
-    expression[:, found] = np.where(filled[:, found], expression[:, found], values)
-    n_by_symbol = int((match.ways[position[found]] != BY_ID).sum())
+    _refuse_missing(genes.index[~found], len(genes), most)
+    read = _read_values(table.iloc[:, position[found]], negative=served.unit == AS_IS_UNIT)
+    values = np.full((len(table), len(genes)), np.nan, np.float32)
+    values[:, found] = read
+    filled = np.isnan(values)
+    _refuse_gaps(table.index, filled.sum(axis=1), len(genes), most)
+    expression = np.where(filled, genes["fill"].to_numpy(np.float32), values)
     return Aligned(expression, int((~found).sum()), n_by_symbol, n_ambiguous, filled)
+
+
+@lru_cache(maxsize=8)
+def _locate(
+    served: Served, names: tuple[str, ...], nomenclature: Nomenclature | None
+) -> tuple[np.ndarray, int, int]:
+    """Give the column of every gene, -1 where it has none, and how many are found by symbol or ambiguous."""
+    match = match_genes(names, served.genes, nomenclature)
+    position, n_ambiguous = _choose_columns(names, match, len(served.genes))
+    return position, int((match.ways[position[position >= 0]] != BY_ID).sum()), n_ambiguous
 
 
 def prepare_table(
@@ -271,15 +297,15 @@ def prepare_table(
     filled : numpy.ndarray of shape (n_samples, n_genes)
         Which values were missing, so that a training mean stands there.
     """
-    negative = served.unit == AS_IS_UNIT
-    aligned = align(table, served.genes, served.missing_genes, negative=negative, nomenclature=nomenclature)
+    aligned = align(table, served, nomenclature)
     expression = aligned.expression
     if profile is not None:
         # Late, as scipy.stats takes long.
         from expressionist.evaluation import align_ranks
 
         log2 = align_ranks(to_log2(expression, served.unit), profile)
-        expression = convert(log2, AS_IS_UNIT if negative else LOG2_UNIT, served.unit)
+        kept = served.unit == AS_IS_UNIT
+        expression = convert(log2, AS_IS_UNIT if kept else LOG2_UNIT, served.unit)
     prepared = pd.DataFrame(expression, table.index, served.genes.index)
     return prepared, _count(aligned), aligned.filled
 
@@ -316,7 +342,7 @@ def _count(aligned: Aligned) -> dict[str, int | np.ndarray]:
     }
 
 
-def _choose_columns(names: list[str], match: GeneMatch, n_genes: int) -> tuple[np.ndarray, int]:
+def _choose_columns(names: Sequence[str], match: GeneMatch, n_genes: int) -> tuple[np.ndarray, int]:
     """Give the column of every gene, -1 where it has none, and count those whose name is ambiguous."""
     position, twice, tied = np.full(n_genes, -1), [], set()
     # Ids and symbols are equally sure, and come first.
@@ -361,9 +387,9 @@ def _refuse_gaps(samples: pd.Index, n_missing: np.ndarray, n_genes: int, max_mis
 
 
 def _read_values(table: pd.DataFrame, *, negative: bool) -> np.ndarray:
-    numbers = table.to_numpy(np.float64, na_value=np.nan) if _is_numeric(table) else _parse(table)
     with np.errstate(over="ignore", invalid="ignore"):
-        values = numbers.astype(np.float32)
+        numbers = table if _is_numeric(table) else _parse(table)
+        values = np.ascontiguousarray(numbers.to_numpy(np.float32, na_value=np.nan))
     _refuse_columns(table, np.isinf(values), "be finite", "infinite values", "Correct or drop them.")
     if not negative:
         _refuse_columns(
@@ -373,18 +399,18 @@ def _read_values(table: pd.DataFrame, *, negative: bool) -> np.ndarray:
 
 
 def _is_numeric(table: pd.DataFrame) -> bool:
-    kinds = set(table.dtypes)
+    kinds = table.dtypes.unique()
     return all(pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in kinds)
 
 
-def _parse(table: pd.DataFrame) -> np.ndarray:
+def _parse(table: pd.DataFrame) -> pd.DataFrame:
     # JSON and text files may bring numbers as text; what reads as a number is one.
     parsed = table.astype(object).apply(
         lambda column: pd.to_numeric(column.astype(str).where(column.notna()), "coerce")
     )
     text = parsed.isna().to_numpy() & table.notna().to_numpy()
     _refuse_columns(table, text, "be numbers", "other values", "Correct them.")
-    return parsed.to_numpy(np.float64, na_value=np.nan)
+    return parsed
 
 
 def _refuse_columns(table: pd.DataFrame, bad: np.ndarray, must: str, got: str, mend: str) -> None:
@@ -439,6 +465,7 @@ def predict(
     -------
     pandas.DataFrame of length n_samples
         ``sample``, ``tumour_type``, ``probability``, ``abstain`` (the probability is too low to answer),
+        ``organ_system``, ``organ_system_probability`` and ``answer`` (see `answer_by_organ`),
         ``novelty`` (above 1: farther out than nearly all validation samples), ``unlike_training`` (it is),
         ``n_missing_genes``, ``n_genes_by_symbol``, ``n_ambiguous_columns`` (see `Aligned`), and
         ``p_<tumour type>`` for every tumour type. The type is given whatever the marks say.
@@ -449,12 +476,7 @@ def predict(
         If the table is none or does not fit the network, see `align`.
     """
     table = index_samples(table)
-    aligned = align(
-        table,
-        served.genes,
-        served.missing_genes,
-        negative=served.unit == AS_IS_UNIT,
-    )
+    aligned = align(table, served)
     if once and len(table) <= 2 * _BATCH_SIZE:
         # Tracing a graph takes longer than a few samples do without it.
         probabilities = np.asarray(network(aligned.expression, training=False))
@@ -462,12 +484,14 @@ def predict(
         probabilities = _run(network, aligned.expression)
     novelty_score = novelty.score(to_log2(aligned.expression, served.unit))
     types = list(served.tumour_types)
+    by_organ = answer_by_organ(probabilities, types, served.organ_systems, served.abstain_below)
     summary = pd.DataFrame(
         {
             SAMPLE_COLUMN: [str(name) for name in table.index],
             "tumour_type": np.asarray(types, dtype=object)[probabilities.argmax(axis=1)],
             "probability": probabilities.max(axis=1),
             "abstain": probabilities.max(axis=1) < served.abstain_below,
+            **by_organ,
             "novelty": novelty_score,
             "unlike_training": novelty_score > 1,
             **_count(aligned),

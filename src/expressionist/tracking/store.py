@@ -1,6 +1,7 @@
 """The MLflow store in mlruns/: its database, made once and kept up to date; its paths follow the checkout."""
 
 import importlib
+import logging
 import os
 import sqlite3
 import ssl
@@ -18,8 +19,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from expressionist.errors import RegistryError
-from expressionist.files import find_origin, lock_file
+from expressionist.errors import RegistryError, holds_password
+from expressionist.files import DATABASE_PATIENCE, find_origin, lock_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,9 +52,10 @@ Runs of the cohort **{name}**. `tags.kind` says what a run is:
 
 | kind | one run per | scores |
 |---|---|---|
-| `search` | backbone; its trials are nested below it | best of the search, on validation samples |
+| `search` | backbone; its trials are nested below it | chosen trial, mean over folds |
 | `trial` | fine-tune depth tried | `validation_*`; every epoch under `epoch/` |
 | `training` | final training of a backbone | test samples; `validation_*` beside them |
+| `registered` | training of the winner on training and validation patients | test samples |
 | `baseline model` | model that sees no image, on the same split | test samples |
 
 To see who won: filter `metrics.accuracy >= 0` (only what was tested has it), show the columns `model`,
@@ -112,9 +114,15 @@ def open_store(root: Path, uri: str | None = None) -> Store:
     Raises
     ------
     RegistryError
-        If the checkout's path cannot stand in a URI, or the server does not answer.
+        If the checkout's path cannot stand in a URI, or the server's holds a password or does not answer.
     """
     if uri:
+        if holds_password(uri):
+            raise RegistryError(
+                "The address of the MLflow server must hold no password, which logs would show, but got one. "
+                "Put it into MLFLOW_TRACKING_PASSWORD, beside MLFLOW_TRACKING_USERNAME; that of a database "
+                "into PGPASSWORD."
+            )
         _ask_for_answer(uri)
         return Store(uri, None)
     root = find_origin(root) or root
@@ -195,6 +203,8 @@ def import_mlflow() -> ModuleType:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     mlflow = importlib.import_module("mlflow")
+    # It logs the tracebacks of what it raises, so that a full disk would not be one line.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     if loaded:
         mlflow.telemetry.set_telemetry_client()
     return mlflow
@@ -219,7 +229,8 @@ def prepare(folder: Path) -> str:
             f"The path of the MLflow store must be free of the characters %, # and ?, but {folder} has "
             f"{' '.join(bad)}. Rename the folder or set MLFLOW_TRACKING_URI to a server."
         )
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    # MLflow itself has no setting for how long it waits for another's write, which would be 5 seconds.
+    uri = f"sqlite:///{folder / 'mlflow.db'}?timeout={DATABASE_PATIENCE}"
     with hold(folder):
         _bring_up_to_date(folder, uri)
         _follow(folder)
@@ -243,7 +254,7 @@ def _describe_schema(database: Path) -> str:
 
 
 def _read_revision(database: Path) -> str:
-    with closing(sqlite3.connect(database, timeout=20)) as connection:
+    with closing(sqlite3.connect(database, timeout=DATABASE_PATIENCE)) as connection:
         return ", ".join(row for (row,) in connection.execute("SELECT version_num FROM alembic_version"))
 
 
@@ -277,7 +288,10 @@ def _follow(folder: Path) -> None:
     stamp, here = folder / ".root", str(folder)
     there = stamp.read_text(encoding="utf-8") if stamp.exists() else here
     if there != here:
-        with closing(sqlite3.connect(folder / "mlflow.db", timeout=20)) as connection, connection:
+        with (
+            closing(sqlite3.connect(folder / "mlflow.db", timeout=DATABASE_PATIENCE)) as connection,
+            connection,
+        ):
             for table, column in _PATH_COLUMNS:
                 for scheme in ("", "file://"):
                     old, new = f"{scheme}{there}/", f"{scheme}{here}/"

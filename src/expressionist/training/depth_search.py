@@ -1,13 +1,16 @@
 """The search of one backbone's fine-tune depth: its name, what may be chosen, one trial, and what follows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from expressionist.files import digest_code
 from expressionist.params import NetworkParams, SearchParams, TrainingParams
-from expressionist.training.finetuner import FineTuner
+from expressionist.training.finetuner import FineTuned, FineTuner, Fold
 from expressionist.training.loop import Epoch
 from expressionist.training.search import Outcome, Space, name_study
 
@@ -35,9 +38,11 @@ class DepthSearch:
     params : TrainingParams
         How a trial trains, where it does not choose otherwise.
     objective : str
-        Metric on validation samples.
+        Metric on the samples that a fold leaves out.
     tuner : FineTuner
         Holds the training and validation samples.
+    folds : tuple of Fold
+        Of their patients: a trial trains on all but one, and is judged by that, for each of them.
     """
 
     study: str
@@ -46,6 +51,7 @@ class DepthSearch:
     params: TrainingParams
     objective: str
     tuner: FineTuner
+    folds: tuple[Fold, ...]
 
     def run_trial(
         self,
@@ -55,24 +61,67 @@ class DepthSearch:
         checkpoints: Path,
         on_progress: Callable[[int], object] = lambda _: None,
     ) -> Outcome:
-        """Train as a trial chose; the arguments are those of `FineTuner.fit`."""
+        """Train as a trial chose, fold after fold; the arguments are those of `FineTuner.fit`.
+
+        The epochs of all folds are counted on.
+        """
         params, dropout = apply_trial(choice, self.params, self.network.dropout)
-        tuned = self.tuner.fit(
-            choice["depth"],
-            dropout,
-            params,
-            checkpoints=checkpoints,
-            ranks=False,
-            on_epoch=on_epoch,
-            on_progress=on_progress,
+        trained: list[FineTuned] = []
+        for fold in self.folds:
+            trained.append(
+                self.tuner.fit(
+                    choice["depth"],
+                    dropout,
+                    params,
+                    checkpoints=checkpoints,
+                    branches=self.branches,
+                    fold=fold,
+                    keep=True,
+                    on_epoch=partial(_tell, on_epoch, trained),
+                    on_progress=on_progress,
+                )
+            )
+            if trained[-1].fit.stopped:
+                break
+        for each in trained:
+            each.forget()
+        tuned, values = (
+            trained[-1],
+            [each.fit.history[-1][f"validation_{self.objective}"] for each in trained],
         )
         facts = {
             "n_unfrozen_layers": len(tuned.unfrozen),
             "n_unfrozen_parameters": tuned.n_unfrozen_parameters,
             "cut": tuned.cut,
+            "folds": values,
+            "standard_error": _measure_error(values),
         }
-        value = tuned.fit.history[-1][f"validation_{self.objective}"]
-        return Outcome(value, tuned.fit.history, facts, tuned.fit.stopped)
+        return Outcome(float(np.mean(values)), _count_on(trained), facts, tuned.fit.stopped)
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """What a trial's network sees: the classifier of ranks is the same at every depth."""
+        return tuple(name for name in self.tuner.branches if name != "ranks")
+
+
+def _tell(on_epoch: Callable[[Epoch], bool], before: Sequence[FineTuned], epoch: Epoch) -> bool:
+    """Tell an epoch of a fold, counted on from those of the folds before."""
+    return on_epoch(_place(epoch, before))
+
+
+def _place(epoch: Epoch, before: Sequence[FineTuned]) -> Epoch:
+    n_before = sum(len(each.fit.history) for each in before)
+    return {**epoch, "epoch": n_before + epoch["epoch"], "fold": len(before) + 1}
+
+
+def _count_on(trained: Sequence[FineTuned]) -> list[Epoch]:
+    """Put the epochs of all folds one after the other."""
+    return [_place(row, trained[:n]) for n, each in enumerate(trained) for row in each.fit.history]
+
+
+def _measure_error(values: Sequence[float]) -> float | None:
+    """Measure the standard error of a mean over folds; unknown of one."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
 
 def plan_search(
@@ -84,7 +133,8 @@ def plan_search(
     """
     depths = search.depths if search.depths is not None else tuple(range(tuner.last_block_depth() + 1))
     space = Space(depths, search.learning_rate, search.dropout)
-    params, network = replace(training, epochs=search.epochs), replace(network, rank_units=0)
+    params, network = replace(training, epochs=search.epochs, members=0), replace(network, rank_units=0)
+    folds = tuner.deal(search.folds, search.seed)
     facts = {
         "backbone": tuner.backbone,
         "weights": asdict(tuner.weights),
@@ -93,6 +143,7 @@ def plan_search(
         "objective": search.objective,
         "code": digest_code("training.depth_search"),
         "images": [tuner.data.training.labelled_digest, tuner.data.validation.labelled_digest],
+        "folds": [fold.judging.tolist() for fold in folds],
     }
     study = name_study(f"{tuner.data.about['cohort']}-{tuner.backbone}", facts, space)
-    return DepthSearch(study, space, network, params, search.objective, tuner)
+    return DepthSearch(study, space, network, params, search.objective, tuner, folds)

@@ -10,15 +10,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from expressionist.data import Scale
+from expressionist.data import Scale, deal_folds
 from expressionist.files import digest_code
 from expressionist.network import (
+    BRANCHES,
     Centre,
     Division,
-    Ranks,
     Weights,
     assemble,
     attach_head,
+    average_heads,
     build_backbone,
     centre_head,
     choose_magnification,
@@ -34,7 +35,7 @@ from expressionist.painting import ImageSet, Layout, read_image_sets, read_layou
 from expressionist.params import NetworkParams, TrainingParams, WeightsParams
 from expressionist.training.activation_cache import ActivationCache, digest
 from expressionist.training.activations import FrozenActivations
-from expressionist.training.loop import Epoch, Fit, Rows, fit_tail
+from expressionist.training.loop import Epoch, Fit, Readable, Rows, fit_tail
 from expressionist.training.workspace import Workspace
 
 # What the head is like, besides its dropout.
@@ -60,29 +61,76 @@ class FineTuned:
 
     Parameters
     ----------
-    depth, dropout, seed, ranks
+    depth, dropout, seed, branches
         As given to `FineTuner.fit`.
     fit : Fit
         History of the training.
     weights : list of numpy.ndarray
         Of tail and head, after the last epoch.
     cut : str
-        Layer at whose output the prefix ends.
+        Layer at whose output the prefix ends; nothing where the image was left out.
     unfrozen : tuple of str
         Layers of the backbone that trained, from the head down.
     n_unfrozen_parameters : int
         Number of their parameters; the head's are not counted.
+    checkpoint : pathlib.Path
+        Where it was kept while it went on.
     """
 
     depth: int
     dropout: float
     seed: int
-    ranks: bool
+    branches: tuple[str, ...]
     fit: Fit
     weights: list[np.ndarray]
     cut: str
     unfrozen: tuple[str, ...]
     n_unfrozen_parameters: int
+    checkpoint: Path
+
+    def forget(self) -> None:
+        """Remove the checkpoint of a training that was kept."""
+        shutil.rmtree(self.checkpoint, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Samples to learn from and samples to judge by: ascending positions among training, then validation."""
+
+    learned: np.ndarray
+    judging: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Some rows of two arrays that stand one after the other; neither is copied."""
+
+    first: Readable
+    second: Readable
+    n_first: int
+    # Ascending.
+    places: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
+        places, n_first = self.places[rows], self.n_first
+        parts = (self.first[places[places < n_first]], self.second[places[places >= n_first] - n_first])
+        return np.concatenate(parts)
+
+
+def _divide(known: list[Rows], fold: Fold) -> list[Rows]:
+    """Take a fold's samples out of training and validation samples."""
+    training, validation = known
+    types = np.concatenate([training.types, validation.types])
+    return [
+        Rows(
+            {
+                name: _Chosen(part, validation.inputs[name], len(training.types), places)
+                for name, part in training.inputs.items()
+            },
+            types[places],
+        )
+        for places in (fold.learned, fold.judging)
+    ]
 
 
 class FineTuner:
@@ -124,9 +172,11 @@ class FineTuner:
         self.magnify = choose_magnification(shape, network.magnify, network.side, row)
         self.front = image_front(shape, self.magnify, row.mode)
         self.ranks = fit_ranks(data.layout, data.scale) if network.rank_units else None
+        asked = {"maps": True, "genes": network.genes, "ranks": network.rank_units > 0}
+        self.branches = tuple(name for name in BRANCHES if asked[name])
         self._cache = cache
         # What no trial changes.
-        self._centres: dict[tuple[tuple[str, ...], int], list[list[np.ndarray]]] = {}
+        self._centres: dict[tuple[tuple[str, ...], tuple[str, ...]], list[list[np.ndarray]]] = {}
         # What trials have changed: the weights that such layers had at first.
         self._initial: dict[str, list[np.ndarray]] = {}
 
@@ -154,6 +204,20 @@ class FineTuner:
         given = self.network.strides
         return choose_strides(self._built, self.magnify) if given is None else tuple(sorted(set(given)))
 
+    def deal(self, n_folds: int, seed: int) -> tuple[Fold, ...]:
+        """Deal the patients of training and validation samples to folds, each of which judges once."""
+        sets = (self.data.training, self.data.validation)
+        types, patients = (
+            np.concatenate([getattr(each, name) for each in sets]) for name in ("types", "patients")
+        )
+        fold_of = deal_folds(types, patients, n_folds, np.random.default_rng(seed))
+        return tuple(Fold(np.flatnonzero(fold_of != n), np.flatnonzero(fold_of == n)) for n in range(n_folds))
+
+    def join(self) -> Fold:
+        """Learn from all training and validation samples; scores of the latter then say nothing."""
+        n_training, n_more = len(self.data.training.types), len(self.data.validation.types)
+        return Fold(np.arange(n_training + n_more), np.arange(n_training, n_training + n_more))
+
     def fit(
         self,
         depth: int,
@@ -161,7 +225,9 @@ class FineTuner:
         params: TrainingParams,
         *,
         checkpoints: Path,
-        ranks: bool = True,
+        branches: tuple[str, ...] | None = None,
+        fold: Fold | None = None,
+        keep: bool = False,
         on_epoch: Callable[[Epoch], bool] = lambda _: False,
         on_progress: Callable[[int], object] = lambda _: None,
     ) -> FineTuned:
@@ -177,99 +243,133 @@ class FineTuner:
             Epochs, rates, batch size, class weights, seed.
         checkpoints : pathlib.Path
             Folder in which a broken-off training of exactly these facts finds where it was.
-        ranks : bool
-            Whether to train the classifier of ranks too, if the network has one.
+        branches : tuple of str, optional
+            What the network is to see, of ``maps``, ``genes`` and ``ranks``; by default all that it has.
+        fold : Fold, optional
+            What to learn from and what to judge by; by default training and validation samples. The head is
+            centred on training samples whatever the fold, as genes, scale and layout are fitted on them.
+        keep : bool
+            Whether the checkpoint stays, until `forget`: for one of several trainings that belong together.
         on_epoch : callable
             Given every epoch's row of the history; returns True to break off.
         on_progress : callable
             Told how many images have passed the prefix.
         """
-        ranker = self.ranks if ranks else None
-        division, model = self._build_tail(depth, dropout, params.seed, ranker)
-        training, validation = (
-            self._take(division, images, ranker, on_progress)
+        branches = self.branches if branches is None else branches
+        division, model = self._build_tail(depth, dropout, params.seed, branches)
+        known = [
+            self._take(division, images, branches, on_progress)
             for images in (self.data.training, self.data.validation)
-        )
-        self._centre(model, division, training)
+        ]
+        self._centre(model, division, branches, known[0])
+        learned, judging = known if fold is None else _divide(known, fold)
         facts = {
             **self._facts,
             "strides": self.strides,
             "dropout": dropout,
             "head": [getattr(self.network, name) for name in _HEAD],
-            "ranks": ranker.digest() if ranker else None,
+            "ranks": self.ranks.digest() if self.ranks and "ranks" in branches else None,
+            "branches": branches,
             "rows": [self.data.training.labelled_digest, self.data.validation.labelled_digest],
+            "fold": None if fold is None else [fold.learned.tolist(), fold.judging.tolist()],
             "tumour_types": self.data.tumour_types,
         }
         checkpoint = checkpoints / digest({**facts, "depth": depth, "training": asdict(params)})
-        fit = fit_tail(model, training, validation, params, checkpoint=checkpoint, on_epoch=on_epoch)
-        if checkpoint.is_dir():
-            shutil.rmtree(checkpoint)
-        trained = division.tail.trainable_variables if division.tail else []
+        fit = fit_tail(model, learned, judging, params, checkpoint=checkpoint, on_epoch=on_epoch)
+        if not keep:
+            shutil.rmtree(checkpoint, ignore_errors=True)
+        trained = division.tail.trainable_variables if division and division.tail else []
         return FineTuned(
             depth,
             dropout,
             params.seed,
-            ranker is not None,
+            branches,
             fit,
             model.get_weights(),
-            cut=division.kept[-1],
-            unfrozen=division.unfrozen,
+            cut=division.kept[-1] if division else "",
+            unfrozen=division.unfrozen if division else (),
             n_unfrozen_parameters=int(sum(np.prod(variable.shape) for variable in trained)),
+            checkpoint=checkpoint,
         )
 
-    def assemble(self, tuned: FineTuned) -> keras.Model:
+    def assemble(self, *tuned: FineTuned) -> keras.Model:
         """Stitch the whole network together, from expression to probabilities, with a training's weights.
 
-        Its layers are this tuner's, whose next training starts them anew: save it, or predict, before.
+        Of several trainings of the same depth and branches, it takes the mean of the logits. Its layers are
+        this tuner's, whose next training starts them anew: save it, or predict, before.
         """
-        data, ranks = self.data, self.ranks if tuned.ranks else None
-        division, model = self._build_tail(tuned.depth, tuned.dropout, tuned.seed, ranks)
-        model.set_weights(tuned.weights)
+        data, first = self.data, tuned[0]
+        division, model = self._build_tail(first.depth, first.dropout, first.seed, first.branches)
+        model.set_weights(first.weights)
+        if len(tuned) > 1:
+            members = [keras.models.clone_model(model) for _ in tuned]
+            for number, (member, each) in enumerate(zip(members, tuned, strict=True)):
+                member.name = f"member_{number}"
+                member.set_weights(each.weights)
+            model = average_heads(members, name=model.name)
         return assemble(
-            data.layout, data.scale, data.about["unit"], self.front, division.prefix, model, ranks
+            data.layout,
+            data.scale,
+            data.about["unit"],
+            self.front,
+            division.prefix if division else None,
+            model,
+            self.ranks if "ranks" in first.branches else None,
         )
 
     def _build_tail(
-        self, depth: int, dropout: float, seed: int, ranks: Ranks | None
-    ) -> tuple[Division, keras.Model]:
+        self, depth: int, dropout: float, seed: int, branches: tuple[str, ...]
+    ) -> tuple[Division | None, keras.Model]:
         """Divide the backbone as it was at first, note the weights of what will train, and attach a head."""
-        for name, weights in self._initial.items():
-            self._built.get_layer(name).set_weights(weights)
-        average = self.network.head == "global_average"
-        division = divide(self._built, depth, self.strides, average=average)
-        for name in division.unfrozen:
-            self._initial.setdefault(name, self._built.get_layer(name).get_weights())
+        division = self._divide(depth) if "maps" in branches else None
         shape = self.data.training.images.shape[1:]
         model = attach_head(
             division,
             len(self.data.tumour_types),
             dropout=dropout,
             seed=seed,
-            genes=shape if self.network.genes else None,
+            genes=shape if "genes" in branches else None,
             gene_dropout=self.network.gene_dropout,
-            ranks=shape if ranks is not None else None,
+            ranks=shape if "ranks" in branches else None,
             n_hidden=self.network.rank_units,
         )
         return division, model
 
-    def _centre(self, model: keras.Model, division: Division, training: Rows) -> None:
-        """Fit the head's centring, or take it from an earlier trial with the same frozen activations."""
+    def _divide(self, depth: int) -> Division:
+        for name, weights in self._initial.items():
+            self._built.get_layer(name).set_weights(weights)
+        division = divide(self._built, depth, self.strides, average=self.network.head == "global_average")
+        for name in division.unfrozen:
+            self._initial.setdefault(name, self._built.get_layer(name).get_weights())
+        return division
+
+    def _centre(
+        self, model: keras.Model, division: Division | None, branches: tuple[str, ...], training: Rows
+    ) -> None:
+        """Fit the head's centring, or take it from an earlier training on the same frozen activations."""
         layers = [layer for layer in model.layers if isinstance(layer, Centre)]
-        if (known := (tuple(division.prefix.output), len(layers))) not in self._centres:
+        known = (tuple(division.prefix.output) if division else (), branches)
+        if known not in self._centres:
             centre_head(model, training.blocks())
             self._centres[known] = [layer.get_weights() for layer in layers]
         for layer, weights in zip(layers, self._centres[known], strict=True):
             layer.set_weights(weights)
 
     def _take(
-        self, division: Division, images: ImageSet, ranks: Ranks | None, on_progress: Callable[[int], object]
+        self,
+        division: Division | None,
+        images: ImageSet,
+        branches: tuple[str, ...],
+        on_progress: Callable[[int], object],
     ) -> Rows:
         """Put together what tail and head take."""
-        inputs = self._frozen.take(division, images.images, images.digest, self._facts, on_progress)
-        if self.network.genes:
+        inputs: dict[str, np.ndarray] = {}
+        if division is not None:
+            inputs |= self._frozen.take(division, images.images, images.digest, self._facts, on_progress)
+        if "genes" in branches:
             inputs["genes"] = images.images
-        if ranks is not None:
-            inputs["ranks"] = self._frozen.rank(ranks, images.images, images.digest)
+        if self.ranks is not None and "ranks" in branches:
+            inputs["ranks"] = self._frozen.rank(self.ranks, images.images, images.digest)
         return Rows(inputs, images.types)
 
     @cached_property

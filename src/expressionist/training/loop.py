@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -24,11 +24,18 @@ Epoch = dict[str, float]
 _HEADERS = 2**16
 
 
+class Readable(Protocol):
+    """What gives some of its rows, by ascending positions or a slice, as an array does."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Return these rows."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """Samples as a tail sees them: its inputs by name, usually memory-mapped, and their tumour types."""
 
-    inputs: Mapping[str, np.ndarray]
+    inputs: Mapping[str, Readable]
     # As positions, of shape (n_samples,).
     types: np.ndarray
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +17,8 @@ from expressionist.training.loop import Epoch
 from expressionist.training.studies import Locks, Studies, open_studies
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-# Kept with a trial: whose it is; and with a study: how far it is to be taken.
-_WORKER, _TERMS = "worker", "terms"
+# Kept with a trial: whose it is, and how long it took; and with a study: how far it is to be taken.
+_WORKER, _SECONDS, _TERMS = "worker", "seconds", "terms"
 _SECONDS_BETWEEN_LOOKS = 1.0
 # All other metrics are shares.
 _LOWER_IS_BETTER = ("log_loss", "ece")
@@ -70,6 +71,8 @@ Train = Callable[[Mapping[str, Any], Callable[[Epoch], bool]], Outcome]
 def name_study(prefix: str, facts: Mapping[str, Any], space: Space) -> str:
     """Name a study by a hash of all that its trials depend on: old trials never mix with new data."""
     content = json.dumps([facts, asdict(space)], sort_keys=True).encode()
+    # MLflow is asked for it in quotes, and a terminal shows it: of a cohort called by a file, what is plain.
+    prefix = re.sub(r"[^\w.-]", "_", prefix)
     return f"{prefix}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
@@ -83,6 +86,7 @@ def run_search(
     n_trials: int,
     prune: bool,
     seed: int,
+    on_begin: Callable[[dict[str, Any]], object] = lambda _: None,
     on_trial: Callable[[dict[str, Any]], object] = lambda _: None,
     on_progress: Callable[[int], object] = lambda _: None,
 ) -> list[dict[str, Any]]:
@@ -106,6 +110,8 @@ def run_search(
         Whether to break off trials that lie behind the median of the others.
     seed : int
         Of the sampler.
+    on_begin : callable
+        Given every trial that `train` is about to be called for.
     on_trial : callable
         Given every finished trial once, whoever ran it, in the form of the returned records.
     on_progress : callable
@@ -142,7 +148,7 @@ def run_search(
                 pruner=terms.pruner,
             )
             study.set_user_attr(_TERMS, asdict(terms))
-        worker = _Worker(study, space, terms, studies.locks)
+        worker = _Worker(study, space, terms, studies.locks, on_begin)
         while n_running := worker.run_trials(train, record_new):
             on_progress(n_running)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -151,7 +157,15 @@ def run_search(
         return [describe(trial) for trial in study.trials if trial.state != TrialState.WAITING]
 
 
-def join_search(study_name: str, space: Space, train: Train, *, storage: str, patience: float) -> int:
+def join_search(
+    study_name: str,
+    space: Space,
+    train: Train,
+    *,
+    storage: str,
+    patience: float,
+    on_begin: Callable[[dict[str, Any]], object] = lambda _: None,
+) -> int:
     """Run trials of a search that another process has begun, until none is left that nobody runs.
 
     Waits `patience` seconds for the search to begin; the other arguments are those of `run_search`. Returns
@@ -173,7 +187,7 @@ def join_search(study_name: str, space: Space, train: Train, *, storage: str, pa
         study = _await_study(study_name, studies, patience)
         terms = _Terms(**study.user_attrs[_TERMS])
         study.pruner = terms.pruner
-        _Worker(study, space, terms, studies.locks).run_trials(train, count)
+        _Worker(study, space, terms, studies.locks, on_begin).run_trials(train, count)
     return n_run
 
 
@@ -218,8 +232,16 @@ class _Terms:
 class _Worker:
     """One process at work on a study."""
 
-    def __init__(self, study: optuna.Study, space: Space, terms: _Terms, locks: Locks) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: Space,
+        terms: _Terms,
+        locks: Locks,
+        on_begin: Callable[[dict[str, Any]], object],
+    ) -> None:
         self.study, self.space, self.terms, self.locks = study, space, terms, locks
+        self.on_begin = on_begin
         self.name = uuid.uuid4().hex
         locks.keep(self.name)
 
@@ -273,8 +295,11 @@ class _Worker:
             trial.report(epoch[f"validation_{self.terms.objective}"], int(epoch["epoch"]))
             return bool(trial.should_prune())
 
+        self.on_begin(describe(self.study.get_trials(deepcopy=False)[trial.number]))
+        begun = time.monotonic()
         try:
             outcome = train(choice, report)
+            trial.set_user_attr(_SECONDS, time.monotonic() - begun)
             trial.set_user_attr("history", outcome.history)
             trial.set_user_attr("facts", dict(outcome.facts))
             if outcome.pruned:
@@ -294,7 +319,10 @@ def describe(trial: FrozenTrial) -> dict[str, Any]:
         "depth": trial.params.get("depth"),
         "params": trial.params,
         "value": trial.value,
-        "seconds": trial.duration.total_seconds() if trial.duration else None,
+        # Of a trial that was given up only the clock tells, which may have been set back since.
+        "seconds": trial.user_attrs.get(
+            _SECONDS, max(0.0, trial.duration.total_seconds()) if trial.duration else None
+        ),
         "started": trial.datetime_start.isoformat() if trial.datetime_start else None,
         "history": trial.user_attrs.get("history", []),
         **trial.user_attrs.get("facts", {}),
@@ -302,7 +330,13 @@ def describe(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def find_best_trial(trials: Sequence[dict[str, Any]], objective: str) -> dict[str, Any]:
-    """Return the best complete trial; of equals the one with the smallest depth, which is the cheapest."""
+    """Return the shallowest complete trial within one standard error of the best (Breiman et al. 1984).
+
+    Of those of one depth it is the best; of equals the first.
+    """
     complete = [trial for trial in trials if trial["state"] == TrialState.COMPLETE.name]
     sign = 1 if objective in _LOWER_IS_BETTER else -1
-    return min(complete, key=lambda trial: (sign * trial["value"], trial["depth"], trial["number"]))
+    best = min(complete, key=lambda trial: sign * trial["value"])
+    reach = sign * best["value"] + (best.get("standard_error") or 0)
+    near = [trial for trial in complete if sign * trial["value"] <= reach]
+    return min(near, key=lambda trial: (trial["depth"], sign * trial["value"], trial["number"]))

@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-from expressionist.errors import ParamsError
-from expressionist.files import lock_file
+from expressionist.errors import ParamsError, holds_password
+from expressionist.files import DATABASE_PATIENCE, lock_file
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -25,7 +25,7 @@ _POSTGRES = ("postgresql", "postgresql+psycopg")
 # A node that has lost its power or its network is given up after idle + interval · count seconds, and a
 # firewall never sees a connection that is silent for longer than `idle`.
 _KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-_SQLITE_PATIENCE = 60  # seconds to wait for another process's write
+_LONGEST_REASON = 200
 
 
 class Locks(Protocol):
@@ -59,7 +59,7 @@ def open_studies(url: str) -> Iterator[Studies]:
     if scheme == "sqlite" and (path := url.removeprefix("sqlite:///")) not in ("", url):
         with ExitStack() as kept:
             files = _FileLocks(Path(f"{path}.locks"), kept)
-            yield from _open(url, {"connect_args": {"timeout": _SQLITE_PATIENCE}}, files)
+            yield from _open(url, {"connect_args": {"timeout": DATABASE_PATIENCE}}, files)
     elif scheme in _POSTGRES:
         address = _without_driver(url)
         with _connect(address) as locks:
@@ -164,7 +164,23 @@ def _connect(address: str) -> Iterator[_ServerLocks]:
         for name, value in _KEEPALIVES.items():
             # The server's side of the connection, which frees the locks.
             connection.execute(f"SET tcp_{name} = {value}")
-        yield _ServerLocks(connection)
+        try:
+            yield _ServerLocks(connection)
+        except Exception as error:
+            if not _comes_from(error, psycopg.OperationalError):
+                raise
+            raise ParamsError(
+                "The database of search.storage must stay until the search has ended, but got: "
+                f"{' '.join(str(error).split())[:_LONGEST_REASON]}. Start the server, and run the same "
+                "command again: it goes on from the last trial."
+            ) from error
+
+
+def _comes_from(error: BaseException | None, kind: type[Exception]) -> bool:
+    """Tell whether an error, or one that led to it, is of a kind."""
+    return error is not None and (
+        isinstance(error, kind) or _comes_from(error.__cause__ or error.__context__, kind)
+    )
 
 
 def _without_driver(url: str) -> str:
@@ -172,8 +188,7 @@ def _without_driver(url: str) -> str:
 
     It would be written wherever params are; the client finds it in PGPASSWORD or ~/.pgpass.
     """
-    parts = urlsplit(url)
-    if parts.password is not None or "password" in parse_qs(parts.query):
+    if holds_password(url):
         raise ParamsError(
             "search.storage must hold no password, since params are copied into dvc.lock and logs, but got "
             "one. Take it out of params.yaml, and put it into ~/.pgpass or the variable PGPASSWORD."

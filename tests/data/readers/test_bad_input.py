@@ -251,7 +251,7 @@ CASES = {
     ),
     "NUL in a label": Case(
         swap("s3,B", "s3,B\0"),
-        "Values of 'tumour_type' in expression.csv must be printable text, but got 'B\\x00'. Check"
+        "Every value of 'tumour_type' in expression.csv must be printable text, but got 'B\\x00'. Check"
         " how the file was written.",
     ),
     "NUL in a sample": Case(

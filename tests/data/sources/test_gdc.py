@@ -81,7 +81,7 @@ def test_genes_are_called_as_a_table_of_their_own_says(tmp_path):
 
 def test_tells_how_many_files_are_read(tmp_path):
     told = []
-    gdc.read(make_options(), write_raw(tmp_path), lambda *n: told.append(n))
+    gdc.read(make_options(), write_raw(tmp_path), {}, lambda *n: told.append(n))
     assert told == [(n, 4) for n in range(1, 5)]
 
 

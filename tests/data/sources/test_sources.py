@@ -66,7 +66,7 @@ def test_what_is_downloaded_is_known_by_its_bytes(source):
 
 def test_read_has_the_signature(source):
     parameters = list(inspect.signature(source.read).parameters)
-    assert parameters in (["options", "raw"], ["options", "raw", "on_progress"])
+    assert parameters in (["options", "raw", "merged"], ["options", "raw", "merged", "on_progress"])
     hints = get_type_hints(source.read)
     assert hints["options"] is source.Options
     assert hints["raw"] is Path

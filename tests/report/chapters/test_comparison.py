@@ -1,7 +1,7 @@
 """The chapter on models shows what the verdict rests on first, and nothing twice."""
 
 import pandas as pd
-from tests.report.made_up import EVALUATION, make_run
+from tests.report.made_up import EVALUATION, PICTURE, make_ablation, make_run
 
 from expressionist.evaluation.metrics import METRICS
 from expressionist.report.chapters import comparison
@@ -19,7 +19,7 @@ def make_scores() -> pd.DataFrame:
     return table.drop(columns="score").assign(**weights).rename_axis("model")
 
 
-def run_with_scores():
+def run_with_scores(**changes):
     facts = {
         "winner": "mobilenet",
         "best_baseline": "linear_svm",
@@ -28,9 +28,9 @@ def run_with_scores():
     }
     facts |= {"verdict": "It won.", "n_test": 18, "synthetic": False, "random_weights": []}
     splits = pd.DataFrame({"repeat": [1], "model": ["mobilenet"], "f1_macro": [0.9]})
-    return make_run(
-        comparison=facts, scores=make_scores(), splits=splits, spread={}, evaluation=EVALUATION, baselines={}
-    )
+    known = {"spread": {}, "evaluation": EVALUATION, "baselines": {}, "picture": PICTURE}
+    known |= {"comparison": facts, "scores": make_scores(), "splits": splits, "ablation": make_ablation()}
+    return make_run(**known | changes)
 
 
 def test_the_verdict_has_the_scores_of_both_side_by_side() -> None:
@@ -57,3 +57,23 @@ def test_what_the_verdict_rests_on_stands_in_the_open_table_and_nothing_stands_t
         assert set(first) & set(second) == {"Model"}
         assert len(set(first)) == len(first)
         assert len(set(second)) == len(second)
+
+
+def test_the_reference_stands_in_the_table_and_cannot_win() -> None:
+    table = comparison.describe(run_with_scores()).tables[0]
+    _, rows = lay_out_table(table)
+    assert [(best, cells[0].text, cells[1].text) for best, cells in rows] == [
+        (True, "mobilenet", "network"),
+        (False, "linear SVM", "baseline"),
+        (False, "mobilenet (reference)", "reference"),
+    ]
+    assert "was not eligible to win" in table.caption
+    ablation = make_ablation()
+    without = run_with_scores(ablation=ablation[ablation["variant"] != "reference"])
+    table = comparison.describe(without).tables[0]
+    assert len(table.rows) == 2
+    assert "eligible" not in table.caption
+
+
+def test_the_verdict_says_what_the_picture_adds() -> None:
+    assert PICTURE["said"] in comparison.declare(run_with_scores()).part.sentences

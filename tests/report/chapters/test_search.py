@@ -11,4 +11,5 @@ def test_pruned_and_failed_trials_are_marked() -> None:
     assert table.rows["state"].tolist() == ["finished", "pruned", "failed"]
     assert table.rows["n_unfrozen_parameters"].tolist() == [0, 1234567, pd.NA]
     assert table.rows["dropout"].tolist() == [0.3, 0.5, 0.5]
+    assert table.rows["standard_error"].tolist()[0] == 0.05
     assert table.best == 0

@@ -60,7 +60,7 @@ def count_colour(pixels: np.ndarray, colour: str) -> int:
 
 def make_trials(values: list[float], states: list[str], best: int) -> pd.DataFrame:
     trials = pd.DataFrame({"depth": [0, 1, 2], "value": values, "state": states})
-    return trials.assign(backbone="vgg19", best=trials.index == best)
+    return trials.assign(backbone="vgg19", best=trials.index == best, standard_error=[0.01, 0.02, None])
 
 
 def draw_every() -> dict[str, Figure]:
@@ -226,6 +226,13 @@ def test_the_chosen_trial_is_ringed_even_if_a_pruned_one_was_higher() -> None:
     axes = learning.draw_search(trials, "macro-F1").axes[0]
     ring = next(item for item in axes.collections if item.get_label() == "chosen")
     assert ring.get_offsets().tolist() == [[1, 0.7]]
+
+
+def test_a_finished_trial_has_a_bar_of_one_standard_error_either_way() -> None:
+    axes = learning.draw_search(make_trials([0.5, 0.7, 0.9], ["COMPLETE"] * 3, best=1), "macro-F1").axes[0]
+    (bars,) = axes.containers[0].get_children()[-1:]
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    np.testing.assert_allclose(ends, [[0.49, 0.51], [0.68, 0.72], [0.9, 0.9]])
 
 
 def test_top_genes_keep_the_first_of_either_side_best_on_top(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """What a file holds: told by its suffix and first bytes, unpacked while read, refused where it cannot be."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,16 +85,26 @@ def refuse_changed(*paths: Path) -> Iterator[None]:
 
     What was read of such a file is part old and part new, so this refusal comes before any other.
     """
-    before = [_stamp(path) for path in paths]
+    refuse = watch(*paths)
     try:
         yield
     finally:
+        refuse()
+
+
+def watch(*paths: Path) -> Callable[[], None]:
+    """Make what refuses files that are others, when it is called, than they are now."""
+    before = [_stamp(path) for path in paths]
+
+    def refuse() -> None:
         changed = [path for path, stamp in zip(paths, before, strict=True) if _stamp(path) != stamp]
         if changed:
             raise CohortError(
                 f"{changed[0]} must stay as it is while it is read, but got changed meanwhile. Wait until "
                 "it is written, then start again."
             )
+
+    return refuse
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -23,6 +23,7 @@ from expressionist.data.readers.file_content import (
     refuse_unreadable,
     suffix_of,
 )
+from expressionist.data.readers.row_source import RowSource
 from expressionist.data.readers.text_form import find_form
 from expressionist.data.readers.text_tables import need_rows, read_numbers, refuse_repeated
 from expressionist.errors import CohortError
@@ -31,6 +32,7 @@ from expressionist.errors import CohortError
 UNNAMED_INDEX = ("", "Unnamed: 0")
 _ARROW_INDEX = "__index_level_0__"
 TABLE_FORMATS = (*DELIMITERS, ".parquet", ".feather", ".xlsx")
+_COLUMNS_AT_ONCE = 512
 
 
 class TableFile:
@@ -61,6 +63,11 @@ class TableFile:
                 column[:] = self.read_column(i)
         return text, values
 
+    def open(self, *, texts: Sequence[int], numbers: Sequence[int]) -> tuple[pd.DataFrame, RowSource]:
+        """Read columns of text, and make columns of numbers readable, some rows at a time if need be."""
+        text, values = self.read(texts=texts, numbers=numbers, transposed=False)
+        return text, RowSource.hold(values)
+
     def peek(self, n_rows: int) -> list[list[str]]:
         """Read the first rows as text, without checks."""
         columns = [self.read_text(i, n_rows) for i in range(len(self.header))]
@@ -86,7 +93,7 @@ def open_table(path: Path) -> TableFile:
     if suffix in DELIMITERS:
         return _TextFile(path)
     if suffix in (".parquet", ".feather"):
-        return _ArrowFile(path)
+        return (_ParquetFile if suffix == ".parquet" else _ArrowFile)(path)
     if suffix == ".xlsx":
         return _SheetFile(path)
     raise CohortError(
@@ -136,48 +143,148 @@ class _TextFile(TableFile):
 
 
 class _ArrowFile(TableFile):
-    """A Parquet or Feather file, pandas's index first."""
+    """A Feather file, pandas's index first."""
+
+    what = "a Feather file"
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        what = "a Parquet file" if suffix_of(path) == ".parquet" else "a Feather file"
-        need_content(path, what)
-        with refuse_damaged(path, what):
-            table = _read_arrow(path)
-            # A damaged file can hold offsets that lead out of it.
-            table.validate(full=True)
-            index = (table.schema.pandas_metadata or {}).get("index_columns", [])
-            names = table.column_names
+        need_content(path, self.what)
+        with refuse_damaged(path, self.what):
+            schema, self.n_rows = self._open()
+            index = (schema.pandas_metadata or {}).get("index_columns", [])
+        names = schema.names
         index = [name for name in index if isinstance(name, str) and names.count(name) == 1]
         first = [names.index(name) for name in index]
-        order = [*first, *(i for i in range(len(names)) if i not in first)]
-        self.table = table.select(order)
-        self.header = ["" if names[i] == _ARROW_INDEX else names[i] for i in order]
-        self.n_rows = table.num_rows
+        self.order = [*first, *(i for i in range(len(names)) if i not in first)]
+        self.names = [names[i] for i in self.order]
+        self.header = ["" if name == _ARROW_INDEX else name for name in self.names]
+
+    def _open(self) -> tuple[pa.Schema, int]:
+        self.table = _validate(feather.read_table(self.path))
+        return self.table.schema, self.table.num_rows
+
+    def column(self, position: int) -> pa.ChunkedArray:
+        """Give a column of the file."""
+        return self.table.column(self.order[position])
 
     def read_text(self, position: int, n_rows: int | None = None) -> list[str]:
-        return _to_text(self.table.column(position).slice(0, n_rows).to_pylist())
+        return _to_text(self.column(position).slice(0, n_rows).to_pylist())
 
     def read_column(self, position: int) -> np.ndarray:
-        column = self.table.column(position)
-        kinds = (pa.types.is_floating, pa.types.is_integer, pa.types.is_null)
-        if not any(is_kind(column.type) for is_kind in kinds):
+        column = self.column(position)
+        if not _is_numeric(column.type):
             shown = next((value for value in column.to_pylist() if value is not None), None)
             raise CohortError(
                 f"{self.path}: column {shorten(self.header[position])!r} must hold numbers, but got "
                 f"{column.type}, such as {shorten(str(shown))!r}. Convert it, or move columns that are no "
                 "genes to another table."
             )
-        values: np.ndarray = column.cast(pa.float64()).to_numpy() if column.null_count else column.to_numpy()
+        return _to_numbers(column)
+
+
+class _ParquetFile(_ArrowFile):
+    """A Parquet file, whose columns, or groups of rows, are read when they are asked for."""
+
+    what = "a Parquet file"
+    table: pa.Table | None = None
+
+    def _open(self) -> tuple[pa.Schema, int]:
+        self.file = parquet.ParquetFile(self.path)
+        about = self.file.metadata
+        refuse_bomb(self.path, about.num_rows * about.num_columns * np.dtype(np.float32).itemsize)
+        return self.file.schema_arrow, about.num_rows
+
+    @property
+    def is_sliced(self) -> bool:
+        """Whether columns can be read by their names."""
+        return len({*self.names}) == len(self.names)
+
+    def column(self, position: int) -> pa.ChunkedArray:
+        if self.table is None and self.is_sliced:
+            with refuse_damaged(self.path, self.what):
+                return _validate(self.file.read([self.names[position]])).column(0)
+        self._load()
+        return super().column(position)
+
+    def _load(self) -> None:
+        """Read all columns at once, which takes less time than one after the other."""
+        if self.table is None:
+            with refuse_damaged(self.path, self.what):
+                self.table = _validate(self.file.read())
+
+    def peek(self, n_rows: int) -> list[list[str]]:
+        self._load()
+        return super().peek(n_rows)
+
+    def read(
+        self, *, texts: Sequence[int], numbers: Sequence[int], transposed: bool
+    ) -> tuple[pd.DataFrame, np.ndarray]:
+        if len(numbers):
+            self._load()
+        return super().read(texts=texts, numbers=numbers, transposed=transposed)
+
+    def open(self, *, texts: Sequence[int], numbers: Sequence[int]) -> tuple[pd.DataFrame, RowSource]:
+        if not self.is_sliced:
+            return super().open(texts=texts, numbers=numbers)
+        text, _ = self.read(texts=texts, numbers=(), transposed=False)
+        kinds = self.file.schema_arrow.types
+        for i in numbers:
+            if not _is_numeric(kinds[self.order[i]]):
+                self.read_column(i)  # refuses it
+        groups = _RowGroups(self.file, self.path, [self.names[i] for i in numbers])
+        return text, RowSource((self.n_rows, len(numbers)), groups.read)
+
+
+class _RowGroups:
+    """Columns of numbers of a Parquet file, of which one group of rows is kept in memory."""
+
+    def __init__(self, file: parquet.ParquetFile, path: Path, names: list[str]) -> None:
+        self.file, self.path, self.names = file, path, names
+        about = file.metadata
+        self.starts = np.cumsum([0, *(about.row_group(i).num_rows for i in range(about.num_row_groups))])
+        self.kept = -1, np.empty((0, 0), np.float32)
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Read rows at ascending positions."""
+        groups = np.searchsorted(self.starts, rows, side="right") - 1
+        return np.concatenate(
+            [self._take(group, rows[groups == group]) for group in np.unique(groups).tolist()]
+        )
+
+    def _take(self, group: int, rows: np.ndarray) -> np.ndarray:
+        if self.kept[0] != group:
+            self.kept = -1, self.kept[1][:0].copy()  # two are not held at once
+            self.kept = group, self._decode(group)
+        return self.kept[1][rows - self.starts[group]]
+
+    def _decode(self, group: int) -> np.ndarray:
+        n_rows = int(self.starts[group + 1] - self.starts[group])
+        values = np.empty((n_rows, len(self.names)), np.float32)
+        # A few columns at a time, so that hardly more than their numbers is in memory.
+        for start in range(0, len(self.names), _COLUMNS_AT_ONCE):
+            block = self.names[start : start + _COLUMNS_AT_ONCE]
+            with refuse_damaged(self.path, _ParquetFile.what):
+                table = _validate(self.file.read_row_group(group, block))
+            with np.errstate(over="ignore"):
+                for place, name in enumerate(block, start):
+                    values[:, place] = _to_numbers(table.column(name))
         return values
 
 
-def _read_arrow(path: Path) -> pa.Table:
-    if suffix_of(path) == ".feather":
-        return feather.read_table(path)
-    about = parquet.read_metadata(path)
-    refuse_bomb(path, about.num_rows * about.num_columns * np.dtype(np.float32).itemsize)
-    return parquet.read_table(path)
+def _validate(table: pa.Table) -> pa.Table:
+    """Check a table fully: a damaged file can hold offsets that lead out of it."""
+    table.validate(full=True)
+    return table
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return any(is_kind(kind) for is_kind in (pa.types.is_floating, pa.types.is_integer, pa.types.is_null))
+
+
+def _to_numbers(column: pa.ChunkedArray) -> np.ndarray:
+    numbers: np.ndarray = column.cast(pa.float64()).to_numpy() if column.null_count else column.to_numpy()
+    return numbers
 
 
 class _SheetFile(TableFile):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from expressionist.data.names import refuse_names
 from expressionist.data.nomenclature import (
     AMBIGUOUS,
     Nomenclature,
@@ -20,6 +21,7 @@ from expressionist.data.nomenclature import (
     load_nomenclature,
 )
 from expressionist.data.quality import count_dropped, count_kept
+from expressionist.data.readers.row_source import RowSource, cut_rows, keep_genes
 from expressionist.errors import CohortError, name_some
 
 UNNAMED = "?"
@@ -55,7 +57,6 @@ _STATED = {
     "mirna": ("mirna",),
 }
 KINDS = ("auto", *_STATED, "other")
-_BLOCK = 256
 # English month names, and the German ones that differ.
 _MONTHS = "jan feb mar|mrz|mär apr may|mai jun jul aug sep oct|okt nov dec|dez".split()
 _MONTH_NUMBERS = {name: n for n, names in enumerate(_MONTHS, start=1) for name in names.split("|")}
@@ -143,7 +144,7 @@ def identify_genes(
     name_place: Callable[[int], str],
     symbols: Sequence[str] | None = None,
     *,
-    values: np.ndarray | None = None,
+    values: np.ndarray | RowSource | None = None,
     nomenclature: Nomenclature | None = None,
 ) -> GeneIds:
     """Check the gene ids of a file and make its gene table.
@@ -155,11 +156,11 @@ def identify_genes(
     Excel or of another kind than stated are refused. `nomenclature` is the package's own if not given.
     """
     names = [name.strip() for name in names]
+    refuse_names(names, "gene id", path)
     if stated == "other":
         return GeneIds(_make_genes(names, names, path).assign(entrez="", ensembl=""), "other", [])
     nomenclature = nomenclature or load_nomenclature()
     refuse_mangled(names, path, name_place)
-    refuse_unprintable(names, "gene", path)
     check_ids(pd.Index(names, dtype=object), "gene", path)
     kept, rules = leave_out(names, path, values)
     left = [names[place] for place in kept]
@@ -185,7 +186,7 @@ def list_others(places: np.ndarray, names: Sequence[str]) -> list[int]:
 
 
 def leave_out(
-    names: Sequence[str], path: Path, values: np.ndarray | None = None
+    names: Sequence[str], path: Path, values: np.ndarray | RowSource | None = None
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """Give the positions of genes, and count what else stands among them; no gene at all is refused.
 
@@ -206,15 +207,14 @@ def leave_out(
     return kept, rules
 
 
-def _are_totals(values: np.ndarray, called: np.ndarray, is_none: np.ndarray) -> np.ndarray:
+def _are_totals(values: np.ndarray | RowSource, called: np.ndarray, is_none: np.ndarray) -> np.ndarray:
     """Say which of those `called` totals are the sum of the others in all samples, with `is_none` or not."""
-    if not called.any():
-        return called[called]
-    found = np.zeros(int(called.sum()), bool)
-    for summed in (~called, ~called & ~is_none):
-        sums = np.nansum(values[:, summed], axis=1, dtype=np.float64, keepdims=True)
-        found |= np.isclose(values[:, called], sums, rtol=_ROUNDED).all(axis=0)
-    return found
+    found = np.full((2, int(called.sum())), called.any())
+    for _, rows in cut_rows(values) if called.any() else ():
+        for place, summed in enumerate((~called, ~called & ~is_none)):
+            sums = np.nansum(rows[:, summed], axis=1, dtype=np.float64, keepdims=True)
+            found[place] &= np.isclose(rows[:, called], sums, rtol=_ROUNDED).all(axis=0)
+    return np.asarray(found.any(axis=0))
 
 
 def _translate(
@@ -313,16 +313,6 @@ def check_ids(ids: pd.Index, kind: str, path: Path) -> None:
         )
 
 
-def refuse_unprintable(names: Sequence[str], kind: str, path: Path) -> None:
-    """Refuse ids with NUL, tabs or other characters that a damaged file has and a name has not."""
-    odd = next((name for name in names if not name.isprintable()), None)
-    if odd is not None:
-        raise CohortError(
-            f"Every {kind} id in {path} must be printable text, but got {odd!r}. Check how the file was "
-            "written."
-        )
-
-
 def _need_stated(names: Sequence[str], path: Path, stated: str) -> list[int]:
     strays = [i for i, name in enumerate(names) if name and kind_of(name) not in _STATED[stated]]
     if len(strays) > _TOLERATED_STRAYS * len(names):
@@ -356,22 +346,6 @@ def _cut_versions(names: Sequence[str], path: Path) -> list[str]:
             )
         first[bare] = name
     return list(first)
-
-
-def keep_genes(expression: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Keep some columns, ascending, within the memory of the array: a second one may be more than there is.
-
-    Where the samples of a gene stand side by side in memory, as files with genes in rows are read,
-    `expression` is overwritten; else a copy is made.
-    """
-    if not (expression.flags.f_contiguous and expression.flags.writeable):
-        return expression[:, places]
-    genes = expression.T
-    for start in range(0, len(places), _BLOCK):
-        # Genes move towards the front, over what was read before; the selection is a copy.
-        chosen = places[start : start + _BLOCK]
-        genes[start : start + len(chosen)] = genes[chosen]
-    return genes[: len(places)].T
 
 
 def name_original(name: str) -> str | None:

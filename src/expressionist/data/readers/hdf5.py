@@ -14,6 +14,7 @@ import scipy.sparse
 
 from expressionist.data.readers.damage import refuse_damaged, refuse_deadly
 from expressionist.data.readers.file_content import need_content, refuse_bomb
+from expressionist.data.readers.row_source import RowSource
 from expressionist.errors import CohortError, name_some
 
 T = TypeVar("T")
@@ -30,13 +31,14 @@ class NamedMatrix:
     What else the file says of a side stands in its table, as text where it is no number.
     """
 
-    values: np.ndarray
+    values: RowSource
     rows: pd.DataFrame
     columns: pd.DataFrame
 
     def transpose(self) -> "NamedMatrix":
         """Return the matrix with its sides exchanged."""
-        return NamedMatrix(np.ascontiguousarray(self.values.T), self.columns, self.rows)
+        values = RowSource.hold(np.ascontiguousarray(self.values.load().T))
+        return NamedMatrix(values, self.columns, self.rows)
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,12 @@ class AnnDataParts:
     unit: str = ""
 
 
-def read_h5ad(path: Path, part: str) -> NamedMatrix:
-    """Read a part of an AnnData file that is expression, its ``obs``, and the ``var`` that belongs to it."""
-    return _read_safely(path, _ANNDATA, partial(_read_anndata, part))
+def open_h5ad(path: Path, part: str) -> NamedMatrix:
+    """Open a part of an AnnData file that is expression; read its ``obs``, and the ``var`` that fits.
+
+    Rows are read when they are asked for, unless the part is sparse by columns.
+    """
+    return _read_safely(path, _ANNDATA, partial(_open_anndata, part))
 
 
 def list_parts(path: Path) -> AnnDataParts:
@@ -77,11 +82,16 @@ def _read_safely(path: Path, expected: str, read: Callable[[Path, h5py.File], T]
         with refuse_damaged(path, expected), h5py.File(path) as file:
             return read(path, file)
 
-    refuse_deadly(path, expected, read_whole)
+    def try_all() -> None:
+        found = read_whole()
+        for _ in found.values.blocks() if isinstance(found, NamedMatrix) else ():
+            pass
+
+    refuse_deadly(path, expected, try_all)
     return read_whole()
 
 
-def _read_anndata(part: str, path: Path, file: h5py.File) -> NamedMatrix:
+def _open_anndata(part: str, path: Path, file: h5py.File) -> NamedMatrix:
     var = "raw/var" if part.startswith("raw/") else "var"
     missing = [name for name in (part, "obs", var) if name not in file]
     if missing:
@@ -96,7 +106,36 @@ def _read_anndata(part: str, path: Path, file: h5py.File) -> NamedMatrix:
         raise CohortError(f"obs and {var} of {path} must be tables, but got something else. {_WRITE}")
     _refuse_stretched(path, file[part])
     rows, columns = (table.set_axis(pd.Index(list(map(str, table.index)), dtype=object)) for table in tables)
-    return _name(path, part, _read_element(file[part]), rows, columns)
+    values = file[part]
+    if _is_sliced(values):
+        numbers = values if isinstance(values, h5py.Dataset) else values["data"]
+        shape = tuple(map(int, values.attrs.get("shape", ()) if numbers is not values else values.shape))
+        _need_numbers(path, part, shape, numbers.dtype, rows, columns)
+        return NamedMatrix(RowSource((shape[0], shape[1]), partial(_read_rows, path, part)), rows, columns)
+    return _name(path, part, _read_element(values), rows, columns)
+
+
+def _is_sliced(values: h5py.Dataset | h5py.Group) -> bool:
+    """Return whether some rows of a matrix can be read without the others."""
+    if isinstance(values, h5py.Dataset):
+        return values.ndim == 2
+    return values.attrs.get("encoding-type") == "csr_matrix"
+
+
+def _read_rows(path: Path, part: str, rows: np.ndarray) -> np.ndarray:
+    first, last = int(rows[0]), int(rows[-1])
+    chosen = slice(first, last + 1) if last - first + 1 == len(rows) else rows
+    with refuse_damaged(path, _ANNDATA), h5py.File(path) as file, np.errstate(over="ignore"):
+        values = file[part]
+        if isinstance(values, h5py.Dataset):
+            return np.asarray(values[chosen], dtype=np.float32)
+        return _densify(anndata.io.sparse_dataset(values)[chosen])
+
+
+def _densify(values: Any) -> np.ndarray:  # noqa: ANN401  scipy's
+    values.check_format(full_check=True)
+    dense: np.ndarray = values.astype(np.float32).toarray()
+    return dense
 
 
 def _list_parts(_: Path, file: h5py.File) -> AnnDataParts:
@@ -159,19 +198,30 @@ def _refuse_stretched(path: Path, values: h5py.Dataset | h5py.Group) -> None:
 
 
 def _name(path: Path, part: str, values: Any, rows: pd.DataFrame, columns: pd.DataFrame) -> NamedMatrix:  # noqa: ANN401
-    shape = getattr(values, "shape", ())
-    if values is None or 0 in shape:
+    dtype = getattr(values, "dtype", type(values))
+    shape = (0,) if values is None else getattr(values, "shape", ())
+    _need_numbers(path, part, shape, dtype, rows, columns)
+    with np.errstate(over="ignore"):
+        dense = _densify(values) if scipy.sparse.issparse(values) else values
+        held = np.ascontiguousarray(dense, dtype=np.float32)
+    return NamedMatrix(RowSource.hold(held), rows, columns)
+
+
+def _need_numbers(
+    path: Path,
+    part: str,
+    shape: tuple[int, ...],
+    dtype: Any,  # noqa: ANN401
+    rows: pd.DataFrame,
+    columns: pd.DataFrame,
+) -> None:
+    """Refuse a matrix that is empty, of another shape than its names, or of no numbers."""
+    if 0 in shape:
         raise CohortError(f"{path} must hold expression in {part}, but got none. Store it there.")
     if shape != (len(rows), len(columns)):
         raise CohortError(
             f"{part} of {path} must have a row and a column for each name, {(len(rows), len(columns))}, but "
             f"got {shape}. Write the file again."
         )
-    dtype = getattr(values, "dtype", type(values))
     if not (np.issubdtype(dtype, np.floating) or np.issubdtype(dtype, np.integer)):
         raise CohortError(f"{part} of {path} must hold numbers, but got {dtype}. Convert it.")
-    with np.errstate(over="ignore"):
-        if scipy.sparse.issparse(values):
-            values.check_format(full_check=True)
-            values = values.astype(np.float32).toarray()
-        return NamedMatrix(np.ascontiguousarray(values, dtype=np.float32), rows, columns)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from expressionist.data.names import refuse_names
 from expressionist.data.nomenclature import UNKNOWN, Nomenclature, load_nomenclature
 from expressionist.data.quality import count_dropped
 from expressionist.data.readers.damage import is_number
@@ -27,8 +28,8 @@ from expressionist.data.readers.gene_ids import (
     kind_of,
     leave_out,
     list_others,
-    refuse_unprintable,
 )
+from expressionist.data.readers.row_source import RowSource
 from expressionist.data.readers.text_tables import need_columns
 from expressionist.errors import CohortError, name_some
 
@@ -84,12 +85,12 @@ class Sides:
 class Matrix:
     """What an expression file holds, before labels are looked at.
 
-    `expression` is float32 of shape (n_samples, n_genes), NaN where a value is missing. `columns`, indexed by
+    `source` gives float32 of shape (n_samples, n_genes), NaN where a value is missing. `columns`, indexed by
     sample id, have the text that stood beside it. The genes stood in `genes_in`, for a `reason`; `form` says
     how else the file was written, `repeats` what became of samples that stood more than once.
     """
 
-    expression: np.ndarray
+    source: RowSource
     columns: pd.DataFrame
     ids: GeneIds
     genes_in: str
@@ -97,22 +98,34 @@ class Matrix:
     repeats: dict[str, Any]
     form: str = ""
 
+    @property
+    def expression(self) -> np.ndarray:
+        """All of it, which `read_matrix` has read already."""
+        return self.source.load()
+
 
 def read_matrix(path: Path, stated: Sides) -> Matrix:
-    """Read a matrix of expression; samples and genes keep the order of the file.
+    """Read a matrix of expression as `open_matrix` opens it."""
+    matrix = open_matrix(path, stated)
+    return replace(matrix, source=RowSource.hold(matrix.source.load()))
+
+
+def open_matrix(path: Path, stated: Sides) -> Matrix:
+    """Open a matrix of expression; samples and genes keep the order of the file.
 
     It may be a text table, plain or packed, .parquet, .feather, .xlsx, .h5ad, or .h5 as 10x Genomics writes
     it. An .h5ad has its genes in columns if they are its ``var``, and without the sample column its
     ``obs_names`` count; an .h5 says itself which side has the genes. Refused is a file whose orientation
     cannot be told or is not as stated, whose ids are missing, or repeated where they must not be, or whose
-    genes are no numbers.
+    genes are no numbers. Of Parquet with genes in columns, and of an .h5ad that can be sliced, expression is
+    read when it is asked for; of other files, now.
     """
     suffix = suffix_of(path)
     if suffix == ".h5ad":
         # Here, as in `_read_10x`: who loads this module to check params must not wait for HDF5.
-        from expressionist.data.readers.hdf5 import read_h5ad
+        from expressionist.data.readers.hdf5 import open_h5ad
 
-        return _read_named(path, read_h5ad(path, stated.part), stated)
+        return _read_named(path, open_h5ad(path, stated.part), stated)
     if suffix == ".h5":
         return _read_10x(path, stated)
     if suffix not in TABLE_FORMATS:
@@ -246,11 +259,11 @@ def _read_columns(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     numbers = [i for i in range(len(header)) if i not in texts and is_gene[i]]
     if not numbers:
         raise CohortError(f"{path} must have columns of genes, but got only {name_some(header)}. Add them.")
-    text, values = file.read(texts=texts, numbers=numbers, transposed=False)
+    text, source = file.open(texts=texts, numbers=numbers)
     columns = index_samples(text, names[0], path, stated.replicates)
     genes = [header[i] for i in numbers]
-    ids = _identify(genes, values, path, stated, lambda n: f"column {numbers[n] + 1}")
-    matrix = Matrix(ids.take(values), columns, ids, *side, {}, file.describe())
+    ids = _identify(genes, source, path, stated, lambda n: f"column {numbers[n] + 1}")
+    matrix = Matrix(_take(source, ids), columns, ids, *side, {}, file.describe())
     return join_replicates(matrix, stated, path)
 
 
@@ -266,8 +279,9 @@ def _read_rows(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     _refuse_transposed(path, "rows", names, lambda: header[n_beside:], stated.labelled)
     samples = pd.DataFrame({stated.sample_column: header[n_beside:]}, dtype=object)
     columns = index_samples(samples, stated.sample_column, path, stated.replicates)
-    ids = _identify(names, values, path, stated, lambda n: f"row {n + 2}")
-    matrix = Matrix(ids.take(values), columns, ids, *side, {}, file.describe())
+    source = RowSource.hold(values)
+    ids = _identify(names, source, path, stated, lambda n: f"row {n + 2}")
+    matrix = Matrix(_take(source, ids), columns, ids, *side, {}, file.describe())
     return join_replicates(matrix, stated, path)
 
 
@@ -286,9 +300,13 @@ def _refuse_no_samples(path: Path, header: Sequence[str], n_beside: int, stated:
         )
 
 
+def _take(source: RowSource, ids: GeneIds) -> RowSource:
+    return source.take(ids.kept) if len(ids.left_out) else source
+
+
 def _identify(
     names: list[str],
-    values: np.ndarray,
+    source: RowSource,
     path: Path,
     stated: Sides,
     name_place: Callable[[int], str],
@@ -296,12 +314,12 @@ def _identify(
 ) -> GeneIds:
     if stated.knows is None:
         known = stated.nomenclature
-        return identify_genes(names, path, stated.ids, name_place, symbols, values=values, nomenclature=known)
+        return identify_genes(names, path, stated.ids, name_place, symbols, values=source, nomenclature=known)
     # The model finds its own genes among them, and what is none of them may be called anything.
     if symbols is not None and all(name.isdecimal() for name in names):
         nomenclature = stated.nomenclature or load_nomenclature()
         names = list(symbols) if are_row_numbers(names, symbols, nomenclature) else names
-    kept, rules = leave_out(names, path, values)
+    kept, rules = leave_out(names, path, source)
     genes = pd.DataFrame(index=pd.Index([names[place].strip() for place in kept], dtype=object))
     return GeneIds(genes, "any", rules, list_others(kept, names))
 
@@ -344,12 +362,12 @@ def _name_genes(text: pd.DataFrame) -> list[str]:
 def index_samples(
     text: pd.DataFrame, sample_column: str, path: Path, replicates: str = "refuse"
 ) -> pd.DataFrame:
-    """Make sample ids the index of a table, refusing those that are empty or unprintable.
+    """Make sample ids the index of a table, refusing those that are empty or no names.
 
     Repeated ones are refused too, unless `replicates` says otherwise. Space around an id is no part of it.
     """
     ids = pd.Index([str(name).strip() for name in text[sample_column]], name="sample_id", dtype=object)
-    refuse_unprintable(list(ids), "sample", path)
+    refuse_names(ids, "sample id", path)
     check_ids(ids if replicates == "refuse" else ids.unique(), "sample", path)
     return text.drop(columns=sample_column).set_axis(ids)
 
@@ -375,13 +393,12 @@ def join_replicates(matrix: Matrix, stated: Sides, path: Path) -> Matrix:
     if not spare.any():
         return replace(matrix, repeats=entry)
     refuse_disagreement(matrix.columns, stated.text_columns, path)
-    expression = matrix.expression[~spare]
+    kept = np.flatnonzero(~spare)
+    members = list(kept[:, None])
     if stated.replicates == "mean":
-        kept = ids[~spare]
-        for sample in ids[spare].unique():
-            rows = matrix.expression[ids == sample]
-            expression[kept.get_loc(sample)] = rows.mean(axis=0, dtype=np.float64)
-    return replace(matrix, expression=expression, columns=matrix.columns[~spare], repeats=entry)
+        rows = pd.Series(np.arange(len(ids))).groupby(ids, sort=False)
+        members = [places.to_numpy() for _, places in rows]
+    return replace(matrix, source=matrix.source.join(members), columns=matrix.columns[~spare], repeats=entry)
 
 
 def _read_10x(path: Path, stated: Sides) -> Matrix:
@@ -434,7 +451,8 @@ def _as_matrix(path: Path, matrix: "NamedMatrix", stated: Sides, side: _Side) ->
     for name, kind in _ABOUT_GENES.items():
         if name in matrix.columns and matrix.columns[name].notna().all():
             ids.genes[name] = _convert(path, name, matrix.columns[name], kind)[ids.kept]
-    return join_replicates(Matrix(ids.take(matrix.values), columns, ids, *side, {}), stated, path)
+    source = _take(matrix.values, ids)
+    return join_replicates(Matrix(source, columns, ids, *side, {}), stated, path)
 
 
 def _convert(path: Path, name: str, column: pd.Series, kind: type) -> np.ndarray:

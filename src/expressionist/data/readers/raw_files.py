@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-from expressionist.errors import CohortError, name_some
+from expressionist.errors import CohortError, holds_password, name_some
 from expressionist.files import md5
 from expressionist.params import Must
 
@@ -49,6 +49,19 @@ class RawFile:
     size: int | None = None
     md5: str | None = None
     is_one_of_many: bool = False
+
+    def __post_init__(self) -> None:
+        if self.is_remote and holds_password(self.address):
+            raise CohortError(
+                f"The URL of {self.option} must hold no password, since manifests and runs name it, but got "
+                "one. Download the file, and put it into cohort.folder."
+            )
+
+        if not self.called.isprintable():
+            raise CohortError(
+                f"The file of {self.option} must have a name that can be shown, but got {self.called!r}. "
+                "Rename it, or correct the URL."
+            )
 
     @property
     def is_remote(self) -> bool:

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from expressionist.data.quality import count_dropped
+from expressionist.data.readers.row_source import RowSource, cut_rows
 from expressionist.data.units import (
     AS_IS_UNIT,
     LINEAR_UNITS,
@@ -136,26 +137,46 @@ class Spread:
         return low and not self.whole
 
 
-def measure_spread(expression: np.ndarray) -> Spread:
+def measure_spread(expression: np.ndarray | RowSource) -> Spread:
     """Measure what a unit is judged by, of finite float32 values of shape (n_samples, n_genes).
 
-    The middle is that of at most 64 samples, evenly spaced.
+    The middle is that of at most 127 samples, evenly spaced; of what is read by rows they also say whether
+    genes are scaled.
     """
-    some = expression[:: max(1, len(expression) // _N_ROWS_AT_ONCE)]
+    some = _take_some(expression)
     positive = some[some != 0]
-    # A few genes at a time, as most files have them: a block stays in the cache for all its measures.
-    starts = range(0, expression.shape[1], _N_GENES_AT_ONCE)
-    blocks = [_measure_block(expression[:, start : start + _N_GENES_AT_ONCE]) for start in starts]
-    lowest, highest, n_not_zero, totals = zip(*blocks, strict=True)
+    lowest, highest, n_not_zero, totals, fraction = [], [], 0, [], None
+    for first, rows in cut_rows(expression):
+        # A few genes at a time, as most files have them: a block stays in the cache for all its measures.
+        starts = range(0, rows.shape[1], _N_GENES_AT_ONCE)
+        blocks = [_measure_block(rows[:, start : start + _N_GENES_AT_ONCE]) for start in starts]
+        lows, highs, counts, sums = zip(*blocks, strict=True)
+        lowest.append(min(lows))
+        highest.append(max(highs))
+        n_not_zero += sum(counts)
+        totals.append(np.sum(sums, axis=0))
+        if fraction is None and (found := _find_fraction(rows)) is not None:
+            fraction = first + found[0], found[1]
+    judged = expression if isinstance(expression, np.ndarray) else some
     return Spread(
         lowest=float(min(lowest)),
         highest=float(max(highest)),
         middle=float(np.median(positive)) if len(positive) else 0.0,
-        n_not_zero=sum(n_not_zero),
-        first_fraction=_find_fraction(expression),
-        totals=np.sum(totals, axis=0),
-        scaled=min(lowest) < 0 and _look_scaled(expression),
+        n_not_zero=n_not_zero,
+        first_fraction=fraction,
+        totals=np.concatenate(totals),
+        scaled=min(lowest) < 0 and _look_scaled(judged),
     )
+
+
+def _take_rows(expression: np.ndarray | RowSource, rows: np.ndarray) -> np.ndarray:
+    return expression[rows] if isinstance(expression, np.ndarray) else expression.read(rows)
+
+
+def _take_some(expression: np.ndarray | RowSource) -> np.ndarray:
+    """Take evenly spaced samples, 64 to 127 where there are as many."""
+    n_samples = expression.shape[0]
+    return _take_rows(expression, np.arange(0, n_samples, max(1, n_samples // _N_ROWS_AT_ONCE)))
 
 
 def _measure_block(block: np.ndarray) -> tuple[float, float, int, np.ndarray]:
@@ -235,7 +256,8 @@ def check_unit(
     spread, unit = measure_spread(expression), parse_unit(text)
     constant = expression.min(axis=0) == expression.max(axis=0)
     _need_signal(spread, constant, unit, samples, path)
-    _refuse_other_unit(expression, spread, unit, samples, genes, path)
+    refuse_negative(expression, unit, path)
+    refuse_contradiction(expression, spread, unit, samples, genes, path)
     rule = "gene with one value in all samples (kept; carries nothing, so it is never chosen)"
     told = count_dropped(rule, [genes[i] for i in np.flatnonzero(constant).tolist()])
     return [told, *_tell_odd_sums(spread, unit, expression.shape[1])]
@@ -262,33 +284,37 @@ def refuse_other_unit(
     CohortError
         If the values are in another unit; it says which one they look like.
     """
-    _refuse_other_unit(expression, measure_spread(expression), parse_unit(text), samples, genes, origin)
+    unit = parse_unit(text)
+    refuse_negative(expression, unit, origin)
+    refuse_contradiction(expression, measure_spread(expression), unit, samples, genes, origin)
 
 
-def _refuse_other_unit(
-    expression: np.ndarray,
+def refuse_contradiction(
+    expression: np.ndarray | RowSource,
     spread: Spread,
     unit: Unit,
     samples: Sequence[str],
     genes: Sequence[str],
     origin: Path | str,
 ) -> None:
-    refuse_negative(expression, unit, origin)
+    """Refuse values whose spread contradicts their unit, as `refuse_other_unit` does, negative ones apart."""
+    n_samples, n_genes = expression.shape
     if unit.logarithm:
         _need_logarithms(spread, unit, origin)
-        _need_floor(spread, unit, expression.size, origin)
-        _need_sense(expression, unit, origin)
+        _need_floor(spread, unit, n_samples * n_genes, origin)
+        _need_sense(_take_some(expression), unit, origin)
     if str(unit) == "counts" and spread.first_fraction is not None:
         row, column = spread.first_fraction
+        found = _take_rows(expression, np.array([row]))[0, column]
         mend = "State the unit that they are in (such as RSEM or TPM), or give counts."
         if spread.looks_logarithmic:
             mend = f"They look like logarithms: state unit: {LOG2_UNIT}, or give counts."
         raise CohortError(
-            f"{origin}: {unit} must be whole numbers, but got {expression[row, column]:.6g} for gene "
+            f"{origin}: {unit} must be whole numbers, but got {found:.6g} for gene "
             f"{genes[column]} in sample {samples[row]} (values up to {spread.highest:.6g}). "
             f"{mend}"
         )
-    if str(unit) in LINEAR_UNITS and expression.shape[1] >= _FEWEST_GENES and spread.looks_logarithmic:
+    if str(unit) in LINEAR_UNITS and n_genes >= _FEWEST_GENES and spread.looks_logarithmic:
         raise CohortError(
             f"{origin}: expression in {unit} must span orders of magnitude, but got values up to "
             f"{spread.highest:.4g} only, half of them above {spread.middle:.4g}, like logarithms. State "
@@ -296,16 +322,17 @@ def _refuse_other_unit(
         )
 
 
-def refuse_negative(expression: np.ndarray, unit: Unit, origin: Path | str) -> None:
+def refuse_negative(expression: np.ndarray | RowSource, unit: Unit, origin: Path | str) -> None:
     """Refuse more values below 0 than batch correction leaves, NaN let through; say what they look like."""
     if unit.may_be_negative:
         return
     n_negative, n_given, lowest = 0, 0, 0.0
-    for start in range(0, expression.shape[1], _N_GENES_AT_ONCE):
-        block = expression[:, start : start + _N_GENES_AT_ONCE]
-        n_negative += int(np.count_nonzero(block < 0))
-        n_given += block.size - int(np.count_nonzero(np.isnan(block)))
-        lowest = min(lowest, float(np.fmin.reduce(block, axis=None)))
+    for _, rows in cut_rows(expression):
+        for start in range(0, rows.shape[1], _N_GENES_AT_ONCE):
+            block = rows[:, start : start + _N_GENES_AT_ONCE]
+            n_negative += int(np.count_nonzero(block < 0))
+            n_given += block.size - int(np.count_nonzero(np.isnan(block)))
+            lowest = min(lowest, float(np.fmin.reduce(block, axis=None)))
     most = _TOO_MANY_NEGATIVE if lowest <= _TOO_LOW else _FAR_TOO_MANY_NEGATIVE
     if n_negative < max(_FEWEST_WHOLE, most * n_given):
         return
@@ -313,7 +340,7 @@ def refuse_negative(expression: np.ndarray, unit: Unit, origin: Path | str) -> N
     if _is_at_floor(lowest):
         looks = f", like {_TOIL}"
         mend = f"State unit: {_TOIL}, or {replace(_TOIL, of='TPM')} if x is TPM."
-    elif _look_scaled(expression):
+    elif _look_scaled(expression if isinstance(expression, np.ndarray) else _take_some(expression)):
         looks = ", like scaled genes (means of 0, standard deviations of 1)"
         mend = "Give them before they were scaled; in an .h5ad name a layer or raw/X as `matrix`."
     raise CohortError(
@@ -380,9 +407,8 @@ def _need_floor(spread: Spread, unit: Unit, n_values: int, origin: Path | str) -
         )
 
 
-def _need_sense(expression: np.ndarray, unit: Unit, origin: Path | str) -> None:
-    """Refuse logarithms below which there is not what they are said to be of, in at most 64 samples."""
-    some = expression[:: max(1, len(expression) // _N_ROWS_AT_ONCE)]
+def _need_sense(some: np.ndarray, unit: Unit, origin: Path | str) -> None:
+    """Refuse logarithms of some samples below which there is not what they are said to be of."""
     linear = undo_logarithm(some, replace(unit, of="x"))
     small = linear[(linear > 0.5) & (linear < _SMALL_COUNT)]
     off = np.abs(small - np.rint(small))
@@ -391,7 +417,7 @@ def _need_sense(expression: np.ndarray, unit: Unit, origin: Path | str) -> None:
             f"{origin}: {unit} must be of whole numbers, but got {small[np.argmax(off)]:.4g} below the "
             f"logarithm. State what it is of, or unit: {LOG2_UNIT}."
         )
-    if unit.of not in _TOTALS or expression.shape[1] < _NEARLY_ALL_GENES:
+    if unit.of not in _TOTALS or some.shape[1] < _NEARLY_ALL_GENES:
         return
     total, expected = float(np.median(linear.sum(axis=1, dtype=np.float64))), _TOTALS[unit.of]
     if not expected / _FAR_FROM_TOTAL < total < expected * _FAR_FROM_TOTAL:

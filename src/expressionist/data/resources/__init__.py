@@ -4,6 +4,10 @@
 type 01; 03 for LAML; 06 as well for SKCM).
 ``markers.tsv``: established marker genes per tumour type: symbol, Entrez id, place on GRCh37, a note, whether
 a source was read (``verified``), and that source.
+``organ_systems.tsv``: the organ system of each study code. Where the Pan-Cancer Atlas analyses types of one
+system together (pan-gastrointestinal, pan-gynaecological, pan-kidney; Hoadley et al. 2018, Cell 173:291),
+they are one here; glioma, lung, liver with bile ducts and pancreas, adrenal gland, melanocytes, and blood
+with lymph are by anatomy or lineage; pan-squamous is a histology, and so none.
 ``chromosomes.tsv``: length in base pairs (GRCh37) and number of protein-coding genes of the chromosomes.
 ``tissues.tsv``, ``relatives.tsv``: modelling choices of the embedded cohort, not measurements: which types
 share a tissue programme and how strong it is; which share of a type's patients leans to a related type, and

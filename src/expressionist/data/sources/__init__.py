@@ -11,11 +11,12 @@ def find_source(name: str) -> ModuleType:
     """Return the module of a source by its word, what ``cohort.source`` holds; refuse an unknown one.
 
     It has ``Options`` (a frozen dataclass: the keys below its word in params.yaml), ``list_files(options)``
-    (the `RawFile` that `fetch` is to bring) and ``read(options, raw)`` (from the folder of `fetch` to a
-    `Cohort` and the content of quality.json; it may take ``on_progress``, told how many of how many files
-    have been read). It may have ``read_normals(options, raw)`` (a `Cohort` of normal tissue or None) and
-    ``list_many(options, folder)`` (the `RawFile` of a folder or list in the incoming folder). Each of them
-    refuses what it cannot use with a `CohortError`.
+    (the `RawFile` that `fetch` is to bring) and ``read(options, raw, merged)`` (from the folder of `fetch` to
+    a `Cohort`, its types merged by `merge_types`, and the content of quality.json; it may take
+    ``on_progress``, told how many of how many files have been read). It may have
+    ``read_normals(options, raw)`` (a `Cohort` of normal tissue or None) and ``list_many(options, folder)``
+    (the `RawFile` of a folder or list in the incoming folder). Each of them refuses what it cannot use with a
+    `CohortError`.
 
     Examples
     --------

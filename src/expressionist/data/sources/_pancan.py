@@ -23,6 +23,7 @@ from xml.etree.ElementTree import ParseError
 import pandas as pd
 
 from expressionist.data.cohort import Cohort
+from expressionist.data.merged_types import Merged
 from expressionist.data.quality import count_dropped, count_kept
 from expressionist.data.readers.hgnc import read_nomenclature
 from expressionist.data.readers.raw_files import Mirror, RawFile, find_files, list_given
@@ -103,7 +104,14 @@ def list_published(options: PancanOptions, expression: RawFile) -> tuple[RawFile
 
 
 def read_pancan(
-    options: PancanOptions, raw: Path, expression: RawFile, *, n_before: int, name: str, unit: str
+    options: PancanOptions,
+    raw: Path,
+    expression: RawFile,
+    *,
+    n_before: int,
+    name: str,
+    unit: str,
+    merged: Merged,
 ) -> tuple[Cohort, dict[str, Any]]:
     """Read a cohort from fetched files; samples and genes keep the order of the expression file.
 
@@ -129,6 +137,7 @@ def read_pancan(
         options=options,
         name=name,
         unit=unit,
+        merged=merged,
     )
 
 

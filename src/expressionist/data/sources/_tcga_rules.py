@@ -9,7 +9,7 @@ They are applied in this order, and each is counted in the quality entry of what
 3. Of several aliquots of one sample (patient and sample type) the first by barcode stays, unless they are
    to be averaged. Of several columns of one barcode that one counts as first whose platform is the commoner
    among the columns left.
-4. Tumour types with too few patients go.
+4. Tumour types that are to be merged get their new name; those with too few patients go.
 5. Genes without a name go, if asked for. Genes that share a symbol stay, told apart by their Entrez ids.
 6. Values below 0, which batch correction leaves, become 0, where the unit has none; too many are refused.
 7. Several aliquots of one sample are averaged, if asked for.
@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from expressionist.data.cohort import Cohort
+from expressionist.data.merged_types import Merged, merge_types, rename_labels
 from expressionist.data.nomenclature import Nomenclature
 from expressionist.data.quality import (
     count_dropped,
@@ -34,8 +35,9 @@ from expressionist.data.quality import (
     describe_cohort,
     drop_small_types,
 )
-from expressionist.data.readers.gene_ids import UNNAMED, identify_genes, keep_genes
+from expressionist.data.readers.gene_ids import UNNAMED, identify_genes
 from expressionist.data.readers.positions import place_genes
+from expressionist.data.readers.row_source import keep_genes
 from expressionist.data.readers.text_form import TextForm
 from expressionist.data.readers.text_tables import read_numbers
 from expressionist.data.readers.units import check_values, refuse_negative, settle_unit
@@ -96,6 +98,7 @@ def build_cohort(
     options: AliquotRules,
     name: str,
     unit: str,
+    merged: Merged,
 ) -> tuple[Cohort, dict[str, Any]]:
     """Read the columns that the rules keep, and make a cohort of them, and the content of quality.json.
 
@@ -108,6 +111,7 @@ def build_cohort(
     # None of these needs the expression itself.
     kept, types_rule = keep_sample_types(columns, options.sample_types, options.more_sample_types)
     kept, aliquots_rule = choose_aliquots(kept, options.aliquots)
+    kept, merged_rules = merge_types(kept, merged)
     kept, small_rule = drop_small_types(kept, options.smallest_type)
     found = read(list(kept["column"]))
     genes, expression = found.genes, found.expression
@@ -125,12 +129,12 @@ def build_cohort(
     genes, about = place_genes(genes, files.get("positions"))
     samples = kept.drop(columns=[*BOOKKEEPING])
     n_types = samples["tumour_type"].nunique()
-    cohort = Cohort(f"{name}-{n_types}", expression, samples, genes, unit)
+    cohort = Cohort(f"{name}-{n_types}", expression, samples, genes, unit, merged=merged)
     quality = describe_cohort(
         cohort,
-        read_types=read_types,
+        read_types=rename_labels(read_types, merged),
         n_genes_read=found.n_genes_read,
-        samples=[*rules, types_rule, aliquots_rule, small_rule],
+        samples=[*rules, types_rule, aliquots_rule, *merged_rules, small_rule],
         genes=[*found.rules, unnamed_rule, missing_rule, shared_rule],
         values=[*value_rules, *unit_rules],
         positions=about,

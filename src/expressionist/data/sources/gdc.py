@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import pandas as pd
 
 from expressionist.data.cohort import Cohort
+from expressionist.data.merged_types import NOTHING_MERGED, Merged
 from expressionist.data.nomenclature import Nomenclature
 from expressionist.data.quality import count_dropped
 from expressionist.data.readers.hgnc import read_nomenclature
@@ -140,7 +141,7 @@ def _list_manifest(path: Path, mirror: str) -> tuple[RawFile, ...]:
     need_columns(path, table.columns, _IN_MANIFEST, mend)
     table = table[[_is_counts(name) for name in table["filename"]]]
     good = table["id"].str.fullmatch(_UUID) & table["md5"].str.fullmatch(_MD5) & table["size"].str.isdecimal()
-    good &= ~table["filename"].str.contains("[/\\\\]")
+    good &= ~table["filename"].str.contains("[/\\\\]") & table["filename"].map(str.isprintable)
     if not good.all() or table.empty:
         came = " ".join(table[~good].iloc[0]) if len(table) else "no such row"
         raise CohortError(
@@ -154,7 +155,10 @@ def _list_manifest(path: Path, mirror: str) -> tuple[RawFile, ...]:
 
 
 def read(
-    options: Options, raw: Path, on_progress: Callable[[int, int], None] = lambda n_read, n_files: None
+    options: Options,
+    raw: Path,
+    merged: Merged = NOTHING_MERGED,
+    on_progress: Callable[[int, int], None] = lambda n_read, n_files: None,
 ) -> tuple[Cohort, dict[str, Any]]:
     """Read a cohort of STAR counts, named after its unit and number of types.
 
@@ -175,6 +179,7 @@ def read(
         options=options,
         name=f"gdc-{unit.lower()}",
         unit=unit,
+        merged=merged,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from expressionist.data.cohort import Cohort
+from expressionist.data.merged_types import NOTHING_MERGED, Merged
 from expressionist.data.readers.raw_files import RawFile
 from expressionist.data.sources._pancan import PancanOptions, list_published, read_pancan
 from expressionist.data.sources._tcga_rules import read_aside
@@ -27,9 +28,9 @@ def list_files(options: Options) -> tuple[RawFile, ...]:
     return list_published(options, EXPRESSION)
 
 
-def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
+def read(options: Options, raw: Path, merged: Merged = NOTHING_MERGED) -> tuple[Cohort, dict[str, Any]]:
     """Read the miRNA cohort in RPM, with miRNAs called by name."""
-    return read_pancan(options, raw, EXPRESSION, n_before=2, name="pancan-mirna", unit="RPM")
+    return read_pancan(options, raw, EXPRESSION, n_before=2, name="pancan-mirna", unit="RPM", merged=merged)
 
 
 def read_normals(options: Options, raw: Path) -> Cohort | None:

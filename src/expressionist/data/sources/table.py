@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from expressionist.data.cohort import Cohort
+from expressionist.data.merged_types import NOTHING_MERGED, Merged, merge_types, rename_labels
+from expressionist.data.names import refuse_names
 from expressionist.data.quality import count_dropped, describe_cohort, drop_small_types
 from expressionist.data.readers.file_content import refuse_changed, suffix_of
 from expressionist.data.readers.formats import read_label_table
@@ -83,17 +85,19 @@ def list_files(options: Options) -> tuple[RawFile, ...]:
     return list_given(options, "expression", "labels", "positions", "nomenclature")
 
 
-def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
+def read(options: Options, raw: Path, merged: Merged = NOTHING_MERGED) -> tuple[Cohort, dict[str, Any]]:
     """Read a user's cohort from fetched files, named like the file of its expression.
 
     Samples and genes keep its order; samples have every further column of the labels.
     """
     files = find_files(raw, list_files(options))
     with refuse_changed(*files.values()):
-        return read_files(options, files)
+        return read_files(options, files, merged)
 
 
-def read_files(options: Options, files: dict[str, Path]) -> tuple[Cohort, dict[str, Any]]:
+def read_files(
+    options: Options, files: dict[str, Path], merged: Merged = NOTHING_MERGED
+) -> tuple[Cohort, dict[str, Any]]:
     """Read a user's cohort as `read` does, from files by their options, wherever they lie."""
     path = files["expression"]
     if options.matrix != "X" and suffix_of(path) != ".h5ad":
@@ -110,16 +114,17 @@ def read_files(options: Options, files: dict[str, Path]) -> tuple[Cohort, dict[s
     else:
         samples, rules = _label_from_table(options, matrix, path, table, files["labels"])
     expression, unit, value_rules = _settle_expression(options, matrix, path)
-    kept, small_rule = drop_small_types(samples, options.smallest_type)
+    kept, merged_rules = merge_types(samples, merged)
+    kept, small_rule = drop_small_types(kept, options.smallest_type)
     rows = samples.index.isin(kept.index)
     genes, about = place_genes(matrix.ids.genes, files.get("positions"))
     expression = expression if rows.all() else expression[rows]
-    cohort = Cohort(Path(options.expression).name.split(".")[0], expression, kept, genes, unit)
+    cohort = Cohort(Path(options.expression).name.split(".")[0], expression, kept, genes, unit, merged=merged)
     quality = describe_cohort(
         cohort,
-        read_types=samples["tumour_type"],
+        read_types=rename_labels(samples["tumour_type"], merged),
         n_genes_read=matrix.ids.n_read,
-        samples=[*rules, matrix.repeats, small_rule],
+        samples=[*rules, matrix.repeats, *merged_rules, small_rule],
         genes=matrix.ids.rules,
         values=value_rules,
         positions=about,
@@ -214,16 +219,11 @@ def _label(options: Options, columns: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _need_text(name: str, cells: list[str], samples: pd.Index, path: Path) -> None:
-    """Refuse labels and patients that are empty or unprintable."""
+    """Refuse labels and patients that are empty or no names."""
     empty = [sample for sample, cell in zip(samples, cells, strict=True) if cell in NO_TEXT]
     if empty:
         raise CohortError(
             f"Every sample in {path} must have a value in {name!r}, but got none for "
             f"{len(empty)} of {len(cells)}: {name_some(empty)}. Fill it in, or remove these samples."
         )
-    odd = [cell for cell in cells if not cell.isprintable()]
-    if odd:
-        raise CohortError(
-            f"Values of {name!r} in {path} must be printable text, but got {odd[0]!r}. Check how the file "
-            "was written."
-        )
+    refuse_names(cells, f"value of {name!r}", path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from expressionist.data.cohort import Cohort
+from expressionist.data.merged_types import NOTHING_MERGED, Merged
 from expressionist.data.readers.file_content import refuse_changed
 from expressionist.data.readers.hgnc import read_nomenclature
 from expressionist.data.readers.raw_files import RawFile, find_files, list_given
@@ -42,7 +43,7 @@ def list_files(options: Options) -> tuple[RawFile, ...]:
     return list_given(options, "expression", "samples", "positions", "nomenclature")
 
 
-def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
+def read(options: Options, raw: Path, merged: Merged = NOTHING_MERGED) -> tuple[Cohort, dict[str, Any]]:
     """Read a TCGA cohort, named after its unit and number of types.
 
     Samples keep the order of the file, are called by barcode, and have every further column of the samples
@@ -62,6 +63,7 @@ def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
             options=options,
             name=f"tcga-{parse_unit(options.unit).kept_in.split('(')[0].lower()}",
             unit=options.unit,
+            merged=merged,
         )
 
 

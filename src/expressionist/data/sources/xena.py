@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from expressionist.data.cohort import Cohort
+from expressionist.data.merged_types import NOTHING_MERGED, Merged
 from expressionist.data.nomenclature import Nomenclature
 from expressionist.data.quality import count_dropped, count_kept
 from expressionist.data.readers.file_content import refuse_changed
@@ -78,7 +79,7 @@ def list_files(options: Options) -> tuple[RawFile, ...]:
     return (*served, *list_given(options, "positions", "nomenclature"))
 
 
-def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
+def read(options: Options, raw: Path, merged: Merged = NOTHING_MERGED) -> tuple[Cohort, dict[str, Any]]:
     """Read the cohort of a hub, named after its unit and number of types.
 
     Samples keep the order of the matrix, and are called as there; genes keep it too.
@@ -99,6 +100,7 @@ def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
             options=options,
             name=f"xena-{parse_unit(options.unit).kept_in.split('(')[0].lower()}",
             unit=options.unit,
+            merged=merged,
         )
 
 

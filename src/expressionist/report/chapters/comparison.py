@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from expressionist.evaluation import SPREAD
+from expressionist.evaluation import SPREAD, add_reference
 from expressionist.report.content import Part, Table, Verdict
 from expressionist.report.figures.scores import draw_forest
 from expressionist.report.finished_run import FinishedRun
@@ -13,6 +13,10 @@ from expressionist.report.words import count, name
 # What the verdict rests on, and what is further known of a model.
 _DECISIVE = ("accuracy", "f1_macro", "log_loss", "ece")
 _FURTHER = ("precision_macro", "balanced_accuracy")
+_NOT_ELIGIBLE = (
+    " The reference's protocol (the picture alone, its last map averaged over places) was trained for this "
+    "table, and was not eligible to win."
+)
 
 
 def declare(run: FinishedRun) -> Verdict:
@@ -20,7 +24,8 @@ def declare(run: FinishedRun) -> Verdict:
     facts, baseline = run.comparison, str(run.comparison["best_baseline"])
     sentences = [
         "Network and baseline model were chosen on validation samples; "
-        f"{count(facts['n_test'], 'test sample')} judged them once."
+        f"{count(facts['n_test'], 'test sample')} judged them once.",
+        run.picture["said"],
     ]
     if run.spread:
         sentences.append(run.spread["said"])
@@ -73,19 +78,55 @@ def describe(run: FinishedRun) -> Part:
     tables = [_tabulate_scores(rows, run), _tabulate_further(rows, run), _tabulate_choices(run)]
     if run.spread:
         tables.insert(1, _tabulate_spread(rows, run))
-    return Part(pictures=[picture], tables=tables)
+    if run.refit:
+        tables.insert(0, _tabulate_refit(run))
+    return Part([run.refit["said"]] if run.refit else [], pictures=[picture], tables=tables)
+
+
+def _tabulate_refit(run: FinishedRun) -> Table:
+    """Put what is registered, and a baseline model fitted alike, beside what training patients gave."""
+    winner, baseline = run.winner, run.refit["best_baseline"]
+    columns = {
+        "registered": pd.Series(run.refit["registered"]),
+        "network": run.scores.loc[winner],
+        "refitted": pd.Series(run.refit["baseline"]),
+        "baseline": run.scores.loc[baseline],
+    }
+    rows = pd.DataFrame(
+        {column: scores[list(_DECISIVE)].to_numpy(float) for column, scores in columns.items()}
+    )
+    rows.insert(0, "score", [name(metric) for metric in _DECISIVE])
+    return Table(
+        rows,
+        "What is registered",
+        f"The registered model is the mean of {count(run.refit['members'], 'training')} of {name(winner)} on "
+        "the training and validation patients; temperature and threshold are those that validation patients "
+        "set before they were learned. Errors, probabilities of test samples and attributions on this page "
+        "are its; the verdict, what the picture contributes, missing genes and all that is of validation "
+        "samples are of the network trained on training patients alone, as depths, networks and baseline "
+        "models were compared and chosen.",
+        headings={
+            "score": "On test samples",
+            "registered": f"{name(winner)}, registered",
+            "network": f"{name(winner)}, training patients alone",
+            "refitted": f"{name(baseline)}, on the same patients",
+            "baseline": f"{name(baseline)}, training patients alone",
+        },
+        formats=dict.fromkeys(columns, ".3f"),
+    )
 
 
 def _tabulate_scores(rows: pd.DataFrame, run: FinishedRun) -> Table:
+    beside = add_reference(rows, run.ablation, run.winner)
     return Table(
-        rows[["model", "kind", *_bound(_DECISIVE), "p_value"]],
+        beside[["model", "kind", *_bound(_DECISIVE), "p_value"]],
         "All models on the test samples",
         f"Small numbers: {run.evaluation.level:.0%} bootstrap interval over test patients. In bold: the "
         "network chosen on validation samples. Calibration error: mean gap between confidence and share "
         f"right. McNemar p compares each model with {name(run.comparison['best_baseline'])}, the best "
         "baseline model on validation samples, on the test samples that exactly one of the two classifies "
         "correctly: the exact two-sided p-value for such an imbalance if both were equally good, not "
-        "corrected for the number of models.",
+        "corrected for the number of models." + (_NOT_ELIGIBLE if len(beside) > len(rows) else ""),
         best=run.winner,
         formats=dict.fromkeys(_DECISIVE, ".3f"),
     )
@@ -120,7 +161,8 @@ def _tabulate_spread(rows: pd.DataFrame, run: FinishedRun) -> Table:
         f"All models over {n_splits} splits",
         f"Mean and standard deviation over {n_splits} splits of the patients into training, validation and "
         "test; the first split is that of the rest of this page. On every split everything is fitted anew "
-        "on its training samples, and chosen (depths, hyper-parameters) on its validation samples. Lead: the "
+        "on its training samples, and chosen: depths on folds of its training and validation patients, "
+        "hyper-parameters on its validation samples. Lead: the "
         "score less that of the baseline model that was best on the same split's validation samples. In "
         "bold: the network chosen on validation samples of the first split. All splits share patients, so "
         "that the standard deviations understate how far scores would move on new cohorts; the p-values "

@@ -101,7 +101,7 @@ def _draw_maps(run: FinishedRun) -> Iterator[Picture]:
     if matched_by(genes) != "nothing":
         types = sorted(run.split["tumour_type"].unique())
         yield run.marks.show(
-            draw_markers(layout.pixel, match_markers(genes), types, layout.shape),
+            draw_markers(layout.pixel, match_markers(genes, run.about.get("merged")), types, layout.shape),
             "Map of the marker genes of every tumour type on the image",
             "Where the markers of every type lie; the number is how many of them are among the genes "
             "painted.",

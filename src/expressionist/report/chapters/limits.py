@@ -20,7 +20,7 @@ def describe(run: FinishedRun) -> list[str]:
     n_validation = int((run.split["split"] == "validation").sum())
     if n_validation < _FEW_TO_CHOOSE_ON:
         limits.append(
-            f"Whatever was chosen (depth, network, hyper-parameters, temperature, the confidence below which "
+            f"Whatever was chosen (network, hyper-parameters, temperature, the confidence below which "
             f"no answer is given) rests on {count(n_validation, 'validation sample')}, and may be chance."
         )
     if not run.explanation["complete"]:
@@ -30,14 +30,19 @@ def describe(run: FinishedRun) -> list[str]:
             f"{join(run.marks.random_weights)} started from random weights, so this run says nothing on "
             "transfer learning with them."
         )
-    limits.append("Depth and network were chosen on the validation samples. " + _tell_splits(run))
+    limits.append(
+        "Depths were chosen on folds of training and validation patients, the network on validation samples. "
+        + _tell_splits(run)
+    )
     return limits
 
 
 def _tell_splits(run: FinishedRun) -> str:
     if not run.spread:
-        return "One split and one seed were used, so what others would give is not known from this page."
+        return (
+            "One split was used, and one seed to compare models, so what others would give is not known here."
+        )
     return (
-        f"Scores of {run.spread['n_splits']} splits are compared, all else is of the first one; another seed "
-        "of the training was not tried."
+        f"Scores of {run.spread['n_splits']} splits are compared, all else is of the first one; models were "
+        "not compared with another seed."
     )

@@ -15,7 +15,7 @@ def state_origin(run: FinishedRun) -> list[str]:
     training = run.trainings[run.winner]
     day = pd.Timestamp(training["started"])
     return [
-        f"Trained on {day.day} {day:%B %Y} (UTC)",
+        f"First trained on {day.day} {day:%B %Y} (UTC)",
         f"page made by {run.commit}",
         ", ".join(f"{package} {version}" for package, version in run.versions.items()),
         f"training seed {training['params']['training']['seed']}",
@@ -39,7 +39,7 @@ def describe(run: FinishedRun) -> Part:
         "Genes": f"{run.about['n_genes']:,} on {height} × {width} pixels, by {run.about['method']}",
         "Networks": ", ".join(run.trainings),
         "Baseline models": ", ".join(map(name, run.baselines)),
-        "Chosen by": f"validation {name(search['objective'])}",
+        "Depths chosen by": f"mean {name(search['objective'])} over folds",
         "Images in dvc.lock": search["digests"]["images"],
     }
     return Part(facts=facts, tables=[_tabulate_networks(run), _tabulate_params(run)])

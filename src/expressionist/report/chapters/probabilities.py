@@ -23,7 +23,7 @@ _KINDS = {
 def describe(run: FinishedRun) -> Part:
     """Say what a probability of the chosen network means."""
     facts = run.probabilities
-    sentences = [_tell_calibration(run), _tell_answers(facts), _tell_flags(facts)]
+    sentences = [_tell_calibration(run), _tell_answers(facts), *_tell_organs(facts), _tell_flags(facts)]
     rows = [(kind, n, total, n / total) for kind, (n, total) in facts["flagged_normals"].items()]
     table = Table(
         pd.DataFrame(rows, columns=["tissue", "flagged", "samples", "share"]),
@@ -32,7 +32,33 @@ def describe(run: FinishedRun) -> Part:
         folded=True,
     )
     tables = [table] if rows else []
-    return Part(sentences, pictures=_draw(run), tables=[*tables, _tabulate_missing(run)])
+    return Part(
+        sentences,
+        pictures=_draw(run),
+        tables=[_tabulate_answers(facts), *tables, _tabulate_missing(run)],
+    )
+
+
+def _tabulate_answers(facts: Mapping[str, Any]) -> Table:
+    """Show on which level samples are answered, and how often rightly."""
+    rows = []
+    for side in ("validation", "test"):
+        n, told = facts[side]["n_samples"], facts[side]["by_organ_system"]
+        n_sure = n - told["n_abstained"]
+        n_by_organ, n_none = told["n_answered"], told["n_abstained"] - told["n_answered"]
+        rows += [
+            (f"{side}: tumour type", n_sure, n_sure / n, facts[side]["answered_accuracy"]),
+            (f"{side}: organ system", n_by_organ, n_by_organ / n, told["n_right"] / max(n_by_organ, 1)),
+            (f"{side}: none", n_none, n_none / n, None),
+        ]
+    table = pd.DataFrame(rows, columns=["answer", "samples", "share", "right"])
+    return Table(
+        table.assign(right=table["right"].where(table["samples"] > 0)),
+        "Answers, by how exact they are",
+        "The type where its probability reaches the threshold; else the organ system where that of all its "
+        "types together does.",
+        formats={"share": ".1%", "right": ".1%"},
+    )
 
 
 def _tabulate_missing(run: FinishedRun) -> Table:
@@ -57,7 +83,7 @@ def _tell_calibration(run: FinishedRun) -> str:
         f"The network's logits are divided by {facts['temperature']:.2f}, the temperature of least log-loss "
         "on validation samples. It changes no predicted type. On test samples the expected calibration error "
         f"is {test['ece_after']:.3f}; it was {test['ece_before']:.3f} before."
-        + (f" The baseline models', scaled likewise, are: {beside}." if beside else "")
+        + (f" The baseline models', scaled likewise, on training patients alone: {beside}." if beside else "")
     )
 
 
@@ -74,6 +100,19 @@ def _tell_answers(facts: Mapping[str, Any]) -> str:
         for side in ("validation", "test")
     )
     return f"Predictions with a probability below {facts['abstain_below']:.3g} are marked abstain: {told}."
+
+
+def _tell_organs(facts: Mapping[str, Any]) -> list[str]:
+    told = facts["test"]["by_organ_system"]
+    if not told["n_abstained"]:
+        return []
+    among = f"Of {count(told['n_abstained'], 'test sample')} without an answer"
+    if not told["n_answered"]:
+        return [f"{among} none gets one by organ system."]
+    return [
+        f"{among} {told['n_answered']:,} get one by organ system, whose types reach the threshold together: "
+        f"{told['n_right']:,} rightly."
+    ]
 
 
 def _tell_flags(facts: Mapping[str, Any]) -> str:

@@ -24,9 +24,11 @@ def describe(run: FinishedRun) -> Part:
     pictures = [
         run.marks.show(
             draw_search(every, objective),
-            f"Validation {objective} of every trial by depth, a panel per backbone",
-            "A trial is one training of head and unfrozen layers; depth 0 trains the head alone. Pruned "
-            "trials were stopped early because they trailed behind, so their values are not final.",
+            f"Mean {objective} over folds of every trial by depth, a panel per backbone",
+            "A trial trains head and unfrozen layers once for each fold of the training and validation "
+            "patients, on the other folds; depth 0 trains the head alone. Bars: standard error of the mean "
+            "over folds. "
+            "Pruned trials were stopped early because they trailed behind, so their values are not final.",
             backbones=run.searches,
         ),
         run.marks.show(
@@ -41,7 +43,7 @@ def describe(run: FinishedRun) -> Part:
 
 def _tabulate_trials(record: Mapping[str, Any]) -> pd.DataFrame:
     # A failed trial knows nothing but its number and what was to be tried.
-    measured = [*_WHOLE, "value", "seconds"]
+    measured = [*_WHOLE, "value", "standard_error", "seconds"]
     rows = [
         {"number": trial["number"], "state": trial["state"], **trial["params"]}
         | {key: trial.get(key) for key in measured}
@@ -63,14 +65,15 @@ def _show_trials(backbone: str, trials: pd.DataFrame, objective: str) -> Table:
     opened = [column for column in ("learning_rate", "dropout") if column in trials]
     # Most backbones have a weighted layer per step of depth; the same number need not stand there twice.
     sizes = [size for size in _WHOLE[1:] if not trials[size].equals(trials["depth"])]
-    columns = ["number", "depth", *opened, "state", "value", *sizes, "epochs", "seconds"]
+    columns = ["number", "depth", *opened, "state", "value", "standard_error", *sizes, "epochs", "seconds"]
     rows = trials.assign(state=trials["state"].map(_STATES))[columns]
     return Table(
         rows.astype(dict.fromkeys(["depth", *sizes], "Int64")),
         f"Trials of {backbone}",
-        f"In bold: the chosen trial, of best {objective} on validation samples; of equals the shallowest.",
+        "In bold: the chosen trial, the shallowest within one standard error of the best (Breiman et al. "
+        "1984).",
         best=trials.index[trials["best"]][0],
-        headings={"value": f"Validation {objective}"},
+        headings={"value": f"Mean {objective} over folds", "standard_error": "Its standard error"},
         formats={"seconds": ".1f", "learning_rate": ".2g", "dropout": ".2f"},
         folded=len(trials) > 8,
     )

@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from expressionist.report.figures.drawing import add_key_above, new_axes, new_figure, note, tidy
+from expressionist.report.figures.drawing import add_key_above, cut, new_axes, new_figure, note, tidy
 from expressionist.report.figures.sheet import colour_map, find_spread, hide_padding
 from expressionist.report.figures.style import BLUE, DASHES, DPI, INK, QUIET, STRIP
 
@@ -63,7 +63,7 @@ def draw_top_genes(genes: pd.DataFrame) -> Figure:
         5.6, 1.0 + 0.21 * len(rows), grid="x", x="score (logits above the mean over types)"
     )
     _draw_bars(axes, places, values, (rows["speaks_by_being"] == "high").to_numpy(), _TOWARDS)
-    axes.set_yticks(places, [str(symbol) for symbol in rows["symbol"]], fontsize=8.5, parse_math=False)
+    axes.set_yticks(places, cut(rows["symbol"]), fontsize=8.5, parse_math=False)
     axes.set_ylim(-0.7, len(rows) - 0.3)
     marked = rows["marker"].to_numpy(bool)
     if marked.any():
@@ -92,7 +92,7 @@ def draw_apart(rows: pd.DataFrame, tumour_type: str, rival: str) -> Figure:
         _draw_bars(axes, places, own["signed"].to_numpy(float), own["higher"].to_numpy(bool), colour)
     axes.axvline(0, color=QUIET, linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
-    axes.set_yticks(range(len(order)), [str(name) for name in names], fontsize=8.5, parse_math=False)
+    axes.set_yticks(range(len(order)), cut(names), fontsize=8.5, parse_math=False)
     axes.set_ylim(-0.7, len(order) - 0.3)
     axes.set_title(f"← for {rival}", loc="left", fontsize=10, color=_AGAINST, parse_math=False)
     axes.set_title(f"for {tumour_type} →", loc="right", fontsize=10, color=_TOWARDS, parse_math=False)

@@ -117,9 +117,11 @@ def draw_components(
 def _scatter(axes: Axes, points: np.ndarray, groups: np.ndarray) -> None:
     # Small groups last, so that large ones do not cover them.
     names = [name for name, _ in Counter(groups.tolist()).most_common()]
+    dots = []
     for place, name in enumerate(names):
         mine = points[groups == name]
         colour = QUALITATIVE[place % len(QUALITATIVE)]
-        axes.scatter(mine[:, 0], mine[:, 1], s=5, color=colour, alpha=0.55, linewidths=0, label=name)
+        dots.append(axes.scatter(mine[:, 0], mine[:, 1], s=5, color=colour, alpha=0.55, linewidths=0))
     if len(names) <= _MOST_KEYS:
-        add_key(axes, loc="best", markerscale=2.5)
+        # Given here, as Matplotlib would hide what begins with an underscore.
+        add_key(axes, handles=dots, labels=names, loc="best", markerscale=2.5)

@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend import Legend
 from matplotlib.ticker import PercentFormatter
 
 from expressionist.files import write_whole
 from expressionist.report.figures.style import DPI, INK, QUIET, RULE, STAMP, STRIP
 
+_LONGEST = 60  # letters of a name
 # In pixels of the figure: what lies between two names, how near its place a name needs no line, and what two
 # names may lack of the first.
 _GAP, _NEAR, _NEARLY, _N_PUSHES = 4.0, 14.0, 0.5, 2000
@@ -48,7 +50,7 @@ def tidy(axes: Axes, *, grid: Literal["x", "y", ""] = "y", title: str = "", x: s
 
 def add_key(axes: Axes, **options: Any) -> None:  # noqa: ANN401
     """Add a frameless legend in the common look; options go to `Axes.legend`."""
-    axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, **options)
+    keep_plain(axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, **options))
 
 
 def add_key_above(figure: Figure, panels: Iterable[Axes], *, n_columns: int) -> None:
@@ -59,7 +61,24 @@ def add_key_above(figure: Figure, panels: Iterable[Axes], *, n_columns: int) -> 
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     look: dict[str, Any] = {"frameon": False, "fontsize": 9, "labelcolor": INK}
-    figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=n_columns, **look)
+    handles, names = list(found.values()), list(found)
+    keep_plain(figure.legend(handles, names, loc="outside upper left", ncols=n_columns, **look))
+
+
+def keep_plain(legend: Legend) -> None:
+    """Take the texts of a legend as they are, but for their length: two dollar signs make no formula."""
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+        text.set_text(*cut([text.get_text()]))
+
+
+def cut(names: Iterable[object]) -> list[str]:
+    """Cut names that would leave no room for what is drawn.
+
+    >>> cut(["TP53", "P04637;" * 99])[1]
+    'P04637;P04637;P04637;P04637;P04637;P04637;P04637;P04637;P04…'
+    """
+    return [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in map(str, names)]
 
 
 def name_places(figure: Figure, axes: Axes, names: Sequence[str], places: np.ndarray) -> None:
@@ -77,7 +96,9 @@ def name_places(figure: Figure, axes: Axes, names: Sequence[str], places: np.nda
     look |= {"parse_math": False, "zorder": 4, "textcoords": "offset pixels", "annotation_clip": False}
     look["bbox"] = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.8}
     look["arrowprops"] = {"arrowstyle": "-", "color": INK, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
-    texts = [axes.annotate(name, place, (0, 0), **look) for name, place in zip(names, places, strict=True)]
+    texts = [
+        axes.annotate(name, place, (0, 0), **look) for name, place in zip(cut(names), places, strict=True)
+    ]
     figure.draw_without_rendering()  # only then is it known how large names and axes are
     boxes = [text.get_window_extent() for text in texts]
     sizes = np.array([(box.width, box.height) for box in boxes]).reshape(-1, 2) + _GAP
@@ -142,14 +163,14 @@ def write_above(axes: Axes, heights: Iterable[float], counts: Iterable[float]) -
 def name_bars(axes: Axes, names: Sequence[str]) -> None:
     """Name bars that stand at 0, 1, ...; many names stand upright."""
     rotation, size = (90, 8) if len(names) > 12 else (0, 9)
-    axes.set_xticks(range(len(names)), names, rotation=rotation, fontsize=size, parse_math=False)
+    axes.set_xticks(range(len(names)), cut(names), rotation=rotation, fontsize=size, parse_math=False)
     axes.set_xlim(-0.6, len(names) - 0.4)
 
 
 def name_cells(axes: Axes, names: Sequence[str]) -> None:
     """Name the rows and columns of a square matrix."""
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8, parse_math=False)
-    axes.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
+    axes.set_xticks(range(len(names)), cut(names), rotation=90, fontsize=8, parse_math=False)
+    axes.set_yticks(range(len(names)), cut(names), fontsize=8, parse_math=False)
     axes.tick_params(which="both", length=0)
 
 

@@ -37,16 +37,17 @@ def draw_training(histories: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def draw_search(trials: pd.DataFrame, objective: str) -> Figure:
-    """Draw the validation `objective` of every trial that has one by its depth, a panel per backbone.
+    """Draw the mean `objective` over folds, and its standard error, of every trial that has one by its depth.
 
-    The ``best`` is ringed; a line runs through the medians of those whose ``state`` is COMPLETE.
+    There is a panel per backbone. The ``best`` is ringed; a line runs through the medians of those whose
+    ``state`` is COMPLETE.
     """
     backbones = trials["backbone"].unique()
     figure = new_figure(max(2.2 * len(backbones), 4.4) + 0.8, 3.2)
     panels = figure.subplots(1, len(backbones), sharey=True, squeeze=False)[0]
     seen = trials.loc[trials["value"].notna()]
     for number, (backbone, axes) in enumerate(zip(backbones, panels, strict=True)):
-        tidy(axes, title=backbone, x="layers unfrozen", y="" if number else f"{objective}, validation")
+        tidy(axes, title=backbone, x="layers unfrozen", y="" if number else f"{objective}, mean over folds")
         _draw_trials(axes, seen.loc[seen["backbone"] == backbone])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         axes.margins(x=0.12, y=0.12)
@@ -60,6 +61,10 @@ def _draw_trials(axes: Axes, rows: pd.DataFrame) -> None:
     if len(finished):
         middle = finished.groupby("depth")["value"].median()
         axes.plot(middle.index, middle, color=RULE, linewidth=1.6, zorder=1)
+        errors = finished["standard_error"].fillna(0)
+        axes.errorbar(
+            finished["depth"], finished["value"], errors, fmt="none", ecolor=BLUE, capsize=3, zorder=2
+        )
         axes.scatter(finished["depth"], finished["value"], s=26, color=BLUE, label="finished", zorder=2)
         best = finished.loc[finished["best"].astype(bool)]
         ring = axes.scatter(best["depth"], best["value"], s=110, label="chosen", zorder=3)

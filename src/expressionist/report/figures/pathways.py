@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from expressionist.report.figures.drawing import add_key, new_axes
+from expressionist.report.figures.drawing import add_key, cut, new_axes
 from expressionist.report.figures.sheet import Sheet, colour_map, hide_padding
 from expressionist.report.figures.style import INK, PADDING, RULE, VERMILION
 
@@ -39,7 +39,7 @@ def draw_enrichment(found: pd.DataFrame, sets: Sequence[str], tumour_types: Sequ
     for level in _LEVELS:
         area = float(_size(np.array([level]))[0])
         axes.scatter([], [], s=area, color=PADDING, edgecolors=INK, linewidths=0.8, label=f"q = {level:g}")
-    axes.set_xticks(range(len(tumour_types)), tumour_types, rotation=90, fontsize=8, parse_math=False)
+    axes.set_xticks(range(len(tumour_types)), cut(tumour_types), rotation=90, fontsize=8, parse_math=False)
     axes.set_yticks(range(len(sets)), [shorten(name, 60) for name in sets], fontsize=8, parse_math=False)
     axes.set(xlim=(-0.7, len(tumour_types) - 0.3), ylim=(len(sets) - 0.4, -0.6))
     axes.tick_params(length=0)

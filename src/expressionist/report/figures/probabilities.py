@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from expressionist.report.figures.drawing import add_key, new_axes, new_figure, tidy
+from expressionist.report.figures.drawing import add_key, cut, new_axes, new_figure, tidy
 from expressionist.report.figures.style import AMBER, BLUE, DASHES, INK, QUIET, SKY, VERMILION
 
 _STAGES = {"before": (AMBER, "s", "before scaling"), "after": (BLUE, "o", "after scaling")}
@@ -67,7 +67,7 @@ def draw_flagged(
         at, side, colour = (share - 0.01, "right", "white") if share > 0.6 else (share + 0.01, "left", INK)
         told = f"{share:.1%}  ({n:,} of {total:,})"
         axes.text(at, place, told, ha=side, va="center", fontsize=9, color=colour)
-    axes.set_yticks(places, list(flagged), parse_math=False)
+    axes.set_yticks(places, cut(flagged), parse_math=False)
     axes.set_xlim(0, 1.01)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     return figure

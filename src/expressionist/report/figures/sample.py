@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from expressionist.report.figures.drawing import add_key_above, new_figure, tidy
+from expressionist.report.figures.drawing import add_key_above, cut, new_figure, tidy
 from expressionist.report.figures.sheet import Sheet, colour_map, find_spread, hide_padding
 from expressionist.report.figures.style import BLUE, INK, PADDING, QUIET, RULE, SKY, VERMILION
 
@@ -49,7 +49,7 @@ def draw_genes(genes: pd.DataFrame, tumour_type: str) -> Figure:
     colours = np.where(genes["attribution"] > 0, VERMILION, BLUE)
     bars.barh(places, genes["attribution"], color=colours, height=0.7)
     bars.axvline(0, color=QUIET, linewidth=0.8)
-    bars.set_yticks(places, genes["symbol"], fontsize=8.5, parse_math=False)
+    bars.set_yticks(places, cut(genes["symbol"]), fontsize=8.5, parse_math=False)
     bars.set_ylim(places[-1] - 0.7, 0.7)
     _draw_strips(strips, genes, places, tumour_type)
     add_key_above(figure, [strips], n_columns=4)
@@ -62,7 +62,7 @@ def _draw_strips(axes: Axes, genes: pd.DataFrame, places: np.ndarray, tumour_typ
     )
     axes.plot(genes["all_median"], places, "|", color=QUIET, markersize=7)
     axes.hlines(
-        places, genes["type_0"], genes["type_4"], color=SKY, linewidth=1.6, label=f"{tumour_type}, 5–95%"
+        places, genes["type_0"], genes["type_4"], color=SKY, linewidth=1.6, label=f"5–95% of {tumour_type}"
     )
     axes.hlines(places, genes["type_1"], genes["type_3"], color=SKY, linewidth=5, label="25–75%")
     axes.plot(genes["type_2"], places, "|", color=INK, markersize=6)

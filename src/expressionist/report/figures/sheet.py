@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from expressionist.report.figures.drawing import keep_plain
 from expressionist.report.figures.style import DPI, INK, PADDING
 
 _MARGIN, _GAP, _TITLE, _FOOT = 14, 12, 34, 74
@@ -79,9 +80,8 @@ class Sheet:
         handles = [Rectangle((0, 0), 1, 1, facecolor=colour) for colour in keys.values()]
         corner = (1 - _MARGIN / self._across, (_FOOT - 46) / self._down)
         look: dict[str, Any] = {"frameon": False, "fontsize": 9, "labelcolor": INK, "borderpad": 0}
-        self.figure.legend(
-            handles, list(keys), loc="lower right", bbox_to_anchor=corner, borderaxespad=0, **look
-        )
+        look |= {"loc": "lower right", "bbox_to_anchor": corner, "borderaxespad": 0}
+        keep_plain(self.figure.legend(handles, list(keys), **look))
 
     def _add(self, left: float, top: float, width: float, height: float) -> Axes:
         bottom = 1 - (top + height) / self._down

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from expressionist.report.figures.drawing import add_key, name_places, new_axes, write_beside
+from expressionist.report.figures.drawing import add_key, cut, name_places, new_axes, write_beside
 from expressionist.report.figures.style import BLUE, DASHES, INK, QUALITATIVE, QUIET, SKY, VERMILION
 
 _MOST_COLOURED, _MOST_NAMED = len(QUALITATIVE), 25
@@ -51,21 +51,22 @@ def draw_cohorts(trained: np.ndarray, here: np.ndarray, labels: np.ndarray) -> F
     `labels` name the types of the other cohort; few have a colour each, more are named at their medians.
     """
     figure, axes = new_axes(8.6, 5.2, grid="", x="component 1", y="component 2")
-    axes.scatter(
-        trained[:, 0], trained[:, 1], s=6, color=QUIET, alpha=0.35, linewidths=0, label="training samples"
-    )
+    grey = axes.scatter(trained[:, 0], trained[:, 1], s=6, color=QUIET, alpha=0.35, linewidths=0)
+    keys = [("training samples", grey)]
     names = [name for name, _ in Counter(labels.tolist()).most_common()]
     few = len(names) <= _MOST_COLOURED
     if not few:
-        axes.scatter([], [], s=10, color=BLUE, label="this cohort")
+        keys += [("this cohort", axes.scatter([], [], s=10, color=BLUE))]
     for place, name in enumerate(names):
         points, colour = here[labels == name], QUALITATIVE[place] if few else BLUE
-        label = str(name) if few else None
-        axes.scatter(points[:, 0], points[:, 1], s=10, color=colour, alpha=0.7, linewidths=0, label=label)
+        dots = axes.scatter(points[:, 0], points[:, 1], s=10, color=colour, alpha=0.7, linewidths=0)
+        keys += [(str(name), dots)] if few else []
     if not few and len(names) <= _MOST_NAMED:
         middles = np.array([np.median(here[labels == name], axis=0) for name in names])
         name_places(figure, axes, [str(name) for name in names], middles)
-    add_key(axes, loc="best", markerscale=2)
+    # Given here, as Matplotlib would hide what begins with an underscore.
+    shown, handles = zip(*keys, strict=True)
+    add_key(axes, handles=handles, labels=shown, loc="best", markerscale=2)
     return figure
 
 
@@ -85,6 +86,6 @@ def draw_shift(rows: pd.DataFrame) -> Figure:
     names = [
         row["symbol"] if row["symbol"] not in ("", "?") else row["gene"] for row in rows.to_dict("records")
     ]
-    axes.set_yticks(places, names, parse_math=False)
+    axes.set_yticks(places, cut(names), parse_math=False)
     add_key(axes, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
     return figure

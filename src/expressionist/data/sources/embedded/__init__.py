@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from expressionist.data.cohort import Cohort
+from expressionist.data.merged_types import NOTHING_MERGED, Merged, merge_simulated
 from expressionist.data.quality import count_types
 from expressionist.data.readers.raw_files import RawFile
 from expressionist.data.sources.embedded.counts import draw_counts
@@ -49,7 +50,7 @@ def list_files(options: Options) -> tuple[RawFile, ...]:
     return ()
 
 
-def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
+def read(options: Options, raw: Path, merged: Merged = NOTHING_MERGED) -> tuple[Cohort, dict[str, Any]]:
     """Simulate the cohort's counts; no file is looked at.
 
     Real genes are the markers, under their Entrez ids; all others are called SYN00001 and so on. The sample
@@ -70,7 +71,8 @@ def read(options: Options, raw: Path) -> tuple[Cohort, dict[str, Any]]:
         synthetic=True,
         truth=tell_truth(genes, samples.table["tumour_type"]),
     )
-    return cohort, _describe(cohort, options.seed)
+    cohort, rules = merge_simulated(cohort, merged)
+    return cohort, _describe(cohort, options.seed) | ({"merged_types": rules} if rules else {})
 
 
 def _describe(cohort: Cohort, seed: int) -> dict[str, Any]:
