@@ -160,7 +160,7 @@ def test_the_page_says_where_it_comes_from(page: str, paths: dict[str, Path]) ->
     (origin,) = re.findall(r'<p class="origin">(.*?)</p>', page)
     model = md5(paths["models"] / "mobilenet")
     for words in (
-        "Trained on 9 March 2026",
+        "First trained on 9 March 2026",
         "code of no known commit",
         "keras 3.",
         "training seed 7",

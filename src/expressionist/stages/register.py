@@ -96,18 +96,14 @@ def run(
     }
 
     def publish(model: Path, folder: Path, **own: str) -> str:
-        backbone, training = model.name, read_json(model / "training.json")
-        scores = read_json(folder / "metrics.json")
-        if training.get("members"):
-            # It has learned what were validation samples: their scores are of the network before.
-            scores["validation"] = {}
+        training = read_json(model / "training.json")
         return publish_training(
             experiment,
             training,
-            scores,
+            _read_scores(training, folder),
             key=md5(model / "training.json") + md5(folder / "metrics.json"),
             dataset=dataset,
-            digests={**digests, "search": md5(search / f"{backbone}.json"), **own},
+            digests={**digests, "search": md5(search / f"{model.name}.json"), **own},
             params={**params, "weights": asdict(weights)},
             files=[folder / name for name in _FILES],
             **about,
@@ -116,8 +112,8 @@ def run(
     runs = {}
     for backbone in backbones:
         publish_search(experiment, {**read_json(search / f"{backbone}.json"), "source": str(images)}, **about)
-        folder = evaluations / backbone
-        runs[backbone] = publish(models / backbone, folder, evaluation=md5(folder))
+        evaluation = md5(evaluations / backbone)
+        runs[backbone] = publish(models / backbone, evaluations / backbone, evaluation=evaluation)
     table = read_table(comparison / "comparison.tsv", index="model")
     tested = read_json(served / "model.json")["about"]["tested"]
     for name, fitted in read_json(baselines / "baselines.json").items():
@@ -165,17 +161,22 @@ def run(
         card=(served / CARD_FILE).read_text(encoding="utf-8"),
         artifacts=[attributions],
     )
-    told = f"{registry.name} version {version}, MLflow run {registered}"
     with tempfile.TemporaryDirectory() as place:
-        page = _copy_page(report, Path(place, report.name), told)
+        known = f"{registry.name} version {version}, MLflow run {registered}"
+        page = _copy_page(report, Path(place, report.name), known)
         hang_page(experiment, registry.name, version, page)
     console = Console(width=_WIDTH, markup=False)
     _show_comparison(console, add_reference(table, read_table(ablation / "ablation.tsv"), winner), found)
-    console.print(
-        *(each["said"] for each in (spread, read_json(ablation / "ablation.json")) if each), sep="\n"
-    )
+    told = (spread, read_json(ablation / "ablation.json"), read_json(refit / "refit.json"))
+    console.print(*(each["said"] for each in told if each), sep="\n")
     console.print(f"{registry.name} version {version} is the challenger ({winner}).")
     console.print(f"Report: {report}\nMLflow: make ui, then http://127.0.0.1:5000")
+
+
+def _read_scores(training: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Read a network's scores; of one that has learned the validation samples, only those on test samples."""
+    scores = read_json(folder / "metrics.json")
+    return {**scores, "validation": {}} if training.get("members") else scores
 
 
 def _name_options(section: CohortParams | LayoutParams, chosen: str) -> dict[str, Any]:
