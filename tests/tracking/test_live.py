@@ -202,7 +202,7 @@ def test_a_store_that_does_not_answer_is_told_of_in_one_line(
             run.log(epoch)
         run.end("FINISHED")
     assert len(said) == 1
-    assert "by the stage register" in said[0]
+    assert "the stage register makes up for" in said[0]
     assert "\n" not in said[0]
 
 
