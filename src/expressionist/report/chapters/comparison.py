@@ -25,6 +25,7 @@ def declare(run: FinishedRun) -> Verdict:
     sentences = [
         "Network and baseline model were chosen on validation samples; "
         f"{count(facts['n_test'], 'test sample')} judged them once.",
+        *([run.refit["said"]] if run.refit else []),
         run.picture["said"],
     ]
     if run.spread:
@@ -80,7 +81,7 @@ def describe(run: FinishedRun) -> Part:
         tables.insert(1, _tabulate_spread(rows, run))
     if run.refit:
         tables.insert(0, _tabulate_refit(run))
-    return Part([run.refit["said"]] if run.refit else [], pictures=[picture], tables=tables)
+    return Part(pictures=[picture], tables=tables)
 
 
 def _tabulate_refit(run: FinishedRun) -> Table:

@@ -22,7 +22,9 @@ MATCHED = {
     "nothing": "No established marker gene is among the genes of this cohort (as for miRNAs), so there is no "
     "map of markers, and attributions cannot be scored against known markers.",
 }
-_TOLD = set("method shape unit cohort synthetic n_genes n_genes_of_cohort n_without_position score".split())
+_TOLD = set(
+    "method shape unit cohort synthetic merged n_genes n_genes_of_cohort n_without_position score".split()
+)
 _CLEARLY = 2  # times as often as by chance neighbours must share a chromosome for the map to be shown
 _SCORES = {
     "neighbour_correlation": "Mean correlation of genes side by side",
