@@ -36,6 +36,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Guard:
     import keras
 
     folder = tmp_path_factory.mktemp("model")
+    keras.utils.set_random_seed(1)
     inputs = keras.Input((3,))
     keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs)).save(folder / "model.keras")
     genes = pd.DataFrame({"symbol": GENES, "fill": 1.0}, index=pd.Index(GENES, name="gene"))

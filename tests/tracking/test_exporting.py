@@ -24,6 +24,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Version:
     from expressionist.network.layers import Log2, Paint, PixelScaling, Rescale, Temperature
 
     folder = tmp_path_factory.mktemp("version")
+    keras.utils.set_random_seed(1)
     inputs = keras.Input((N_GENES,), name="expression")
     painted = Paint(N_GENES, (7, 7), name="paint")(Rescale(N_GENES)(Log2()(inputs)))
     maps = keras.layers.Conv2D(4, 3)(PixelScaling("tf")(painted))

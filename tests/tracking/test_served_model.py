@@ -38,6 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import keras
 
     folder = tmp_path_factory.mktemp("served")
+    keras.utils.set_random_seed(1)
     inputs = keras.Input((3,))
     keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs)).save(folder / "model.keras")
     genes = pd.DataFrame({"symbol": GENES, "fill": 1.0}, index=pd.Index(GENES, name="gene"))
