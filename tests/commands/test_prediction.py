@@ -7,10 +7,9 @@ import pytest
 from expressionist.commands import prediction as module
 from expressionist.commands.prediction import Prediction, PredictionRequest
 from expressionist.errors import CohortError, RegistryError
-from expressionist.evaluation.novelty import Novelty
 from expressionist.files.locks import lock_file
 from expressionist.tracking.prediction_log import read_log
-from expressionist.tracking.serving import NOVELTY_FILE, Served, seal, write_served
+from small_version import seal_small_version
 
 GENES = ["TP53", "KRAS", "EGFR"]
 N_SAMPLES = 22
@@ -18,20 +17,7 @@ N_SAMPLES = 22
 
 @pytest.fixture(scope="module")
 def version(tmp_path_factory):
-    import keras
-
-    folder = tmp_path_factory.mktemp("version")
-    keras.utils.set_random_seed(1)
-    inputs = keras.Input((3,))
-    hidden = keras.layers.Rescaling(0.001)(inputs)
-    keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(hidden)).save(folder / "model.keras")
-    genes = pd.DataFrame({"symbol": GENES, "fill": 1.0}, index=pd.Index(GENES, name="gene"))
-    log2 = np.random.default_rng(0).gamma(2, size=(20, 3)).astype(np.float32)
-    novelty = Novelty.fit(log2, np.arange(20) % 2, None, rng=np.random.default_rng(0))
-    np.savez(folder / NOVELTY_FILE, **novelty.calibrate(log2, false_alarms=0.1).to_arrays())
-    write_served(folder, Served(genes, ("A", "B"), "RSEM", 0.4, True, "RANDOM", "toy", {}))  # noqa: FBT003
-    seal(folder)
-    return folder
+    return seal_small_version(tmp_path_factory.mktemp("version"), GENES, scale=0.001)
 
 
 @pytest.fixture

@@ -17,11 +17,10 @@ import pytest
 import uvicorn
 from mlflow.pyfunc import scoring_server
 
-from expressionist.evaluation.novelty import Novelty
 from expressionist.tracking import served_model
 from expressionist.tracking.scoring_server import Guard
-from expressionist.tracking.serving import NOVELTY_FILE, Served, seal, write_served
 from expressionist.tracking.split_table import hasten
+from small_version import seal_small_version
 
 GENES = ["g1", "g2", "g3"]
 CANARY = "PATIENT7"
@@ -33,18 +32,7 @@ LIMIT = 1
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Guard:
     """The server of a small model, as MLflow loads it, behind the guard."""
-    import keras
-
-    folder = tmp_path_factory.mktemp("model")
-    keras.utils.set_random_seed(1)
-    inputs = keras.Input((3,))
-    keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs)).save(folder / "model.keras")
-    genes = pd.DataFrame({"symbol": GENES, "fill": 1.0}, index=pd.Index(GENES, name="gene"))
-    log2 = np.random.default_rng(0).gamma(2, size=(20, 3)).astype(np.float32)
-    novelty = Novelty.fit(log2, np.arange(20) % 2, None, rng=np.random.default_rng(0))
-    np.savez(folder / NOVELTY_FILE, **novelty.calibrate(log2, false_alarms=0.1).to_arrays())
-    write_served(folder, Served(genes, ("A", "B"), "RSEM", 0.4, True, "RANDOM", "toy", {}))  # noqa: FBT003
-    seal(folder)
+    folder = seal_small_version(tmp_path_factory.mktemp("model"), GENES)
     params = mlflow.types.ParamSchema(
         [mlflow.types.ParamSpec("explain", mlflow.types.DataType.boolean, default=False)]
     )

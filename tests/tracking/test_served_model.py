@@ -10,10 +10,9 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.scoring_server import invocations
 
-from expressionist.evaluation.novelty import Novelty
 from expressionist.tracking.prediction_log import name_logged, read_log
 from expressionist.tracking.served_model import TumourTypeModel
-from expressionist.tracking.serving import NOVELTY_FILE, Served, seal, write_served
+from small_version import seal_small_version
 
 GENES = ["g1", "g2", "g3"]
 TABLE = pd.DataFrame([[1234.5, 1.0, 2.0], [0.5, 1.0, 3.0]], columns=GENES)
@@ -35,19 +34,7 @@ class Loaded:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import keras
-
-    folder = tmp_path_factory.mktemp("served")
-    keras.utils.set_random_seed(1)
-    inputs = keras.Input((3,))
-    keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs)).save(folder / "model.keras")
-    genes = pd.DataFrame({"symbol": GENES, "fill": 1.0}, index=pd.Index(GENES, name="gene"))
-    log2 = np.random.default_rng(0).gamma(2, size=(20, 3)).astype(np.float32)
-    novelty = Novelty.fit(log2, np.arange(20) % 2, None, rng=np.random.default_rng(0))
-    np.savez(folder / NOVELTY_FILE, **novelty.calibrate(log2, false_alarms=0.1).to_arrays())
-    write_served(folder, Served(genes, ("A", "B"), "RSEM", 0.4, True, "RANDOM", "toy", {}))  # noqa: FBT003
-    seal(folder)
-    return folder
+    return seal_small_version(tmp_path_factory.mktemp("served"), GENES)
 
 
 def ask(model: Loaded, table: object) -> str:

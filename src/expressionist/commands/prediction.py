@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from expressionist.data import Nomenclature, Profiles, read_nomenclature, read_profiles
+from expressionist.commands.table_request import TableRequest
+from expressionist.data import Nomenclature, Profiles, read_nomenclature
 from expressionist.errors import RegistryError
 from expressionist.files import digest_code, lock_file, md5, read_table, write_table, write_whole
 from expressionist.tracking import (
@@ -43,24 +44,15 @@ Prepared = tuple[pd.DataFrame, dict[str, int | np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class PredictionRequest:
+class PredictionRequest(TableRequest):
     """What is to be predicted, where that is to be written, and how it is read.
 
-    `out`, `explain` and `log` are the table of predictions, that of genes and the folder of the log; the rest
-    is for `read_profiles`, and `align` for `find_profile`.
+    `out`, `explain` and `log` are the table of predictions, that of genes and the folder of the log.
     """
 
-    table: Path
-    model: str
     out: Path | None
     explain: Path | None
     log: Path | None
-    unit: str | None
-    genes_in: str
-    replicates: str
-    gene_lengths: Path | None
-    nomenclature: Path | None
-    align: str
 
 
 class Prediction:
@@ -76,7 +68,7 @@ class Prediction:
         self.loaded: Loaded = load_model(folder)
         self.logged = name_logged(folder)
         self.names: Nomenclature | None = read_nomenclature(request.nomenclature)
-        self.profiles = self._read()
+        self.profiles: Profiles = request.read(self.loaded[0], self.names)
         self.n_samples = len(self.profiles.samples)
         # Refused before anything is predicted: too few genes, and samples that lack too many.
         for start in self._starts if self.profiles.has_gaps else self._starts[:1]:
@@ -90,19 +82,6 @@ class Prediction:
     def is_long(self) -> bool:
         """Whether it is done in several pieces."""
         return len(self._starts) > 1
-
-    def _read(self) -> Profiles:
-        request = self.request
-        return read_profiles(
-            request.table,
-            partial(self.loaded[0].knows, nomenclature=self.names),
-            self.loaded[0].unit,
-            unit=request.unit,
-            genes_in=request.genes_in,
-            replicates=request.replicates,
-            gene_lengths=request.gene_lengths,
-            nomenclature=self.names,
-        )
 
     def _prepare(self, start: int) -> Prepared:
         table = self.profiles.read(start, start + _N_SAMPLES)

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from expressionist.data import read_nomenclature, read_profiles, to_log2
+from expressionist.commands.table_request import TableRequest
+from expressionist.data import read_nomenclature, to_log2
 from expressionist.errors import RegistryError, name_some
 from expressionist.evaluation import Footprint
 from expressionist.files import read_arrays, read_table, write_whole
@@ -36,22 +36,14 @@ _N_GENES, _N_RIVAL = 10, 6
 
 
 @dataclass(frozen=True)
-class SampleRequest:
+class SampleRequest(TableRequest):
     """Which sample of which file a version is to explain, and how the file is read: as for `predict`.
 
     The `rival` is the type that the one predicted is set against: the second most probable if not given.
     """
 
-    table: Path
-    model: str
     sample: str
     rival: str | None
-    unit: str | None
-    genes_in: str
-    replicates: str
-    gene_lengths: Path | None
-    nomenclature: Path | None
-    align: str
 
 
 def write_sample_page(
@@ -79,16 +71,7 @@ def write_sample_page(
     footprint, answers = _read_beside(version)
     loaded = served, network, _ = load_model(version.folder)
     names = read_nomenclature(request.nomenclature)
-    profiles = read_profiles(
-        request.table,
-        partial(served.knows, nomenclature=names),
-        served.unit,
-        unit=request.unit,
-        genes_in=request.genes_in,
-        replicates=request.replicates,
-        gene_lengths=request.gene_lengths,
-        nomenclature=names,
-    )
+    profiles = request.read(served, names)
     own = _take(profiles.table, request)
     prepared, counts, filled = prepare_table(served, own, find_profile(version.folder, request.align), names)
     prediction = predict(*loaded, prepared, once=True).assign(**counts).iloc[0]

@@ -4,18 +4,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from expressionist.commands.table_request import TableRequest
 from expressionist.data import (
     Nomenclature,
     read_external_labels,
     read_nomenclature,
-    read_profiles,
     read_renaming,
     to_log2,
 )
@@ -51,7 +50,7 @@ from expressionist.tracking import (
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(TableRequest):
     """What is to be validated, and how it is to be read.
 
     Parameters
@@ -74,19 +73,11 @@ class Request:
         Whether to leave out samples of patients who trained the version.
     """
 
-    table: Path
-    model: str
     labels: Path
     renaming: Path | None
     sample_column: str | None
     label_column: str | None
     patient_column: str | None
-    unit: str | None
-    genes_in: str
-    replicates: str
-    gene_lengths: Path | None
-    nomenclature: Path | None
-    align: str
     exclude_trained: bool
 
     def take(self, *names: str) -> dict[str, Any]:
@@ -179,9 +170,7 @@ def _read(
     request: Request, served: Served, footprint: Footprint, nomenclature: Nomenclature | None
 ) -> _Found:
     """Read expression and labels, and take the samples that have both."""
-    knows = partial(served.knows, nomenclature=nomenclature)
-    options = request.take("unit", "genes_in", "replicates", "gene_lengths")
-    profiles = read_profiles(request.table, knows, served.unit, nomenclature=nomenclature, **options)
+    profiles = request.read(served, nomenclature)
     renamed = read_renaming(request.renaming, served.tumour_types) if request.renaming else {}
     merged = served.about.get("merged", {})
     labels = read_external_labels(

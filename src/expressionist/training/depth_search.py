@@ -85,10 +85,8 @@ class DepthSearch:
                 break
         for each in trained:
             each.forget()
-        tuned, values = (
-            trained[-1],
-            [each.fit.history[-1][f"validation_{self.objective}"] for each in trained],
-        )
+        tuned = trained[-1]
+        values = [each.fit.history[-1][f"validation_{self.objective}"] for each in trained]
         facts = {
             "n_unfrozen_layers": len(tuned.unfrozen),
             "n_unfrozen_parameters": tuned.n_unfrozen_parameters,
