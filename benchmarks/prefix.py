@@ -23,7 +23,7 @@ from expressionist.data.expression import Scale
 from expressionist.data.units import AS_IS_UNIT
 from expressionist.network.backbones import Weights
 from expressionist.network.cut import divide
-from expressionist.network.head import attach_head
+from expressionist.network.head import LINEAR, attach_head
 from expressionist.network.layers import Centre
 from expressionist.painting.images import ImageSet
 from expressionist.painting.layout import Layout
@@ -82,12 +82,13 @@ def train_cached(tuner: FineTuner, depth: int, epochs: int, cache: Path, dropout
 
 
 def train_plainly(
-    tuner: FineTuner, depth: int, epochs: int, centres: list[list[np.ndarray]], dropout: float
+    tuner: FineTuner, depth: int, epochs: int, fitted: list[list[np.ndarray]], dropout: float
 ) -> Fit:
     """Train the same layers, from the same seeds, inside the whole network, with Keras's `fit`.
 
     A backbone of its own, compiled without XLA, which is slower on a processor, and with our optimiser, which
-    is faster than Keras's. Centring is given, which a plain network would have to fit.
+    is faster than Keras's. What is fitted before, centring and the linear classifier of genes, is given: a
+    plain network would have to fit it.
     """
     params = replace(PARAMS.training, epochs=epochs)
     average = tuner.network.head == "global_average"
@@ -101,18 +102,22 @@ def train_plainly(
         genes=shape if tuner.network.genes else None,
         gene_dropout=tuner.network.gene_dropout,
     )
-    layers = [layer for layer in model.layers if isinstance(layer, Centre)]
-    for layer, ready in zip(layers, centres, strict=True):
+    for layer, ready in zip(_list_fitted(model), fitted, strict=True):
         layer.set_weights(ready)
     images = keras.Input(shape, name="images")
     known = {"genes": images, **division.prefix(tuner.front(images))}
     logits = model({name: known[name] for name in model.input})
     whole = keras.Model(images, logits["classifier"])
     compile_tail(whole, params, len(tuner.data.training.types))
-    return Fit([_fit_epoch(whole, tuner, params, epoch) for epoch in range(epochs)], stopped=False)
+    mean = keras.layers.Average()(list(logits.values())) if len(logits) > 1 else logits["classifier"]
+    judged = keras.Model(images, mean)
+    judged.compile(loss=whole.loss, jit_compile=False)
+    return Fit([_fit_epoch(whole, judged, tuner, params, epoch) for epoch in range(epochs)], stopped=False)
 
 
-def _fit_epoch(model: keras.Model, tuner: FineTuner, params: TrainingParams, epoch: int) -> Epoch:
+def _fit_epoch(
+    model: keras.Model, judged: keras.Model, tuner: FineTuner, params: TrainingParams, epoch: int
+) -> Epoch:
     """Train on the batches that ours has in that epoch."""
     data, size = tuner.data, params.batch_size
     begun, types = time.perf_counter(), data.training.types
@@ -124,22 +129,25 @@ def _fit_epoch(model: keras.Model, tuner: FineTuner, params: TrainingParams, epo
         sample_weight=weigh_samples(types, N_TYPES, params.class_weight)[order],
         batch_size=size,
         shuffle=False,
-        validation_data=(data.validation.images, data.validation.types),
-        validation_batch_size=64,
         verbose=0,
     ).history
+    loss = judged.evaluate(data.validation.images, data.validation.types, batch_size=64, verbose=0)
     return {
         "epoch": epoch + 1,
         "loss": told["loss"][0],
-        "validation_log_loss": told["val_loss"][0],
+        "validation_log_loss": loss,
         "seconds": time.perf_counter() - begun,
     }
 
 
-def find_centres(tuner: FineTuner, found: FineTuned) -> list[list[np.ndarray]]:
-    """Return what the head was centred with."""
-    layers = tuner.assemble(found).get_layer("tail_and_head").layers
-    return [layer.get_weights() for layer in layers if isinstance(layer, Centre)]
+def _list_fitted(model: keras.Model) -> list[keras.Layer]:
+    """List the layers of a head that are fitted, and do not train."""
+    return [layer for layer in model.layers if isinstance(layer, Centre) or layer.name == LINEAR]
+
+
+def find_fitted(tuner: FineTuner, found: FineTuned) -> list[list[np.ndarray]]:
+    """Return what was fitted before the head trained."""
+    return [layer.get_weights() for layer in _list_fitted(tuner.assemble(found).get_layer("tail_and_head"))]
 
 
 def median_seconds(fit: Fit) -> float:
@@ -163,7 +171,7 @@ def compare(backbone: str, strides: tuple[int, ...], head: str, n_samples: int, 
         tuner = make_tuner(backbone, network, n_samples, Path(folder))
         for depth in (0, tuner.last_block_depth()):
             ours = train_cached(tuner, depth, epochs, Path(folder), network.dropout)
-            plain = train_plainly(tuner, depth, epochs, find_centres(tuner, ours), network.dropout)
+            plain = train_plainly(tuner, depth, epochs, find_fitted(tuner, ours), network.dropout)
             seconds, plain_seconds = median_seconds(ours.fit), median_seconds(plain)
             gap = largest_gap(ours.fit, plain)
             print(

@@ -21,7 +21,7 @@ from itertools import cycle, islice, product
 from pathlib import Path
 
 import numpy as np
-from prefix import PARAMS, find_centres, largest_gap, make_tuner, train_cached, train_plainly
+from prefix import PARAMS, find_fitted, largest_gap, make_tuner, train_cached, train_plainly
 
 DROPOUTS = (0.5, 0.65, 0.8)
 
@@ -41,7 +41,7 @@ def warm_up() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tuner = make_tuner("mobilenet", replace(PARAMS.network, head="global_average"), 64, Path(folder))
         found = train_cached(tuner, 0, 1, Path(folder), 0.5)
-        train_plainly(tuner, 0, 1, find_centres(tuner, found), 0.5)
+        train_plainly(tuner, 0, 1, find_fitted(tuner, found), 0.5)
 
 
 def compare(backbone: str, arguments: argparse.Namespace) -> str:
@@ -65,9 +65,9 @@ def compare(backbone: str, arguments: argparse.Namespace) -> str:
             if arguments.once and alike:
                 plain.append(alike[0])
                 continue
-            centres = find_centres(tuner, ours)
+            fitted = find_fitted(tuner, ours)
             begun, used = time.perf_counter(), time.process_time()
-            other = train_plainly(tuner, depth, arguments.epochs, centres, dropout)
+            other = train_plainly(tuner, depth, arguments.epochs, fitted, dropout)
             taken = (time.perf_counter() - begun, time.process_time() - used)
             plain.append(Trial(depth, *taken, largest_gap(ours.fit, other)))
             print(

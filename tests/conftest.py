@@ -22,10 +22,11 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # Else every process compiles TensorFlow's 4,000 modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# Files whose tests take longest, so that no worker is left with one of them at the end. The first two do not
-# wait for each other: DVC runs the pipeline by itself, while the other runs it for all that need it finished.
+# Files whose tests take longest, so that no worker is left with one of them at the end. The first three do
+# not wait for each other: two run the pipeline by DVC, while the third runs it for all that need it finished.
 FIRST = (
     "pipeline/test_dvc.py",
+    "notebooks/",
     "pipeline/test_kill.py",
     "pipeline/test_workers.py",
     "pipeline/test_registry.py",

@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from expressionist.errors import name_extra
+
 
 def lend(package: str, file: str) -> Callable[[str], Any]:
     """Make the `__getattr__` of a package from its ``__name__`` and ``__file__``."""
@@ -25,7 +27,8 @@ def lend(package: str, file: str) -> Callable[[str], Any]:
         module = find_modules().get(name, "")
         if not module.startswith(f"{package}."):
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(module), name)
+        with name_extra():
+            value = getattr(import_module(module), name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -115,7 +115,9 @@ def test_paths(stage):
     _, flags = read_command(stage)
     options = read_options(stage)
     kinds = {f"--{name.replace('_', '-')}": kind for name, kind in options.items()}
-    paths = {flag: path for flag, path in flags.items() if kinds.get(flag) == "Path" and path != CACHE}
+    paths = {
+        flag: path for flag, path in flags.items() if kinds.get(flag, "").startswith("Path") and path != CACHE
+    }
     outs, deps = read_outs(stage), read_deps(stage, code=False)
     expected_outs = [path for flag, path in paths.items() if flag == "--out" or path in outs]
     compare_lines(stage, "outs", outs, expected_outs)
@@ -174,6 +176,6 @@ def test_dvc_resolves_it(tmp_path, monkeypatch):
 
 def test_make_clean_removes_what_the_stages_make():
     """All of it but what was brought, and nothing else."""
-    (line,) = re.findall(r"^MADE := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    (line,) = re.findall(r"^MADE := (.*)$", (ROOT / "project.mk").read_text(encoding="utf-8"), re.MULTILINE)
     made = {"/".join(Path(out).parts[:2]) for stage in WRITTEN for out in read_outs(stage)}
     assert set(line.split()) == made - BROUGHT | {CACHE}

@@ -1,14 +1,18 @@
 """The command line: a command per stage, refusals in one line, and nothing heavy before it is needed."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from functools import partial
 from pathlib import Path
 
+import click
 import pytest
+import yaml
 
 from expressionist import stages
 from expressionist.commands import app as command_line
@@ -25,21 +29,54 @@ def call(call, tmp_path: Path):
     return partial(call, tmp_path)
 
 
-def test_help_lists_every_stage_and_every_other_command(call) -> None:
+def test_help_puts_people_first_and_stages_as_dvc_runs_them(call) -> None:
     code, said, _ = call("--help")
     assert code == 0
-    for name in (
-        *NAMES,
-        "promote",
-        "demote",
-        "rollback",
-        "history",
-        "models",
-        "predict",
-        "validate",
-        "inspect",
+    assert "..." not in said.partition("Options:")[2], "no command is cut short"
+    places = [said.index(f"\n  {name} ") for _, names in command_line.PANELS.values() for name in names]
+    assert places == sorted(places)
+    pipeline = yaml.safe_load((PARAMS.parent / "dvc.yaml").read_text(encoding="utf-8"))
+    assert [*command_line.PANELS.values()][-1][1] == (*pipeline["stages"],)
+    placed = [name for _, names in command_line.PANELS.values() for name in names]
+    assert command_line.app.list_commands(None) == placed, "every command has one place"
+
+
+def test_every_option_has_a_help_text() -> None:
+    commands = {
+        name: command_line.app.get_command(None, name) for name in command_line.app.list_commands(None)
+    }
+    options_of = [(name, each) for name, command in commands.items() for each in command.params]
+    bare = [
+        (name, each.name) for name, each in options_of if isinstance(each, click.Option) and not each.help
+    ]
+    assert not bare
+    idle = set(options._PATHS) - {each.name for name, each in options_of if name in NAMES}
+    assert not idle, "no stage has such an option"
+
+
+def test_the_version_is_that_of_the_package(call) -> None:
+    project = tomllib.loads((PARAMS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((PARAMS.parent / "CITATION.cff").read_text(encoding="utf-8"))
+    assert call("--version")[:2] == (0, f"expressionist, version {project['version']}\n")
+    assert {name: citation[name] for name in ("version", "license", "keywords")} == {
+        name: project[name] for name in ("version", "license", "keywords")
+    }
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_and_their_options(call, monkeypatch, shell) -> None:
+    monkeypatch.setenv("_EXPRESSIONIST_COMPLETE", f"{shell}_source")
+    code, script, _ = call()
+    assert code == 0
+    assert f"_EXPRESSIONIST_COMPLETE={shell}_complete" in script
+    monkeypatch.setenv("_EXPRESSIONIST_COMPLETE", f"{shell}_complete")
+    for words, last, found in (
+        ("expressionist pr", "pr", ["predict", "promote", "prepare"]),
+        ("expressionist predict --al", "--al", ["--align"]),
     ):
-        assert f" {name} " in said
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", last if shell == "fish" else str(words.count(" ")))
+        assert re.findall(r"^plain[,\n](\S+)", call()[1], re.MULTILINE) == found
 
 
 def run_script(script: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 import scikit_temperature
 from expressionist.errors import CohortError, ParamsError
-from expressionist.evaluation import baselines
+from expressionist.evaluation import baselines, logistic
 from expressionist.evaluation.baselines import BASELINES, LabelledRows, fit_baseline
 from expressionist.evaluation.metrics import score
 
@@ -132,11 +132,11 @@ def test_the_best_choice_on_validation_is_kept():
 
 
 def test_the_rotated_model_is_the_direct_one(monkeypatch):
-    monkeypatch.setattr(baselines, "_TOLERANCE", 1e-9)
+    monkeypatch.setattr(logistic, "_TOLERANCE", 1e-9)
     training, test = draw_fold(1, n_samples=60, n_genes=300), draw_fold(2, n_genes=300)
     scaler = StandardScaler().fit(training.expression.astype(np.float64))
     x, held_out = (scaler.transform(fold.expression.astype(np.float64)) for fold in (training, test))
-    rotation = baselines._RowSpace().fit(x)
+    rotation = logistic.RowSpace().fit(x)
     assert rotation.transform(x).shape == (60, 60)
     direct = BASELINES["logistic_regression"].build(0, C=0.01).fit(x, training.types)
     rotated = BASELINES["logistic_regression"].build(0, C=0.01).fit(rotation.transform(x), training.types)
@@ -146,7 +146,7 @@ def test_the_rotated_model_is_the_direct_one(monkeypatch):
     )
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     few = x[:, :100]
-    assert baselines._RowSpace().fit(few).transform(few) is few, "few genes are not rotated"
+    assert logistic.RowSpace().fit(few).transform(few) is few, "few genes are not rotated"
 
 
 def test_logistic_regression_is_the_plain_scikit_learn_one():

@@ -153,6 +153,12 @@ def test_the_head_looks_at_maps_that_tell_genes_apart_and_at_the_last(
     assert choose_strides(build_backbone("mobilenet", (side, side), None, seed=1), magnify) == expected
 
 
+@pytest.mark.parametrize("name", ["mobilenet", "vgg19", "densenet169"])
+def test_the_last_map_keeps_its_stride_where_edges_are_lost(name):
+    """Five halvings leave 2 of 92 pixels, which is nearer to a 64th."""
+    assert choose_strides(build_backbone(name, (92, 92), None, seed=1), 4)[-1] == 32
+
+
 def test_a_map_is_not_looked_at_twice(backbone):
     assert choose_strides(backbone, 1) == (4,)
 

@@ -287,7 +287,7 @@ def test_metrics_of_other_revisions_are_those_of_git(repo):
 
 def test_experiments_fit_a_terminal(repo, monkeypatch):
     """As `make experiments` asks for them."""
-    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "project.mk").read_text(encoding="utf-8").splitlines()
     (line,) = (line for line in lines if "dvc exp show" in line)
     monkeypatch.setenv("COLUMNS", "120")
     table = checkout.finish(repo, "dvc", *shlex.split(line)[1:]).splitlines()

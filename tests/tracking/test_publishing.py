@@ -283,8 +283,8 @@ def test_provenance_names_commit_and_changes(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("DVC_EXP_NAME", "")
     monkeypatch.setenv("LOGNAME", "ann")
     found = read_provenance(tmp_path)
-    versions = {f"environment.{name}" for name in ("python", "tensorflow", "keras")}
-    assert set(found) == {"DVC_STAGE", "mlflow.user", *versions}
+    versions = {f"environment.{name}" for name in ("expressionist", "python", "tensorflow", "keras")}
+    assert set(found) == {"DVC_STAGE", "mlflow.user", "package", *versions}
     assert (found["DVC_STAGE"], found["mlflow.user"]) == ("tune", "ann")
     (tmp_path / "requirements.lock").write_text("keras==3\n")
     assert read_provenance(tmp_path)["environment.lock"] == md5(tmp_path / "requirements.lock")

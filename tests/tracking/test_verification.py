@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ PLACES = {"images": "data/images", "split": "data/split.tsv"}
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for path in ("data/images/train.npy", "data/split.tsv", "requirements.lock", "data/weights/w.h5"):
+    files = ("data/images/train.npy", "data/split.tsv", "requirements.lock", "data/weights/w.h5")
+    for path in (*files, "src/expressionist/__init__.py"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(f"{path}\n")
     return tmp_path
@@ -129,6 +131,13 @@ def test_other_code_is_present_in_a_commit_without_changes_on_top(
     assert find(store, root, tags, **facts | {"git_dirty": "true"})["code"][0] == "differs"
     assert find(store, root, tags, **facts | {"git_commit": "0" * 40})["code"][0] == "differs"
     assert find(store, root, tags, code=None)["code"][0] == "gone"
+    # A project's commits hold no code: what made the run is to be installed.
+    subprocess.run([*git, "mv", "src", "other"], check=True)
+    subprocess.run([*git, "commit", "-qm", "b"], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    state, where = find(store, root, tags, **facts | {"git_commit": commit.stdout.strip()})["code"]
+    assert state == "differs"
+    assert where.startswith(f"this package; it was expressionist {version('expressionist')}; no git commit")
 
 
 def test_another_environment_is_told(store: Store, root: Path, tags: dict[str, str]) -> None:

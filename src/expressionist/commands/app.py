@@ -7,21 +7,24 @@ it.
 import atexit
 import importlib
 import os
+import re
+import shutil
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import click
 
 from expressionist import __doc__ as _SUMMARY
-from expressionist.commands import models, tables
+from expressionist import __version__
+from expressionist.commands import doctor, models, projects, tables
 from expressionist.commands.options import (
-    PATH,
     find_root,
     list_store_options,
     make_option,
@@ -29,10 +32,31 @@ from expressionist.commands.options import (
 )
 from expressionist.commands.tensorflow_start import hush
 from expressionist.commands.terminal import say
-from expressionist.errors import Refusal
+from expressionist.errors import Refusal, name_extra
 from expressionist.files import explain_disk
 from expressionist.stages import list_stages, read_signature
 
+_STAGES = "Stages, as dvc.yaml runs them"
+# The headings of help, in the order in which people work: the extra that commands need, and their names.
+PANELS = {
+    "Begin": ("", ("init", "inspect", "doctor")),
+    "Predict and judge": ("serve", ("predict", "report-sample", "validate", "drift", "export")),
+    "Registered versions": (
+        "track",
+        ("models", "promote", "demote", "rollback", "history", "verify", "compare-explanations"),
+    ),
+    "Run the pipeline (dvc repro)": ("all", ("worker", "times")),
+    _STAGES: (
+        "all",
+        (
+            *("code", "fetch", "prepare", "lists", "quality", "split", "layout", "images", "baselines"),
+            *("tune", "train", "novelty", "evaluate", "repeats", "compare", "ablation", "refit", "explain"),
+            *("report", "pack", "register"),
+        ),
+    ),
+}
+_HEADINGS = {name: heading for heading, (_, names) in PANELS.items() for name in names}
+_EXTRAS = {name: extra for extra, names in PANELS.values() for name in names}
 # Where the stages leave what a worker needs.
 _WORKED_ON = {"split": Path("data/split.tsv")} | {
     name: Path("data") / name for name in ("layout", "images", "cache")
@@ -42,13 +66,25 @@ _BEGAN = "EXPRESSIONIST_BEGAN"
 
 
 class _Commands(click.Group):
-    """Knows the stages beside its own commands."""
+    """Knows the stages beside its own commands, and shows all of them under headings."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*list_stages(), *self.commands]
+        # What has no place in the table comes last.
+        order = [*_HEADINGS, *self.commands, *list_stages()]
+        return sorted({*list_stages(), *self.commands}, key=order.index)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return _make_stage_command(cmd_name) if cmd_name in list_stages() else self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for heading, names in groupby(self.list_commands(ctx), lambda name: _HEADINGS.get(name, _STAGES)):
+            with formatter.section(heading):
+                formatter.write_dl([(name, _sum_up(self.get_command(ctx, name))) for name in names])
+
+
+def _sum_up(command: click.Command | None) -> str:
+    """Take what a command does out of its help: as far as the first colon, semicolon or stop."""
+    return re.split(r"[:;.](?:\s|$)", " ".join(str(command and command.help).split()))[0]
 
 
 @contextmanager
@@ -86,19 +122,21 @@ def _make_stage_command(stage: str) -> click.Command:
 
 
 @click.group(cls=_Commands, help=_SUMMARY)
+@click.version_option(__version__)
 def app() -> None:
     """Take a command."""
 
 
 @click.command(
-    params=[make_option("cache_gigabytes", "float"), make_option("scheduler", "str"), *list_store_options()]
+    params=[
+        *(make_option(name, "Path", path) for name, path in _WORKED_ON.items()),
+        make_option("cache_gigabytes", "float"),
+        make_option("scheduler", "str"),
+        *list_store_options(),
+    ]
 )
 @click.argument("backbones", nargs=-1)
 @click.option("--patience", default=10.0, show_default=True, help="Minutes to wait for a search to begin.")
-@click.option("--split", type=PATH, default=_WORKED_ON["split"], show_default=True)
-@click.option("--layout", type=PATH, default=_WORKED_ON["layout"], show_default=True)
-@click.option("--images", type=PATH, default=_WORKED_ON["images"], show_default=True)
-@click.option("--cache", type=PATH, default=_WORKED_ON["cache"], show_default=True)
 def worker(
     backbones: tuple[str, ...],
     patience: float,
@@ -139,8 +177,19 @@ def times(since: float) -> None:
         say(line)
 
 
-for _each in (*tables.COMMANDS, *models.COMMANDS, worker, times):
+for _each in (*projects.COMMANDS, *doctor.COMMANDS, *tables.COMMANDS, *models.COMMANDS, worker, times):
     app.add_command(_each)
+
+
+def _settle_home() -> None:
+    """Do what libraries need where a user has no home or may not write there, as in containers."""
+    if (home := os.path.expanduser("~")) == "~":  # noqa: PTH111  Path's raises an error
+        # MLflow cannot be imported so.
+        os.environ["HOME"] = home = tempfile.gettempdir()
+    if not os.access(home, os.W_OK) and "NUMBA_CACHE_DIR" not in os.environ:
+        # Numba would not compile UMAP. What it keeps are pickles: no folder that others could have made.
+        os.environ["NUMBA_CACHE_DIR"] = folder = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def main() -> None:
@@ -149,12 +198,11 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Processors without AVX-512 have these kernels too, but TensorFlow uses them there only if told to.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    # In a container, a user may have no home: MLflow cannot be imported so.
-    if os.path.expanduser("~") == "~":  # noqa: PTH111  Path's raises an error
-        os.environ["HOME"] = tempfile.gettempdir()
+    _settle_home()
+    wanted = _EXTRAS.get("".join(sys.argv[1:2]), "")
     try:
         # Whatever a library could not write; what the package writes itself is named by its own path.
-        with explain_disk(Path("data"), Path("mlruns")):
+        with explain_disk(Path("data"), Path("mlruns")), name_extra(wanted):
             app(prog_name="expressionist")
     except Refusal as refusal:
         say(f"expressionist: {refusal}", err=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from expressionist.evaluation.external import ExternalCohort, flatten_external, judge_external
     from expressionist.evaluation.footprint import Footprint, name_patients, place_samples
     from expressionist.evaluation.linear import LinearModel, pack_linear, unpack_linear
+    from expressionist.evaluation.logistic import fit_logistic
     from expressionist.evaluation.metrics import METRICS, confusion, per_type, score, score_subsets
     from expressionist.evaluation.missing_genes import lose_genes
     from expressionist.evaluation.novelty import Novelty, judge_novelty

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import qr
 from scipy.special import softmax
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -25,10 +24,9 @@ from expressionist.data import Cohort, to_log2
 from expressionist.errors import CohortError, ParamsError
 from expressionist.evaluation.calibration import fit_temperature
 from expressionist.evaluation.linear import LinearModel
+from expressionist.evaluation.logistic import RowSpace, build_logistic, prepare_rows, read_logistic
 from expressionist.evaluation.metrics import SMALLEST_PROBABILITY, score
 
-_N_ITERATIONS = 5000
-_TOLERANCE = 1e-4
 _N_TREES = 200
 _N_COMPONENTS = 100
 # Of the Gaussian kernel, per gene: standardised samples that have nothing in common are at exp(-2 * this).
@@ -193,36 +191,14 @@ def _compute_logits(model: BaseEstimator, prepared: np.ndarray, n_types: int) ->
 
 
 def _read_weights(
-    model: "LogisticRegression | _LinearSVM", prepare: "_RowSpace | _Kernel"
+    model: "LogisticRegression | _LinearSVM", prepare: "RowSpace | _Kernel"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return weights of standardised genes (n_genes, n_types seen) and intercepts, a type in each column."""
     if isinstance(model, _LinearSVM):
         known = prepare.x_ / prepare.x_.shape[1]
         each = [(machine.dual_coef_ @ known[machine.support_])[0] for machine in model.machines_]
         return np.column_stack(each), np.array([machine.intercept_[0] for machine in model.machines_])
-    weights, intercepts = model.coef_.T, model.intercept_
-    if prepare.basis_ is not None:
-        weights = prepare.basis_ @ weights
-    if weights.shape[1] == 1:
-        return np.hstack([-weights, weights]), np.concatenate([-intercepts, intercepts])
-    return weights, intercepts
-
-
-class _RowSpace(TransformerMixin, BaseEstimator):
-    """Rotate samples onto the row space of the training matrix, where there are many more genes than samples.
-
-    Weights of least loss with an L2 penalty lie in its span, and its orthonormal basis changes no inner
-    product: the fitted model is the same (Hastie, Tibshirani, Biostatistics 5, 2004).
-    """
-
-    def fit(self, x: np.ndarray, y: object = None) -> "_RowSpace":
-        n_samples, n_genes = x.shape
-        # Below twice the samples the factorisation costs more than it saves.
-        self.basis_ = qr(x.T, mode="economic")[0] if n_genes > 2 * n_samples else None
-        return self
-
-    def transform(self, x: np.ndarray) -> np.ndarray:
-        return x if self.basis_ is None else x @ self.basis_
+    return read_logistic(model, prepare)
 
 
 class _Kernel(TransformerMixin, BaseEstimator):
@@ -304,10 +280,8 @@ def _gaussian(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 BASELINES: dict[str, Baseline] = {
     "logistic_regression": Baseline(
-        prepare=lambda x, _: make_pipeline(StandardScaler(), _RowSpace()).fit(x),
-        build=lambda _, C: LogisticRegression(
-            C=C, class_weight="balanced", max_iter=_N_ITERATIONS, tol=_TOLERANCE
-        ),
+        prepare=lambda x, _: prepare_rows(x),
+        build=lambda _, C: build_logistic(C),
         choices=tuple({"C": C} for C in (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)),
     ),
     "linear_svm": Baseline(

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 
 from expressionist.errors import Refusal
 from expressionist.explain.integrated_gradients import Attribution
-from expressionist.network import CLASSIFIER, RANK_LAYERS, randomise, weighted_layers
+from expressionist.network import CLASSIFIER, LINEAR, RANK_LAYERS, randomise, weighted_layers
 from expressionist.params import AttributionParams
 
 _N_CROSS_CHECKED = 6
@@ -81,7 +81,7 @@ def randomise_down(
         `n_top` genes.
     """
     layers = weighted_layers(network)
-    n_head = sum(layer.name in (CLASSIFIER, *RANK_LAYERS) for layer in layers)
+    n_head = sum(layer.name in (CLASSIFIER, LINEAR, *RANK_LAYERS) for layer in layers)
     n_backbone = len(layers) - n_head
     ends = {"head": n_head}
     ends |= {f"head, {share:.0%} of the backbone": n_head + round(share * n_backbone) for share in _CASCADE}

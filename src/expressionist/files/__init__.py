@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from expressionist.surface import lend
 
 if TYPE_CHECKING:
-    from expressionist.files.code_digest import Code, digest_code
+    from expressionist.files.code_digest import Code, digest_code, digest_package
     from expressionist.files.digests import digest_file, md5
     from expressionist.files.disk import DATABASE_PATIENCE, explain_disk, reserve
     from expressionist.files.locks import lock_file

@@ -22,6 +22,8 @@ _PURE = {"cache", "contextmanager", "dataclass", "lru_cache", "section"}
 # Whoever mentions one of these may look anything up by its name.
 _OPEN = {"globals", "vars", "eval", "exec"}
 _LONGEST_NAME = 80
+# What `expressionist init` writes; it is there where the package is installed, and no code hangs on it.
+_TEMPLATE = "template"
 _Node = tuple[str, str]  # a module and the name of a definition
 
 
@@ -40,6 +42,12 @@ class _Definition:
     deferred: bool = False
 
 
+def list_files(folder: Path) -> list[Path]:
+    """List the modules and resources of the package in a folder, as they are in a checkout, too."""
+    inside = [(path, path.relative_to(folder).parts) for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [path for path, parts in inside if "__pycache__" not in parts and parts[0] != _TEMPLATE]
+
+
 class Code:
     """The code of the package in a folder; files in it that are no modules are its resources.
 
@@ -53,9 +61,7 @@ class Code:
     def __init__(self, folder: Path, chosen: Mapping[str, str] | None = None) -> None:
         self._package = folder.name
         self._chosen = {f"{folder.name}.{name}": word for name, word in (chosen or {}).items()}
-        files = [
-            path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts
-        ]
+        files = list_files(folder)
         parts = {path: path.relative_to(folder.parent).with_suffix("").parts for path in files}
         self.modules = {
             ".".join(parts[path]).removesuffix(".__init__"): path for path in files if path.suffix == ".py"
@@ -287,3 +293,12 @@ def digest_code(
     found = Code(Path(__file__).parents[1], dict(chosen)).find(*entries, without=closed)
     text = "\n".join(f"{module} {digest}" for module, (digest, _) in found.items())
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@cache
+def digest_package() -> str:
+    """Digest all of this package, to the byte, as 32 hexadecimal digits."""
+    folder = Path(__file__).parents[1]
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in list_files(folder)}
+    parts = (f"{name} {hashlib.sha256(content).hexdigest()}" for name, content in found.items())
+    return hashlib.md5("\n".join(parts).encode(), usedforsecurity=False).hexdigest()

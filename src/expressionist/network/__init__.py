@@ -35,7 +35,15 @@ if TYPE_CHECKING:
         last_block_depth,
         weighted_layers,
     )
-    from expressionist.network.head import CLASSIFIER, RANK_LAYERS, attach_head, average_heads, centre_head
+    from expressionist.network.head import (
+        CLASSIFIER,
+        LINEAR,
+        RANK_LAYERS,
+        attach_head,
+        average_heads,
+        centre_head,
+        set_linear,
+    )
     from expressionist.network.layers import Centre, Ranks
     from expressionist.network.tracing import Predict, sign, trace_prediction
 else:

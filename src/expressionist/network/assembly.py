@@ -13,7 +13,7 @@ from expressionist.network.layers import Log2, Paint, PixelScaling, Ranks, Resca
 from expressionist.network.tracing import trace_prediction
 from expressionist.painting import Layout
 
-# What the logits are a sum of: the backbone's maps, the genes' linear path, the classifier of ranks.
+# What the logits are a sum of: the backbone's maps, what is linear in the genes, the classifier of ranks.
 BRANCHES = ("maps", "genes", "ranks")
 _N_ROWS = 64
 

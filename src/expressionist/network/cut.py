@@ -84,12 +84,14 @@ def articulation_points(backbone: keras.Model) -> list[int]:
 
 def _last_maps(backbone: keras.Model, points: list[int]) -> dict[int, int]:
     """Return the position of the last map of every stride; one that only pads the map before it is none."""
-    ratios = {place: backbone.input.shape[1] / backbone.layers[place].output.shape[1] for place in points}
-    return {
-        int(2 ** round(np.log2(ratios[place]))): place
-        for place in points
-        if not isinstance(backbone.layers[place], keras.layers.ZeroPadding2D)
-    }
+    last, stride, edge = dict[int, int](), 1, backbone.input.shape[1]
+    for place in points:
+        if not isinstance(backbone.layers[place], keras.layers.ZeroPadding2D):
+            # Step by step, as what is lost at edges adds up: five halvings may leave 2 pixels of 92.
+            before, edge = edge, backbone.layers[place].output.shape[1]
+            stride *= 2 ** round(np.log2(before / edge))
+            last[stride] = place
+    return last
 
 
 def choose_strides(backbone: keras.Model, magnify: int) -> tuple[int, ...]:

@@ -10,8 +10,8 @@ from expressionist.network.cut import Division
 from expressionist.network.layers import Centre
 from expressionist.network.tracing import trace_prediction
 
-# Names of the layers of the head that train.
-CLASSIFIER, RANK_LAYERS = "classifier", ("hidden", "rank_classifier")
+# Names of the layers of the head that train, and of the one that is fitted before.
+CLASSIFIER, RANK_LAYERS, LINEAR = "classifier", ("hidden", "rank_classifier"), "linear_classifier"
 _HIDDEN_DROPOUT = 0.5
 
 
@@ -42,12 +42,13 @@ def attach_head(
         that training samples do not vary in would stay there, and be noise in every logit.
     genes : tuple of int, optional
         Shape of the painted images, if the classifier is also to see them as they are: a linear path next to
-        the deep one (Cheng et al. 2016, arXiv:1606.07792).
+        the deep one (Cheng et al. 2016, arXiv:1606.07792). A classifier of them alone stands beside it; it
+        does not train, and `set_linear` gives it its weights.
     gene_dropout : float
         Share of genes dropped on that path, and of ranks.
     ranks : tuple of int, optional
         Shape of the genes' ranks within their sample, if a second classifier is to see them, through one
-        hidden layer. Each classifier is trained for itself; the network's logits are the mean of both.
+        hidden layer. Each classifier is trained for itself; the network's logits are the mean of all.
     n_hidden : int
         Units of that layer.
 
@@ -67,6 +68,8 @@ def attach_head(
         inputs["genes"] = keras.Input(genes, name="genes")
         wide = Centre(each=True, name="centre_genes")(keras.layers.Flatten()(inputs["genes"]))
         features.insert(0, keras.layers.Dropout(gene_dropout, seed=seed)(wide))
+        fitted = keras.layers.Dense(n_types, kernel_initializer="zeros", trainable=False, name=LINEAR)
+        logits[LINEAR] = fitted(wide)
     if features:
         joined = keras.layers.Concatenate()(features) if len(features) > 1 else features[0]
         classify = keras.layers.Dense(n_types, kernel_initializer="zeros", name=CLASSIFIER)
@@ -108,6 +111,22 @@ def average_heads(members: Sequence[keras.Model], name: str) -> keras.Model:
     given = [member(inputs) for member in members]
     logits = {name: keras.layers.Average()([each[name] for each in given]) for name in given[0]}
     return keras.Model(inputs, logits, name=name)
+
+
+def set_linear(model: keras.Model, weights: np.ndarray, intercepts: np.ndarray) -> None:
+    """Give a centred head the linear classifier of its genes.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As `attach_head` gives it, with genes, after `centre_head`.
+    weights : numpy.ndarray of shape (n_pixels, n_types)
+        Of the painted values as they are.
+    intercepts : numpy.ndarray of shape (n_types,)
+        Of the same.
+    """
+    mean, spread = (each.numpy() for each in model.get_layer("centre_genes").weights)
+    model.get_layer(LINEAR).set_weights([weights * spread[:, None], intercepts + mean @ weights])
 
 
 def _classify_ranks(ranks: Any, n_types: int, n_hidden: int, dropout: float, seed: int) -> Any:

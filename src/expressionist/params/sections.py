@@ -188,7 +188,8 @@ class NetworkParams:
     )
     dropout: float = key("Share of a map's features dropped while training.", ge=0, le=0.95)
     genes: bool = key(
-        "Whether every classifier also sees the genes themselves: a linear path beside the deep one."
+        "Whether the genes themselves are seen, too: by a linear path beside the deep one, and by a "
+        "classifier of their own."
     )
     gene_dropout: float = key(
         "Share of genes dropped on that path, and of ranks, while training.", ge=0, le=0.95

@@ -20,12 +20,14 @@ _NOT_FOLLOWED = (
 )
 
 
-def run(cohort: CohortParams, layout: LayoutParams, *, package: Path, out: Path) -> None:
+def run(cohort: CohortParams, layout: LayoutParams, *, package: Path | None, out: Path) -> None:
     """Write a text for every stage, which changes when, and only when, an output of the stage may.
 
     `<stage>.txt` has a line per module or resource that the stage reaches: a digest of what it reaches of it,
     and the names of that. Of sources and layout methods only the chosen one counts; nothing is imported.
+    Without a `package`, it is that which runs.
     """
+    package = package or Path(__file__).parents[1]
     code = Code(package, {"data.sources": cohort.source.replace("-", "_"), "painting.layouts": layout.method})
     folder = package / "stages"
     out.mkdir(parents=True, exist_ok=True)

@@ -127,8 +127,9 @@ def _read_known(path: Path) -> pd.DataFrame | None:
 
 
 def _name_commit(about: Mapping[str, str]) -> str:
+    code = f"code {about['package'][:12]}"
     if "git_commit" not in about:
-        return "code of no known commit"
-    return f"commit {about['git_commit'][:9]}" + (
+        return f"{code}, no known commit"
+    return f"{code}, commit {about['git_commit'][:9]}" + (
         " with uncommitted changes" if about.get("git_dirty") == "true" else ""
     )

@@ -19,7 +19,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from expressionist.errors import RegistryError, holds_password
+from expressionist.errors import RegistryError, holds_password, name_extra
 from expressionist.files import DATABASE_PATIENCE, find_origin, lock_file
 
 if TYPE_CHECKING:
@@ -202,7 +202,8 @@ def import_mlflow() -> ModuleType:
     loaded = "mlflow" in sys.modules
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    mlflow = importlib.import_module("mlflow")
+    with name_extra():
+        mlflow = importlib.import_module("mlflow")
     # It logs the tracebacks of what it raises, so that a full disk would not be one line.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     if loaded:
@@ -242,7 +243,7 @@ def _bring_up_to_date(folder: Path, uri: str) -> None:
     database, stamp = folder / "mlflow.db", folder / ".schema"
     if not database.exists():
         _create(database, folder / "artifacts" / "Default")
-    elif stamp.exists() and stamp.read_text(encoding="utf-8") == _describe_schema(database):
+    elif _describe_schema(database) == (stamp.read_text(encoding="utf-8") if stamp.exists() else None):
         return
     else:
         _upgrade(database, uri)
@@ -250,7 +251,8 @@ def _bring_up_to_date(folder: Path, uri: str) -> None:
 
 
 def _describe_schema(database: Path) -> str:
-    return f"MLflow {installed('mlflow')}: {_read_revision(database)}"
+    with name_extra():
+        return f"MLflow {installed('mlflow')}: {_read_revision(database)}"
 
 
 def _read_revision(database: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from expressionist.errors import RegistryError
 from expressionist.files import digest_code, digest_file, md5, read_json
 from expressionist.tracking.experiments import ask_git
-from expressionist.tracking.provenance import ENVIRONMENT, LOCK, read_environment
+from expressionist.tracking.provenance import ENVIRONMENT, LOCK, PACKAGE, read_environment
 from expressionist.tracking.registry import find_entry, find_files
 from expressionist.tracking.serving import DIGESTS_FILE
 from expressionist.tracking.store import Store, import_mlflow
@@ -149,14 +149,17 @@ def _check_code(tags: Mapping[str, str], root: Path) -> Finding:
     digest, commit = tags.get("code"), tags.get("git_commit", "")
     if digest is not None and digest == digest_code("training.finetuner"):
         return Finding("code", PRESENT, "this package")
-    known = commit and ask_git(root, "cat-file", "-t", commit) == "commit"
+    # A project's commits hold none of it.
+    known = commit and ask_git(root, "cat-file", "-t", f"{commit}:./src/{PACKAGE}") == "tree"
     clean = tags.get("git_dirty") == "false"
     if known and clean:
         return Finding("code", PRESENT, f"git commit {commit[:12]}; this package is other code")
     if known:
         return Finding("code", DIFFERS, f"this package; git commit {commit[:12]} had changes on top")
-    place = f"git commit {commit[:12]} is not here" if commit else "no git commit was recorded"
-    return Finding("code", GONE if digest is None else DIFFERS, f"this package; {place}")
+    place = f"no git commit {commit[:12]} with it is here" if commit else "no git commit was recorded"
+    version = tags.get(f"{ENVIRONMENT}{PACKAGE}")
+    told = f"it was {PACKAGE} {version}; {place}" if version else place
+    return Finding("code", GONE if digest is None else DIFFERS, f"this package; {told}")
 
 
 def _check_environment(tags: Mapping[str, str], root: Path) -> Iterator[Finding]:

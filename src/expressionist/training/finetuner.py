@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from expressionist.data import Scale, deal_folds
+from expressionist.evaluation import fit_logistic
 from expressionist.files import digest_code
 from expressionist.network import (
     BRANCHES,
@@ -30,6 +31,7 @@ from expressionist.network import (
     fit_ranks,
     image_front,
     last_block_depth,
+    set_linear,
 )
 from expressionist.painting import ImageSet, Layout, read_image_sets, read_layout
 from expressionist.params import NetworkParams, TrainingParams, WeightsParams
@@ -40,6 +42,10 @@ from expressionist.training.workspace import Workspace
 
 # What the head is like, besides its dropout.
 _HEAD = ("head", "genes", "gene_dropout", "rank_units")
+# How freely the linear classifier of the genes fits, as scikit-learn counts it; docs/experiments.md.
+_FREEDOM = 0.1
+# Below all other types stands, in its logits, one that is not among the samples learned from.
+_UNKNOWN = 10.0
 
 
 @dataclass(frozen=True)
@@ -177,6 +183,7 @@ class FineTuner:
         self._cache = cache
         # What no trial changes.
         self._centres: dict[tuple[tuple[str, ...], tuple[str, ...]], list[list[np.ndarray]]] = {}
+        self._linear: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         # What trials have changed: the weights that such layers had at first.
         self._initial: dict[str, list[np.ndarray]] = {}
 
@@ -263,6 +270,8 @@ class FineTuner:
         ]
         self._centre(model, division, branches, known[0])
         learned, judging = known if fold is None else _divide(known, fold)
+        if "genes" in branches:
+            set_linear(model, *self._fit_linear(learned, fold))
         facts = {
             **self._facts,
             "strides": self.strides,
@@ -354,6 +363,17 @@ class FineTuner:
             self._centres[known] = [layer.get_weights() for layer in layers]
         for layer, weights in zip(layers, self._centres[known], strict=True):
             layer.set_weights(weights)
+
+    def _fit_linear(self, learned: Rows, fold: Fold | None) -> tuple[np.ndarray, np.ndarray]:
+        """Fit the linear classifier of the painted genes, or take that of an earlier training on the rows."""
+        known = digest({"fold": None if fold is None else fold.learned.tolist()})
+        if known not in self._linear:
+            pixels = np.asarray(learned.inputs["genes"][:]).reshape(len(learned.types), -1)
+            n_types = len(self.data.tumour_types)
+            weights, intercepts = fit_logistic(pixels, learned.types, n_types=n_types, C=_FREEDOM)
+            seen = np.isfinite(intercepts)
+            self._linear[known] = weights, np.where(seen, intercepts, intercepts[seen].min() - _UNKNOWN)
+        return self._linear[known]
 
     def _take(
         self,

@@ -15,7 +15,7 @@ from scipy.special import softmax
 from expressionist.errors import ParamsError
 from expressionist.evaluation import score
 from expressionist.files import reserve
-from expressionist.network import Predict, sign, trace_prediction
+from expressionist.network import LINEAR, Predict, sign, trace_prediction
 from expressionist.params import TrainingParams
 from expressionist.training.optimiser import compile_tail
 
@@ -53,7 +53,7 @@ class Rows:
 class Fit:
     """What a training came to; the model itself holds the weights of the last epoch."""
 
-    # Of every epoch its number from 1, the loss on training rows (the mean of the classifiers'),
+    # Of every epoch its number from 1, the loss on training rows (the mean of the classifiers' that train),
     # validation_<metric> and seconds.
     history: list[Epoch]
     # Whether the caller broke it off.
@@ -137,10 +137,15 @@ def _trace_step(model: keras.Model) -> Callable[..., Any]:
     def step(inputs: dict[str, Any], types: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
             # Each classifier for itself: where only their mean had to be right, one would lean on the other.
-            logits = model(inputs, training=True).values()
-            loss = sum(model.loss(types, each, sample_weight=weights) for each in logits)
+            logits = model(inputs, training=True)
+            losses = [
+                model.loss(types, each, sample_weight=weights)
+                for name, each in logits.items()
+                if name != LINEAR
+            ]
+            loss = sum(losses)
         optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss / len(logits)
+        return loss / len(losses)
 
     signature = [sign(model), tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.float32)]
     return tf.function(step, input_signature=signature, autograph=False)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expressionist.errors import CohortError, ParamsError, name_some
+from expressionist.errors import CohortError, ParamsError, name_extra, name_some
 from expressionist.params import list_layouts
 
 OVERLAP = ("single", "average")
@@ -71,11 +71,12 @@ def place_genes(
             f"{name_some(bad)}. Drop these genes."
         )
     pixel: np.ndarray
-    if hasattr(layout, "embed"):
-        embedding = layout.embed(expression, genes, rng, **options)
-        pixel = embedding.share(shape) if overlap == "average" else embedding.snap(shape)
-    else:
-        pixel = layout.place(expression, genes, shape, rng, **options)
+    with name_extra():
+        if hasattr(layout, "embed"):
+            embedding = layout.embed(expression, genes, rng, **options)
+            pixel = embedding.share(shape) if overlap == "average" else embedding.snap(shape)
+        else:
+            pixel = layout.place(expression, genes, shape, rng, **options)
     return pixel
 
 
