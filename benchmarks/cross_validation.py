@@ -81,7 +81,9 @@ def predict_network(
         temperature = fit_temperature(predict(whole, sides.log2["validation"]), sides.types["validation"])
         if params.training.members:
             trial = {"depth": best, "params": {}}
-            whole = tuner.assemble(*train_members(tuner, trial, params.training, Path(cache) / "members"))
+            checkpoints = Path(cache) / "members"
+            members = train_members(tuner, trial, params.training, checkpoints, shares=tuned.shares)
+            whole = tuner.assemble(*members)
         return softmax(predict(whole, test) / temperature, axis=1), chosen, f"depth {best}"
 
 

@@ -99,11 +99,13 @@ def train_members(
     training: TrainingParams,
     checkpoints: Path,
     *,
+    shares: Mapping[str, float],
     on_epoch: Callable[[Epoch], bool] = lambda _: False,
 ) -> list[FineTuned]:
     """Train `training.members` times as the best trial chose, on training and validation samples.
 
-    They differ in their seeds. What the histories have of validation samples is of samples that were learned.
+    They differ in their seeds; `shares` are those that validation samples set while they were unseen. What
+    the histories have of validation samples is of samples that were learned.
     """
     params, dropout = apply_trial(best["params"], training, tuner.network.dropout)
     members = [
@@ -113,6 +115,7 @@ def train_members(
             replace(params, seed=params.seed + number),
             checkpoints=checkpoints,
             fold=tuner.join(),
+            shares=shares,
             keep=True,
             on_epoch=on_epoch,
         )

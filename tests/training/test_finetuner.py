@@ -110,12 +110,8 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
         for each, part in zip(seen, initial, strict=True)
     ]
     genes = training.images.reshape(len(training.images), -1).astype(np.float64)
-    spread = np.maximum(genes.std(axis=0), 0.2 * np.sqrt(genes.var(axis=0).mean())).astype(np.float32)
-    wide = (keras.layers.Flatten()(images) - genes.mean(axis=0).astype(np.float32)) / spread
     features = keras.layers.Concatenate()(centred) if len(centred) > 1 else centred[0]
     features = keras.layers.Dropout(dropout, seed=params.seed)(features)
-    if tuner.network.genes:
-        features = keras.layers.Concatenate()([wide, features])
     model = keras.Model(
         images, keras.layers.Dense(N_TYPES, kernel_initializer="zeros", name="classifier")(features)
     )
@@ -356,7 +352,8 @@ def test_a_fold_is_learned_from_and_judged_by_its_own_samples(tmp_path):
     tuner.data.training.images[:, 0, 0], tuner.data.validation.images[:, 0, 0] = 0, 0
     # Of both subsets: training samples have the positions 0 to 25.
     fold = Fold(np.array([0, 3, 5, 8, 26, 28, 30, 31]), np.array([1, 2, 25, 27, 37]))
-    tuned = fit(tuner, tmp_path, 2, fold=fold)
+    equal = {"classifier": 0.5, "linear_classifier": 0.5}
+    tuned = fit(tuner, tmp_path, 2, fold=fold, shares=equal)
     sets = (tuner.data.training, tuner.data.validation)
     images, types = (np.concatenate([getattr(each, name) for each in sets]) for name in ("images", "types"))
     logits = predict_tail_of(tuner, [tuned], images[fold.judging]).astype(np.float64)
@@ -368,8 +365,9 @@ def test_a_fold_is_learned_from_and_judged_by_its_own_samples(tmp_path):
             part.images[:, 0, 0] = 0
         place = getattr(fold, name)[0]
         other.data.training.types[place] = (other.data.training.types[place] + 1) % N_TYPES
-        weights = fit(other, tmp_path, 2, fold=fold).weights
-        assert all(np.array_equal(*pair) for pair in zip(tuned.weights, weights, strict=True)) is same
+        again = fit(other, tmp_path, 2, fold=fold)
+        assert all(np.array_equal(*pair) for pair in zip(tuned.weights, again.weights, strict=True)) is same
+        assert sum(again.shares.values()) == pytest.approx(1)
 
 
 def test_a_patient_is_in_one_fold_and_every_sample_is_judged_once(tmp_path):
@@ -387,8 +385,9 @@ def test_a_patient_is_in_one_fold_and_every_sample_is_judged_once(tmp_path):
 @pytest.mark.parametrize("depth", [0, 2])
 def test_several_members_give_the_mean_of_their_logits(tmp_path, depth):
     tuner = make_tuner(tmp_path, rank_units=4)
+    shares = {"classifier": 0.2, "linear_classifier": 0.3, "rank_classifier": 0.5}
     members = [
-        fit(tuner, tmp_path, depth, params=toy.training_params(seed=seed), fold=fold)
+        fit(tuner, tmp_path, depth, params=toy.training_params(seed=seed), fold=fold, shares=shares)
         for seed, fold in enumerate(tuner.deal(3, seed=0))
     ]
     images = make_images(6, seed=9).images
@@ -402,14 +401,16 @@ def test_several_members_give_the_mean_of_their_logits(tmp_path, depth):
 def test_members_learn_from_all_known_samples_and_differ_in_their_seeds(tmp_path):
     tuner = make_tuner(tmp_path, gene_dropout=0.5)
     training, best = toy.training_params(members=2), {"params": {"depth": 1}, "depth": 1}
-    members = train_members(tuner, best, training, tmp_path / "checkpoints")
+    shares = {"classifier": 0.2, "linear_classifier": 0.8}
+    members = train_members(tuner, best, training, tmp_path / "checkpoints", shares=shares)
+    assert all(member.shares == shares for member in members)
     assert [member.seed for member in members] == [training.seed, training.seed + 1]
     assert any(not np.array_equal(*pair) for pair in zip(*(each.weights for each in members), strict=True))
     for part in ("training", "validation"):
         other = make_tuner(tmp_path, gene_dropout=0.5)
         types = getattr(other.data, part).types
         types[-1] = (types[-1] + 1) % N_TYPES
-        found = train_members(other, best, training, tmp_path / "checkpoints")[0].weights
+        found = train_members(other, best, training, tmp_path / "checkpoints", shares=shares)[0].weights
         assert any(not np.array_equal(*pair) for pair in zip(found, members[0].weights, strict=True))
 
 
@@ -431,3 +432,17 @@ def test_the_references_protocol_leaves_images_averaged_once_and_nothing_else(tm
     params = NetworkParams(**{**asdict(toy.network_params(rank_units=4)), "protocol": "reference"})
     told = (params.head, params.strides, params.genes, params.rank_units)
     assert told == ("global_average", (32,), False, 0)
+
+
+def test_shares_are_fitted_on_the_samples_that_judge_and_move_no_weight(tmp_path):
+    found = []
+    for mislabelled in (slice(0, None, 3), slice(1, None, 3)):
+        tuner = make_tuner(tmp_path, rank_units=4)
+        types = tuner.data.validation.types
+        types[mislabelled] = (types[mislabelled] + 1) % N_TYPES
+        found.append(fit(tuner, tmp_path, 0))
+        assert sum(found[-1].shares.values()) == pytest.approx(1)
+        layer = tuner.assemble(found[-1]).get_layer("logits")
+        np.testing.assert_allclose(layer.shares, [share for _, share in sorted(found[-1].shares.items())])
+    assert found[0].shares != found[1].shares
+    assert all(np.array_equal(*pair) for pair in zip(*(each.weights for each in found), strict=True))

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
         share_by_branch,
     )
     from expressionist.evaluation.baselines import LabelledRows, fit_baseline, refit_baseline
-    from expressionist.evaluation.calibration import fit_temperature, flatten_facts, judge_probabilities
+    from expressionist.evaluation.calibration import (
+        fit_shares,
+        fit_temperature,
+        flatten_facts,
+        judge_probabilities,
+    )
     from expressionist.evaluation.comparison import SPREAD, compare_models, name_model
     from expressionist.evaluation.drift import OwnSamples, judge_drift
     from expressionist.evaluation.external import ExternalCohort, flatten_external, judge_external

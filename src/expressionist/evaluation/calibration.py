@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from expressionist.evaluation.metrics import score
@@ -37,6 +37,33 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
         return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, truth].mean())
 
     return float(np.exp(minimize_scalar(log_loss, bounds=_LOG_RANGE, method="bounded").x))
+
+
+def fit_shares(logits: Sequence[np.ndarray], truth: np.ndarray) -> np.ndarray:
+    """Find the shares, which add up to 1, by which the sum of classifiers' logits has the least log-loss.
+
+    Their logarithms are held together by a normal prior of spread 1, so that few samples move them little.
+    They are to be fitted on samples that the logits, each of shape (n_samples, n_types), were not fitted on,
+    and are equal without samples. How sure the sum is of itself is the temperature's matter.
+
+    Examples
+    --------
+    >>> right, wrong = np.eye(2)[[0, 1] * 50], np.eye(2)[[1, 0] * 50]
+    >>> fit_shares([right, wrong], np.array([0, 1] * 50)).round(1).tolist()
+    [0.7, 0.3]
+    """
+    stacked, rows = np.asarray(logits, dtype=np.float64), np.arange(len(truth))
+    equal = np.full(len(stacked), -np.log(len(stacked)))
+    if not len(truth):
+        return np.exp(equal)
+
+    def weigh(levels: np.ndarray) -> float:
+        found = log_softmax(np.tensordot(np.exp(levels), stacked, 1), axis=1)[rows, truth]
+        return float(((levels - levels.mean()) ** 2).sum() / 2 - found.sum())
+
+    limits = [(low + equal[0], high + equal[0]) for low, high in [_LOG_RANGE] * len(stacked)]
+    levels = minimize(weigh, equal, method="L-BFGS-B", bounds=limits).x
+    return np.exp(levels) / np.exp(levels).sum()
 
 
 def judge_probabilities(

@@ -9,7 +9,7 @@ import numpy as np
 
 from expressionist.data import LINEAR_UNITS, Scale
 from expressionist.network.backbones import Backbone
-from expressionist.network.layers import Log2, Paint, PixelScaling, Ranks, Rescale, Temperature
+from expressionist.network.layers import Log2, Paint, PixelScaling, Ranks, Rescale, Sum, Temperature
 from expressionist.network.tracing import trace_prediction
 from expressionist.painting import Layout
 
@@ -72,6 +72,7 @@ def assemble(
     prefix: keras.Model | None,
     trained: keras.Model,
     ranks: Ranks | None = None,
+    shares: Mapping[str, float] | None = None,
 ) -> keras.Model:
     """Stitch all parts into the network that is evaluated, explained and registered.
 
@@ -90,6 +91,8 @@ def assemble(
         As `attach_head` or `average_heads` gives it.
     ranks : Ranks, optional
         What gives the head its ranks, if it takes any.
+    shares : mapping of str to float, optional
+        By what share each of the head's classifiers counts; by default all do alike.
 
     Returns
     -------
@@ -108,7 +111,10 @@ def assemble(
     expression = keras.Input((n_genes,), name="expression")
     log2 = Log2(name="log2")(expression) if unit in LINEAR_UNITS else expression
     painted = dict.fromkeys(BRANCHES, paint(rescale(log2)))
-    logits = Temperature(name="temperature")(_classify(painted, front, prefix, trained, ranks))
+    total = Sum(name="logits")
+    logits = Temperature(name="temperature")(_classify(painted, front, prefix, trained, ranks, total))
+    if shares is not None and total.built:
+        total.shares.assign([shares[name] for name in sorted(trained.output)])
     return keras.Model(expression, keras.layers.Softmax(name="probabilities")(logits), name="expressionist")
 
 
@@ -136,7 +142,7 @@ def logits_by_branch(network: keras.Model) -> keras.Model:
     names = [name for name in BRANCHES if name == "maps" or name in trained.input]
     scaled = {name: keras.Input(network.input_shape[1:], name=name) for name in names}
     painted = {name: layers["paint"](each) for name, each in scaled.items()}
-    logits = _classify(painted, front, prefix, trained, layers.get("rank"))
+    logits = _classify(painted, front, prefix, trained, layers.get("rank"), layers.get("logits"))
     return keras.Model(scaled, layers["temperature"](logits))
 
 
@@ -187,6 +193,7 @@ def _classify(
     prefix: keras.Model | None,
     trained: keras.Model,
     ranks: Ranks | None,
+    total: Any,
 ) -> Any:
     """Go from every branch's painted images to logits; the head takes what it asks for by name."""
     known = {"genes": painted.get("genes")}
@@ -194,5 +201,6 @@ def _classify(
         known |= prefix(front(painted["maps"]))
     if ranks is not None:
         known["ranks"] = ranks(painted["ranks"])
-    logits = list(trained({name: known[name] for name in trained.input}).values())
-    return keras.layers.Average(name="logits")(logits) if len(logits) > 1 else logits[0]
+    logits = trained({name: known[name] for name in trained.input})
+    ordered = [logits[name] for name in sorted(logits)]
+    return total(ordered) if len(ordered) > 1 else ordered[0]

@@ -26,7 +26,9 @@ def attach_head(
     ranks: tuple[int, ...] | None = None,
     n_hidden: int = 0,
 ) -> keras.Model:
-    """Put the classifier on a divided backbone and, where ranks are given, one of their own next to it.
+    """Put a classifier on a divided backbone, and one each on genes and on ranks next to it.
+
+    Each is trained for itself; the network's logits are their sum, by shares (`layers.Sum`).
 
     Parameters
     ----------
@@ -41,14 +43,13 @@ def attach_head(
         Seed of the dropout. The classifier starts at zero: what random weights it began with in directions
         that training samples do not vary in would stay there, and be noise in every logit.
     genes : tuple of int, optional
-        Shape of the painted images, if the classifier is also to see them as they are: a linear path next to
-        the deep one (Cheng et al. 2016, arXiv:1606.07792). A classifier of them alone stands beside it; it
-        does not train, and `set_linear` gives it its weights.
+        Shape of the painted images, if a classifier is to see the genes as they are, beside the deep one
+        (Cheng et al. 2016, arXiv:1606.07792). It does not train: `set_linear` gives it its weights.
     gene_dropout : float
-        Share of genes dropped on that path, and of ranks.
+        Share of ranks dropped.
     ranks : tuple of int, optional
-        Shape of the genes' ranks within their sample, if a second classifier is to see them, through one
-        hidden layer. Each classifier is trained for itself; the network's logits are the mean of all.
+        Shape of the genes' ranks within their sample, if a classifier is to see them, through one hidden
+        layer.
     n_hidden : int
         Units of that layer.
 
@@ -59,21 +60,19 @@ def attach_head(
         dict of logits of shape (n_samples, n_types), one per classifier.
     """
     inputs: dict[str, Any] = {}
-    features, logits = [], {}
+    logits: dict[str, Any] = {}
     if division is not None:
         taken = division.prefix.output.items()
         inputs |= {name: keras.Input(each.shape[1:], name=name) for name, each in taken}
-        features.append(keras.layers.Dropout(dropout, seed=seed)(_flatten_maps(division, inputs)))
+        features = keras.layers.Dropout(dropout, seed=seed)(_flatten_maps(division, inputs))
+        logits[CLASSIFIER] = keras.layers.Dense(n_types, kernel_initializer="zeros", name=CLASSIFIER)(
+            features
+        )
     if genes is not None:
         inputs["genes"] = keras.Input(genes, name="genes")
         wide = Centre(each=True, name="centre_genes")(keras.layers.Flatten()(inputs["genes"]))
-        features.insert(0, keras.layers.Dropout(gene_dropout, seed=seed)(wide))
         fitted = keras.layers.Dense(n_types, kernel_initializer="zeros", trainable=False, name=LINEAR)
         logits[LINEAR] = fitted(wide)
-    if features:
-        joined = keras.layers.Concatenate()(features) if len(features) > 1 else features[0]
-        classify = keras.layers.Dense(n_types, kernel_initializer="zeros", name=CLASSIFIER)
-        logits[CLASSIFIER] = classify(joined)
     if ranks is not None:
         inputs["ranks"] = keras.Input(ranks, name="ranks")
         ranked = _classify_ranks(inputs["ranks"], n_types, n_hidden, gene_dropout, seed)

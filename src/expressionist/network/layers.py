@@ -200,6 +200,20 @@ class Centre(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("expressionist")
+class Sum(keras.layers.Layer):
+    """The sum of classifiers' logits, each by its share: the mean, until shares are fitted."""
+
+    def build(self, shapes: list[tuple[int | None, ...]]) -> None:
+        """Create the weights, so that they are saved with the model."""
+        equal = keras.initializers.Constant(1 / len(shapes))
+        self.shares = self.add_weight(shape=(len(shapes),), initializer=equal, trainable=False, name="shares")
+
+    def call(self, logits: list[Any]) -> Any:
+        """Return logits, of the same shape as each."""
+        return sum(self.shares[place] * each for place, each in enumerate(logits))
+
+
+@keras.saving.register_keras_serializable("expressionist")
 class Temperature(keras.layers.Layer):
     """logits / temperature: 1 until it is fitted on validation samples."""
 

@@ -188,12 +188,9 @@ class NetworkParams:
     )
     dropout: float = key("Share of a map's features dropped while training.", ge=0, le=0.95)
     genes: bool = key(
-        "Whether the genes themselves are seen, too: by a linear path beside the deep one, and by a "
-        "classifier of their own."
+        "Whether a classifier of the genes themselves, logistic regression, stands beside the picture's."
     )
-    gene_dropout: float = key(
-        "Share of genes dropped on that path, and of ranks, while training.", ge=0, le=0.95
-    )
+    gene_dropout: float = key("Share of ranks dropped while training.", ge=0, le=0.95)
     rank_units: int = key(
         "Hidden units of a second classifier, which sees the genes' ranks within their sample; 0: none. It "
         "takes no part in searches, being the same at every depth.",

@@ -69,8 +69,8 @@ def run(
 ) -> None:
     """Write the network that is registered and its evaluation, in folders called like the winner.
 
-    Temperature and threshold are those that validation samples set while they were unseen. The best baseline
-    model is fitted on the same patients, and refit.json says who leads. `fitted` is what the stage
+    Shares, temperature and threshold are those that validation samples set while they were unseen. The best
+    baseline model is fitted on the same patients, and refit.json says who leads. `fitted` is what the stage
     `baselines` wrote. Without members, all is as it was trained and evaluated.
     """
     compared = read_json(comparison)
@@ -90,7 +90,7 @@ def run(
         tuner = open_tuner(winner, replace(weights, source=about["weights"]["source"]), network, workspace)
         started, clock = datetime.now(UTC), time.perf_counter()
         best_trial = read_json(search / f"{winner}.json")["best"]
-        members = _train(tuner, best_trial, training, workspace.checkpoints)
+        members = _train(tuner, best_trial, training, about["shares"], workspace.checkpoints)
         whole = tuner.assemble(*members)
         model.mkdir(parents=True)
         whole.save(model / "model.keras")
@@ -127,7 +127,11 @@ def _read_unseen(evaluation: Path) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def _train(
-    tuner: FineTuner, trial: Mapping[str, Any], training: TrainingParams, checkpoints: Path
+    tuner: FineTuner,
+    trial: Mapping[str, Any],
+    training: TrainingParams,
+    shares: Mapping[str, float],
+    checkpoints: Path,
 ) -> list[FineTuned]:
     """Train all members, with a progress bar."""
     with Progress() as progress:
@@ -138,7 +142,7 @@ def _train(
             progress.advance(epochs)
             return False
 
-        return train_members(tuner, trial, training, checkpoints, on_epoch=show)
+        return train_members(tuner, trial, training, checkpoints, shares=shares, on_epoch=show)
 
 
 def _count_on(histories: Sequence[Sequence[Epoch]]) -> list[Epoch]:

@@ -94,6 +94,7 @@ def run(
     whole = tuner.assemble(tuned)
     about = known | {
         "unfrozen_layers": tuned.unfrozen,
+        "shares": tuned.shares,
         "n_unfrozen_parameters": tuned.n_unfrozen_parameters,
         "n_parameters": whole.count_params(),
         "history": tuned.fit.history,

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from expressionist.data import Scale, deal_folds
-from expressionist.evaluation import fit_logistic
+from expressionist.evaluation import fit_logistic, fit_shares
 from expressionist.files import digest_code
 from expressionist.network import (
     BRANCHES,
@@ -32,12 +32,13 @@ from expressionist.network import (
     image_front,
     last_block_depth,
     set_linear,
+    trace_prediction,
 )
 from expressionist.painting import ImageSet, Layout, read_image_sets, read_layout
 from expressionist.params import NetworkParams, TrainingParams, WeightsParams
 from expressionist.training.activation_cache import ActivationCache, digest
 from expressionist.training.activations import FrozenActivations
-from expressionist.training.loop import Epoch, Fit, Readable, Rows, fit_tail
+from expressionist.training.loop import Epoch, Fit, Readable, Rows, fit_tail, predict_by_classifier
 from expressionist.training.workspace import Workspace
 
 # What the head is like, besides its dropout.
@@ -73,6 +74,8 @@ class FineTuned:
         History of the training.
     weights : list of numpy.ndarray
         Of tail and head, after the last epoch.
+    shares : mapping of str to float
+        By what share each of the head's classifiers counts.
     cut : str
         Layer at whose output the prefix ends; nothing where the image was left out.
     unfrozen : tuple of str
@@ -89,6 +92,7 @@ class FineTuned:
     branches: tuple[str, ...]
     fit: Fit
     weights: list[np.ndarray]
+    shares: Mapping[str, float]
     cut: str
     unfrozen: tuple[str, ...]
     n_unfrozen_parameters: int
@@ -137,6 +141,12 @@ def _divide(known: list[Rows], fold: Fold) -> list[Rows]:
         )
         for places in (fold.learned, fold.judging)
     ]
+
+
+def _fit_shares(model: keras.Model, judging: Rows) -> dict[str, float]:
+    """Fit by what share each classifier counts, on samples that it did not learn from."""
+    logits = predict_by_classifier(trace_prediction(model), judging)
+    return dict(zip(logits, fit_shares(list(logits.values()), judging.types).tolist(), strict=True))
 
 
 class FineTuner:
@@ -234,6 +244,7 @@ class FineTuner:
         checkpoints: Path,
         branches: tuple[str, ...] | None = None,
         fold: Fold | None = None,
+        shares: Mapping[str, float] | None = None,
         keep: bool = False,
         on_epoch: Callable[[Epoch], bool] = lambda _: False,
         on_progress: Callable[[int], object] = lambda _: None,
@@ -255,6 +266,9 @@ class FineTuner:
         fold : Fold, optional
             What to learn from and what to judge by; by default training and validation samples. The head is
             centred on training samples whatever the fold, as genes, scale and layout are fitted on them.
+        shares : mapping of str to float, optional
+            By what share each classifier counts; by default fitted on the samples that judge, which must then
+            not be among those learned from.
         keep : bool
             Whether the checkpoint stays, until `forget`: for one of several trainings that belong together.
         on_epoch : callable
@@ -295,6 +309,7 @@ class FineTuner:
             branches,
             fit,
             model.get_weights(),
+            _fit_shares(model, judging) if shares is None else shares,
             cut=division.kept[-1] if division else "",
             unfrozen=division.unfrozen if division else (),
             n_unfrozen_parameters=int(sum(np.prod(variable.shape) for variable in trained)),
@@ -324,6 +339,7 @@ class FineTuner:
             division.prefix if division else None,
             model,
             self.ranks if "ranks" in first.branches else None,
+            first.shares,
         )
 
     def _build_tail(

@@ -141,7 +141,7 @@ def _trace_step(model: keras.Model) -> Callable[..., Any]:
             losses = [
                 model.loss(types, each, sample_weight=weights)
                 for name, each in logits.items()
-                if name != LINEAR
+                if name != LINEAR or len(logits) == 1
             ]
             loss = sum(losses)
         optimizer.apply(tape.gradient(loss, variables), variables)
@@ -153,9 +153,14 @@ def _trace_step(model: keras.Model) -> Callable[..., Any]:
 
 def predict_types(predict: Predict, rows: Rows) -> np.ndarray:
     """Return the probabilities that the classifiers' mean logits give, of shape (n_samples, n_types)."""
-    blocks = [[part.numpy() for part in predict(block).values()] for block in rows.blocks()]
-    logits = np.mean([np.concatenate(parts) for parts in zip(*blocks, strict=True)], axis=0, dtype=np.float64)
-    return softmax(logits, axis=1)
+    logits = list(predict_by_classifier(predict, rows).values())
+    return softmax(np.mean(logits, axis=0, dtype=np.float64), axis=1)
+
+
+def predict_by_classifier(predict: Predict, rows: Rows) -> dict[str, np.ndarray]:
+    """Return every classifier's logits, of shape (n_samples, n_types)."""
+    blocks = [{name: part.numpy() for name, part in predict(block).items()} for block in rows.blocks()]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def _record(model: keras.Model, checkpoint: Path, history: list[Epoch]) -> None:
