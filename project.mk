@@ -17,7 +17,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 .PHONY: help repro ui serve experiments clean
 
 help:  ## Say what there is
-	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1#\2/p' $(MAKEFILE_LIST) | while IFS='#' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1#\2/p' $(MAKEFILE_LIST) | while IFS='#' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 repro:  ## Run the pipeline as far as something has changed
 	@git rev-parse --git-dir >/dev/null 2>&1 || { echo "No git repository: DVC runs without it." && $(ENTER)dvc config --quiet --local core.no_scm true; }

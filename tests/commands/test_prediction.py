@@ -38,6 +38,12 @@ def ask(table, **options):
     return Prediction(None, PredictionRequest(table, str(table.with_name("model")), **given | options))
 
 
+def test_it_says_what_probabilities_are_among_and_how_little_no_flag_proves(table):
+    scope = ask(table).said[1]
+    assert scope.startswith("Probabilities are among the ")
+    assert scope.endswith("mostly not flagged, and normal tissue hardly ever is.")
+
+
 def run(prediction, break_after=None):
     """Predict; after so many samples break off as a person would. Gives how many were predicted now."""
     n_done = []

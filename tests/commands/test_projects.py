@@ -20,6 +20,7 @@ from hatchling.builders.wheel import WheelBuilder
 from expressionist.commands import projects
 from expressionist.commands.options import read_project_params
 from expressionist.commands.projects import FILES, read_file
+from expressionist.data.sources import tcga
 from expressionist.data.sources.table import Options, read_files
 from expressionist.params.parsing import parse
 from expressionist.stages import list_stages
@@ -157,8 +158,8 @@ def test_what_no_file_tells_is_to_be_filled_in(call, tmp_path: Path, matrix) -> 
     matrix.to_csv(tmp_path / "m.csv")
     code, said, _ = call(tmp_path, "init", "study", "--from", "m.csv")
     assert code == 0
-    assert "Refused       The labels must stand beside the samples" in said
-    assert "Fill in, in params.yaml below cohort: table: label_column." in said
+    assert "Fill in       A cohort must have labels, beside the samples or in a second table" in said
+    assert "Fill in, in params.yaml below cohort: table: labels, label_column." in said
     assert read_project_params(tmp_path / "study").cohort.source == "table"
     written = (tmp_path / "study/params.yaml").read_text(encoding="utf-8")
     assert "    label_column: tumour_type  # nothing in the file tells: fill in\n" in written
@@ -170,6 +171,32 @@ def test_a_file_that_cannot_be_read_makes_no_project(call, tmp_path: Path) -> No
         code, printed, said = call(tmp_path, "init", "study", "--from", name)
         assert (code, printed, said.count("\n")) == (2, "", 1)
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize("beside", [SAMPLES, SAMPLES[[]]])
+def test_what_would_be_refused_makes_no_project_whatever_is_to_be_filled_in(
+    call, tmp_path: Path, matrix, beside: pd.DataFrame
+) -> None:
+    matrix.iloc[0, 0] = np.nan
+    beside.join(matrix).to_csv(tmp_path / "m.csv")
+    code, printed, said = call(tmp_path, "init", "study", "--from", "m.csv")
+    assert (code, printed, said.count("\n")) == (2, "", 1)
+    assert "Fill in or drop what is missing. No project was made." in said
+    assert not (tmp_path / "study").exists()
+
+
+def test_aliquots_of_tcga_are_read_by_the_source_of_that_name(call, tmp_path: Path, matrix) -> None:
+    barcodes = [f"TCGA-AA-{n:04d}-01" for n in range(12)]
+    matrix.T.set_axis(barcodes, axis=1).rename_axis("gene").to_csv(tmp_path / "m.tsv", sep="\t")
+    samples = pd.DataFrame({"barcode": barcodes, "cancer_type": TYPES})
+    samples.to_csv(tmp_path / "labels.tsv", sep="\t", index=False)
+    call(tmp_path, "init", "study", "--from", "m.tsv", "--labels", "labels.tsv")
+    after = read_project_params(tmp_path / "study").cohort
+    assert after.source == "tcga"
+    options = parse(tcga.Options, after.options, "tcga")
+    assert (options.expression, options.samples, options.unit) == ("m.tsv", "labels.tsv", "counts")
+    written = (tmp_path / "study/params.yaml").read_text(encoding="utf-8")
+    assert "    - '11'\n" in written
 
 
 def test_a_disk_without_links_gets_a_copy(call, tmp_path: Path, matrix, monkeypatch) -> None:

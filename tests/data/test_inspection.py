@@ -36,14 +36,19 @@ def draw(n_genes: int = 60) -> pd.DataFrame:
     return pd.DataFrame(counts, index=SAMPLES.index, columns=[f"GENE{i}" for i in range(n_genes)])
 
 
-def paste(lines: list[str], raw: Path) -> tuple:
-    """Read the cohort that the printed params describe, as `fetch` and `prepare` would."""
+MEASURED = "1 to 8, whole numbers; median of what is not 0, in at most 127 samples: 4.5"
+
+
+def paste(lines: list[str], folder: Path) -> tuple:
+    """Read the cohort that the printed params describe, as `fetch` and `prepare` would from a folder."""
     pasted = yaml.safe_load("\n".join(lines[lines.index("cohort:") :]))["cohort"]
     source = find_source(pasted["source"])
-    options = parse(source.Options, pasted["table"], "cohort: table")
+    options = parse(source.Options, pasted[pasted["source"]], "cohort")
+    raw = folder / "raw"
     raw.mkdir()
+    assert pasted["folder"] == "data/incoming"
     for file in source.list_files(options):
-        given = Path(pasted["folder"]) / getattr(options, file.option)
+        given = folder / getattr(options, file.option)
         (raw / (file.option + "".join(given.suffixes))).write_bytes(given.read_bytes())
         assert find_file(raw, file.option)
     return source.read(options, raw)[0], options
@@ -79,7 +84,7 @@ def test_the_params_it_prints_read_the_cohort(tmp_path, form, unit):
     before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
     found = inspect_files(path, labels)
     assert found.problems == ()
-    cohort, options = paste(describe_inspection(found), tmp_path / "raw")
+    cohort, options = paste(describe_inspection(found), tmp_path)
     np.testing.assert_array_equal(cohort.expression, matrix.to_numpy(np.float32))
     assert list(cohort.samples["tumour_type"]) == TYPES
     assert list(cohort.samples["patient"]) == list(SAMPLES["patient"])
@@ -92,12 +97,13 @@ def test_labels_may_lie_in_another_folder(tmp_path):
     draw().to_csv(tmp_path / "m.csv")
     SAMPLES.to_csv(tmp_path / "elsewhere" / "labels.csv")
     found = inspect_files(tmp_path / "m.csv", tmp_path / "elsewhere" / "labels.csv")
-    assert paste(describe_inspection(found), tmp_path / "raw")[0].tumour_types == ["BRCA", "LUAD"]
+    assert paste(describe_inspection(found), tmp_path)[0].tumour_types == ["BRCA", "LUAD"]
 
 
 def say(path: Path, labels: Path | None = None) -> dict[str, str]:
     found = inspect_files(path, labels)
-    return dict(found.facts) | {"Refused": " / ".join(found.problems)}
+    told = {"Refused": " / ".join(found.problems), "Fill in": " / ".join(found.lacking)}
+    return dict(found.facts) | told
 
 
 def test_it_says_what_it_sees(tmp_path):
@@ -107,7 +113,7 @@ def test_it_says_what_it_sees(tmp_path):
     assert said["Matrix"] == "4 samples × 2 genes, genes in columns"
     assert said["Samples"] == "s1, s2, s3, s4"
     assert said["Genes"] == "g1, g2: ids of kind other"
-    assert said["Values"] == "1 to 8, middle 4.5, whole numbers"
+    assert said["Values"] == MEASURED
     assert said["Unit"] == "counts (all values are whole numbers)"
     assert said["Tumour types"] == "2 in 'tumour_type': A 2, B 2"
     assert said["Refused"].startswith("At least two tumour types must have 5 patients or more")
@@ -129,7 +135,7 @@ def test_it_sees_into_every_format(tmp_path, name, content, labels, matrix):
         (tmp_path / "labels.csv").write_text(labels)
     said = say(tmp_path / name, tmp_path / "labels.csv" if labels else None)
     assert said["Matrix"] == matrix
-    assert said["Values"] == "1 to 8, middle 4.5, whole numbers"
+    assert said["Values"] == MEASURED
     assert said["Tumour types"] == "2 in 'tumour_type': A 2, B 2"
 
 
@@ -139,7 +145,6 @@ def test_it_sees_into_every_format(tmp_path, name, content, labels, matrix):
         ("", "must hold a table, but got an empty file"),
         (GOOD.replace("5", "high"), "line 4: column 'g1' of row 's3' must be a number, but got 'high'"),
         (GOOD.replace("5", "NA"), "must be a number, but got nan for gene g1 in sample s3"),
-        (ROWS, "Name the table with --labels"),
         (GOOD.replace("g1", "1-Mar"), "which Excel makes of MARCH1"),
     ],
 )
@@ -178,7 +183,8 @@ def test_scaled_genes_are_told_with_what_to_take_instead(tmp_path, annotated):
     annotated.write_h5ad(tmp_path / "m.h5ad")
     said = say(tmp_path / "m.h5ad")
     assert said["Unit"].startswith("as is (genes have a mean of 0 and a standard deviation of 1: scaled")
-    assert said["Refused"].endswith("State as matrix what was not scaled: layers/counts.")
+    assert said["Fill in"].endswith("State as matrix what was not scaled: layers/counts.")
+    assert said["Refused"] == ""
 
 
 def test_it_tells_encodings(tmp_path):
@@ -191,6 +197,77 @@ def test_it_tells_encodings(tmp_path):
 def test_files_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(CohortError, match="must be a file, but got none"):
         inspect_files(tmp_path / "m.csv", None)
+
+
+SYMBOLS = ["TP53", "KRAS", "EGFR", "PTEN", "BRAF", "MYC", "RB1", "APC", "ATM", "NF1"]
+
+
+@pytest.mark.parametrize("beside", [[], ["Hugo_Symbol"], ["description"]])
+@pytest.mark.parametrize("called", ["TCGA-OR-A5J{}-01", "PATIENT{}", "{}"])
+@pytest.mark.parametrize("genes", [SYMBOLS, ["7157", "3845", "1956", "5728", "673", "4609", "5925"]])
+def test_genes_in_rows_are_told_by_their_names_without_labels(tmp_path, genes, called, beside):
+    matrix = draw(len(genes)).set_axis(genes, axis=1).set_axis([called.format(n) for n in range(12)])
+    rows = matrix.T.rename_axis("gene")
+    for name in beside:
+        rows.insert(0, name, SYMBOLS[: len(genes)])
+    rows.to_csv(tmp_path / "rows.csv")
+    matrix.rename_axis("sample").to_csv(tmp_path / "columns.csv")
+    for side in ("rows", "columns"):
+        found = inspect_files(tmp_path / f"{side}.csv", None)
+        assert dict(found.facts)["Matrix"] == f"12 samples × {len(genes)} genes, genes in {side}"
+        assert found.options.sample_column == ("?" if side == "rows" else "sample")
+        assert (found.options.labels, found.options.label_column) == ("?", "?")
+        assert "`expressionist predict` reads the file as it is" in found.lacking[0]
+        assert found.problems == ()
+
+
+def test_samples_called_by_numbers_are_no_genes_where_labels_stand_beside_them(tmp_path):
+    proteins = draw(10).set_axis([f"pS6_{n}" for n in range(10)], axis=1).set_axis(range(1, 13))
+    proteins.insert(0, "diagnosis", TYPES)
+    proteins.rename_axis("sample").to_csv(tmp_path / "m.csv")
+    assert say(tmp_path / "m.csv")["Tumour types"] == "2 in 'diagnosis': BRCA 6, LUAD 6"
+
+
+def test_the_column_of_samples_may_be_called_otherwise_in_the_labels(tmp_path):
+    draw().rename_axis("sample").to_csv(tmp_path / "m.csv")
+    SAMPLES.rename_axis("Sample ID").to_csv(tmp_path / "labels.csv")
+    found = inspect_files(tmp_path / "m.csv", tmp_path / "labels.csv")
+    assert (found.problems, found.lacking) == ((), ())
+    assert paste(describe_inspection(found), tmp_path)[0].tumour_types == ["BRCA", "LUAD"]
+
+
+def write_aliquots(folder: Path, names: dict[str, str]) -> None:
+    """Write a matrix as the Pan-Cancer Atlas has it: batch corrected, with gaps and normal tissue."""
+    rng = np.random.default_rng(3)
+    barcodes = [f"TCGA-AA-{n:04d}-{'11' if n % 6 == 5 else '01'}A-11R-A000-07" for n in range(18)]
+    genes = [f"{symbol}|{n}" for n, symbol in enumerate(SYMBOLS * 10, start=1)]
+    values = np.round(2.0 ** rng.normal(6, 3, (len(genes), len(barcodes))), 4)
+    values[0, :4], values[1, 3] = -0.5, np.nan
+    pd.DataFrame(values, pd.Index(genes, name="gene_id"), barcodes).to_csv(folder / "m.tsv", sep="\t")
+    types = ["BRCA" if n < 9 else "LUAD" for n in range(len(barcodes))]
+    samples = pd.DataFrame({"barcode": barcodes, "cancer_type": types}).rename(columns=names)
+    samples.to_csv(folder / "samples.tsv", sep="\t", index=False)
+
+
+def test_aliquots_of_tcga_are_for_the_source_of_that_name(tmp_path):
+    write_aliquots(tmp_path, {})
+    found = inspect_files(tmp_path / "m.tsv", tmp_path / "samples.tsv")
+    assert (found.problems, found.lacking) == ((), ())
+    assert "become 0" in dict(found.facts)["Unit"]
+    cohort, options = paste(describe_inspection(found), tmp_path)
+    assert (found.source, options.unit, cohort.expression.shape) == ("tcga", "RSEM", (15, 99))
+    shipped = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
+    stated = {"expression": "m.tsv", "samples": "samples.tsv"}
+    assert options == parse(type(options), shipped["cohort"]["tcga"] | stated, "tcga")
+
+
+def test_aliquots_that_lack_what_that_source_needs_are_told_of(tmp_path):
+    write_aliquots(tmp_path, {"barcode": "sample", "cancer_type": "type"})
+    found = inspect_files(tmp_path / "m.tsv", tmp_path / "samples.tsv")
+    said = dict(found.facts)["TCGA"]
+    assert "columns barcode and cancer_type, are read by source: tcga" in said
+    assert "patient_column is empty" in said
+    assert (found.source, len(found.problems)) == ("table", 1)
 
 
 @pytest.fixture
@@ -211,7 +288,7 @@ def test_the_command_tells_by_its_exit_code_whether_the_files_would_do(tmp_path,
     code, said, wrong = call("inspect", "m.csv")
     assert (code, wrong) == (0, "")
     assert "12 samples × 60 genes" in said
-    assert said.splitlines()[-1] == "    nomenclature: null"
+    assert said.splitlines()[-1] == "    nomenclature:"
     (tmp_path / "m.csv").write_text(GOOD.replace("5", ""))
     code, said, wrong = call("inspect", "m.csv")
     assert (code, wrong) == (1, "")

@@ -163,8 +163,10 @@ def test_samples_that_stand_twice(tmp_path, replicates, expected, transposed):
 def test_a_total_needs_genes_that_the_model_does_not_know(tmp_path):
     table = pd.DataFrame([[1, 2, 3, 94, 60]], index=["s"], columns=[*GENES, "MYC", "age"])
     (tmp_path / "t.csv").write_bytes(text(table))
-    found = read(tmp_path / "t.csv", "RPM", unit="counts").table
-    assert found[GENES].to_numpy().tolist() == [[10_000, 20_000, 30_000]]
+    found = read(tmp_path / "t.csv", "RPM", unit="counts")
+    assert found.table[GENES].to_numpy().tolist() == [[10_000, 20_000, 30_000]]
+    assert "1 samples × 4 genes" in found.said
+    assert "column whose name is that of no gene today (left out): 1" in found.said
 
 
 def test_reads_without_a_gene_are_no_part_of_a_total(tmp_path):
@@ -214,6 +216,16 @@ def test_what_is_missing_stays_missing_and_batch_correction_is_undone(tmp_path):
             "counts must be whole numbers, but got 2.5 for gene KRAS",
         ),
         ("s,TP53,KRAS\nx,1,2\n", {"unit": "TPM"}, "What is to become RSEM must be RSEM or counts or RPM"),
+        (
+            "s,TP53,KRAS\nx,1,2000.5\n",
+            {"wanted": "counts"},
+            "Nothing else becomes counts, which the model takes: give the counts themselves.",
+        ),
+        (
+            "s,TP53,KRAS\nx,1,2.5\n",
+            {"wanted": "counts", "unit": "RSEM"},
+            "but got RSEM. Give the counts themselves.",
+        ),
         ("s,TP53,KRAS\nx,1,2\n", {"unit": "reads"}, "The unit must be one of"),
         ("s,TP53,KRAS\nx,0,0\n", {}, "must have some expression, but got 0 for all genes in 1 of 1: x."),
         (

@@ -56,7 +56,7 @@ def test_variants_are_scored_as_models_are() -> None:
     ("whole", "without", "outcome"),
     [
         (60, 30, "so the backbone contributes"),
-        (50, 50, "which cannot be told from nothing on these test samples"),
+        (50, 50, "the picture changes nothing, whichever of these test patients are drawn"),
         (30, 60, "so the network does worse for it"),
     ],
 )
@@ -64,7 +64,9 @@ def test_the_sentence_follows_from_the_paired_interval(whole, without, outcome) 
     found = judge(all=whole, maps=40, genes_ranks=without)
     low, high = found["interval"]
     assert low <= found["lead"] <= high
-    assert f"{outcome}; it changes the log-loss by" in found["said"]
+    side = "the log-loss is the same with it" if whole == without else "with it the log-loss is "
+    side += "" if whole == without else "better by" if whole > without else "worse by"
+    assert f"{outcome}; {side}" in found["said"]
     assert "without it genes and ranks reach" in found["said"]
     change, bottom, top = found["log_loss"]
     expected = [score(*(each[1::2] for each in predict(n)[1:3]))["log_loss"] for n in (whole, without)]

@@ -131,6 +131,14 @@ def test_the_best_choice_on_validation_is_kept():
     assert fitted.choice == {**best, "temperature": fitted.choice["temperature"]}
 
 
+def test_of_equal_choices_that_of_the_least_log_loss_is_kept(monkeypatch):
+    choices = BASELINES["logistic_regression"].choices
+    losses = iter([0.3, 0.1, *[0.2] * (len(choices) - 2)])
+    monkeypatch.setattr(baselines, "score", lambda *_: {"f1_macro": 0.9, "log_loss": next(losses)})
+    fitted = fit("logistic_regression", draw_fold(1), draw_fold(2))
+    assert choices[1].items() <= fitted.choice.items()
+
+
 def test_the_rotated_model_is_the_direct_one(monkeypatch):
     monkeypatch.setattr(logistic, "_TOLERANCE", 1e-9)
     training, test = draw_fold(1, n_samples=60, n_genes=300), draw_fold(2, n_genes=300)

@@ -62,6 +62,15 @@ def test_patients_are_recognised_by_their_digests(patient: str, *, known: bool) 
     assert not any(b"P1" in digest or b"TCGA" in digest for digest in footprint.patients)
 
 
+def test_patients_of_test_samples_are_told_from_those_of_training() -> None:
+    log2, types = draw()
+    novelty = Novelty.fit(log2, types, None, rng=np.random.default_rng(0))
+    footprint = Footprint.leave(log2, types, 4, ["P1"], novelty, tested=["P2"])
+    assert footprint.recognise_tested(["P1", "P2", "P3"]).tolist() == [False, True, False]
+    older = Footprint(**{name: each for name, each in footprint.to_arrays().items() if name != "tested"})
+    assert older.recognise_tested(["P2"]).tolist() == [False]
+
+
 def test_a_name_that_only_begins_like_a_barcode_is_kept() -> None:
     assert name_patients(["TCGA-OR-A5J", "TCGA-OR-A5J1X"]) == ["TCGA-OR-A5J", "TCGA-OR-A5J1X"]
 

@@ -148,8 +148,9 @@ def test_predict_writes_what_the_network_gave(published, trained, table, tmp_pat
     table.to_csv(tmp_path / "samples.tsv", sep="\t")
     words = ("--model", CHALLENGER, tmp_path / "samples.tsv", "--out", tmp_path / "predictions.tsv")
     code, _, said = call(published, "predict", *words)
-    assert (code, said.count("\n")) == (0, 1)
+    assert (code, said.count("\n")) == (0, 2)
     assert said.startswith(f"samples.tsv: {len(table)} samples × ")
+    assert "Probabilities are among the " in said
     written = read_table(tmp_path / "predictions.tsv", index="sample").loc[trained.index]
     assert written["tumour_type"].tolist() == trained.idxmax(axis=1).tolist()
     check_as_trained(written, trained)
@@ -202,9 +203,11 @@ def test_predict_refuses_in_one_short_line(published, genes, table, tmp_path, ca
 
 
 def test_promote_refuses_what_the_gate_does_not_pass(own, call):
+    gate = {"accuracy": 0.0, "f1_macro": 0.0, "worse_than_staging": 0.0, "ece": 1e-6}
+    checkout.write_params(own, **{"registry.gate": gate})
     code, printed, _ = call(own, "promote", "--to", "staging")
     assert code == 1
-    assert "below 0.7500" in printed
+    assert "0.0000" in printed
     assert "is not promoted" in printed
     assert "staging" not in set(list_versions(open_store(own), "tumour-type")["aliases"])
 

@@ -22,7 +22,7 @@ TUTORIAL = DOCS / "tutorial.md"
 OWN = re.compile(r"[\d,.]+| +|\S*\+00:00")
 # Done by others: the environment is this one, DVC's pipeline is `published`, and servers serve until stopped.
 NOT_TYPED = {
-    *("pip install 'expressionist[all]'", "expressionist init tutorial", "cd tutorial"),
+    *("make setup && source .venv/bin/activate", "expressionist init ../tutorial", "cd ../tutorial"),
     *("make repro", "expressionist times", "make ui"),
 }
 

@@ -39,6 +39,7 @@ def explain(**changes):
     about = {"sample": "S1 <x>", "table": "hospital.tsv", "said": "hospital.tsv: 3 samples.", "align": "none"}
     about |= {"made": "2026-01-02", "model": "tumour-type version 3", "backbone": "mobilenet"}
     about |= {"cohort": "toy", "unit": "TPM", "abstain_below": 0.7, "merged": {}}
+    about |= {"scope": "Among the 3 types.", "own": "This patient is a test patient."}
     known = {
         "about": about,
         "tumour_types": TYPES,
@@ -71,7 +72,10 @@ def read(page):
 
 def test_the_answer_comes_with_how_often_such_answers_were_right():
     text = read(build_sample_page(explain()))
-    assert "COAD, with a calibrated probability of 90.0%." in text
+    assert "COAD, with a calibrated probability of 90.0% among the 3 types that the model knows." in text
+    assert "Sample S1 &lt;x&gt;: COAD (90.0%)" in text
+    assert "were right. This patient is a test patient." in text
+    assert "Among the 3 types." in text
     assert "Of the test samples that were called COAD, 3 of 5 were;" in text
     assert "with a probability of 80% to 95%, 2 of 3." in text
     assert "Over all types, 3 of 4 with such a probability were right." in text
@@ -84,7 +88,8 @@ def test_genes_types_and_input_are_told():
     for told in (
         "Why not READ",
         "READ has a probability of 8.0%.",
-        "rises by 4.50 logits",
+        "from the mean training sample of READ (\u22122.08) to this sample (+2.42), a rise of 4.50",
+        "Expression in log₂(TPM + 1); medians",
         "but for 0.42%",
         "Colon adenocarcinoma",
         "never called",
@@ -94,6 +99,7 @@ def test_genes_types_and_input_are_told():
     ):
         assert told in text, told
     assert "nearest to it are those of COAD (1.000), " in text
+    assert "without a backbone" not in text, "an introduction of the report"
 
 
 @pytest.mark.parametrize(

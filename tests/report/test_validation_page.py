@@ -32,6 +32,8 @@ def finish(labels: list[str], **changes: object) -> FinishedValidation:
         "cohort": "hospital <1>",
         "said": ["hospital.tsv: 9 samples."],
         "warnings": [],
+        "n_trained": 0,
+        "n_tested": 0,
         "level": 0.9,
         "shift": {"n_matched": 2, "shift": 0.31, "share_shifted": 0.02, "share_outside": 0.5},
     }
@@ -84,6 +86,11 @@ def test_a_cohort_of_foreign_types_only_has_no_scores() -> None:
 def test_warnings_are_told(warnings: list[str]) -> None:
     page = build_validation_page(finish(["ACC"] * 4, warnings=warnings))
     assert ("Warning: 12 samples" in page) is bool(warnings)
+
+
+@pytest.mark.parametrize(("own", "told"), [(0, "on another cohort"), (2, "on samples of its own patients")])
+def test_the_heading_says_whether_the_cohort_is_another(own: int, told: str) -> None:
+    assert f"tumour-type version 3 {told}</h1>" in build_validation_page(finish(["ACC"] * 4, n_tested=own))
 
 
 def test_the_page_refers_to_nothing_outside_itself() -> None:

@@ -16,7 +16,9 @@ def run(tmp_path, genes, gene_sets=None, pathways=None):
     cohort = CohortParams("table", str(tmp_path / "in"), {})
     attribution = replace(ATTRIBUTION, gene_sets=pathways)
     lists.run(cohort, ExpressionParams(96, genes=genes), layout, attribution, out=tmp_path / "lists")
-    return {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "lists").iterdir()}
+    made = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "lists").iterdir()}
+    assert "lists of genes" in made.pop("README.md")
+    return made
 
 
 @pytest.fixture
@@ -43,4 +45,4 @@ def test_a_copy_stands_in_for_a_file_that_is_there_no_more(given, tmp_path, caps
         run(tmp_path, "other.txt")
     with pytest.raises(CohortError, match=r"attribution.gene_sets must name a file in .* got .*other.gmt"):
         run(tmp_path, None, pathways="other.gmt")
-    assert [path.name for path in (tmp_path / "lists").iterdir()] == ["genes ä.txt"]
+    assert {path.name for path in (tmp_path / "lists").iterdir()} == {"README.md", "genes ä.txt"}

@@ -7,7 +7,8 @@ import pytest
 import toy
 from expressionist.data.cohort_file import write_cohort
 from expressionist.data.split import write_split
-from expressionist.files.store import read_json
+from expressionist.evaluation.footprint import Footprint
+from expressionist.files.store import read_arrays, read_json
 from expressionist.painting.layout import Layout
 from expressionist.painting.layout_file import write_layout
 from expressionist.params.sections import EvaluationParams
@@ -30,6 +31,14 @@ def test_normal_tissue_is_read_where_it_lies(tmp_path, with_normals):
     paths = {name: tmp_path / name for name in ("layout", "out")}
     novelty.run(EVALUATION, cohort=tmp_path, split=tmp_path / "split.tsv", **paths)
     facts = read_json(tmp_path / "out" / "novelty.json")
+    footprint = Footprint(**read_arrays(tmp_path / "out" / "training.npz"))
+    for known, among in (
+        (footprint.recognise, sides != "test"),
+        (footprint.recognise_tested, sides == "test"),
+    ):
+        assert set(cohort.samples["patient"][among]) == set(
+            cohort.samples["patient"][known(cohort.samples["patient"])]
+        )
     assert facts["n_normals_shown"] == (30 if with_normals else 0)
     assert ("normal" in facts["flagged"]) is with_normals
     assert set(facts["flagged_normals"]) == ({"T0", "T1", "T2"} if with_normals else set())

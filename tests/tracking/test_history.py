@@ -119,7 +119,7 @@ def test_to_production_goes_what_is_staging(store: Store) -> None:
     [
         ("4", "must go to a version that was staging before, but got '4'"),
         ("9", "must go to a version that was staging before, but got '9'"),
-        ("1", "must point elsewhere to be moved, but it points at 1"),
+        ("1", "must go to another version, but 1 is staging already"),
     ],
 )
 def test_what_was_never_there_is_no_rollback(store: Store, to: str, reason: str) -> None:
@@ -135,7 +135,7 @@ def test_what_was_never_there_is_no_rollback(store: Store, to: str, reason: str)
 
 
 def test_what_is_nowhere_cannot_be_demoted(store: Store) -> None:
-    with pytest.raises(RegistryError, match="must point elsewhere to be moved, but it points at none"):
+    with pytest.raises(RegistryError, match="must be staging to be demoted, but none is"):
         move_back(store, NAME, alias="staging", to=None, **ANN)
 
 

@@ -517,7 +517,7 @@ def check_without_the_package(location: str, folder: Path, expected: np.ndarray)
         "import sys, importlib.util\n"
         "sys.path = [path for path in sys.path if not path.rstrip('/').endswith('/src')]\n"
         "sys.meta_path = [finder for finder in sys.meta_path if 'editable' not in repr(finder)]\n"
-        "assert importlib.util.find_spec('expressionist') is None\n"
+        "assert getattr(importlib.util.find_spec('expressionist'), 'loader', None) is None\n"
         "import mlflow, pandas as pd\n"
         "model = mlflow.pyfunc.load_model(sys.argv[1])\n"
         "print(model.predict(pd.read_json(sys.argv[2])).to_json())\n"

@@ -167,15 +167,15 @@ def models(root: Path, tracking_uri: str | None) -> None:
 def export(model: str, out: Path, root: Path, tracking_uri: str | None, *, onnx: bool) -> None:
     """Write a version as a SavedModel, which TensorFlow runs without this package.
 
-    MODEL is a version, such as models:/tumour-type@staging; OUT the folder to make.
+    MODEL is a version, such as models:/tumour-type@staging, or data/served; OUT the folder to make.
     """
-    from expressionist.tracking import export_version, find_store, find_version
+    from expressionist.tracking import export_version, find_model
 
-    version = find_version(find_store(root, tracking_uri), model)
+    version = find_model(root, tracking_uri, model)
     with hush(), spare("matplotlib", "sklearn"):
         importlib.import_module("expressionist.network.assembly")
     export_version(version, out, onnx=onnx)
-    say(f"{out}: {version.name} version {version.number} as a SavedModel, genes.tsv and about.json")
+    say(f"{out}: {version.title} as a SavedModel, genes.tsv and about.json")
 
 
 @click.command("compare-explanations", params=list_store_options())

@@ -32,6 +32,7 @@ from expressionist.tracking import (
     name_logged,
     predict,
     prepare_table,
+    state_scope,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +78,11 @@ class Prediction:
     @property
     def _starts(self) -> range:
         return range(0, self.n_samples, _N_SAMPLES)
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """What was decided about the table, and what the probabilities mean."""
+        return self.profiles.said, state_scope(self.loaded[0], self.loaded[2])
 
     @property
     def is_long(self) -> bool:

@@ -5,7 +5,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ _OTHERWISE = {
 # In .gitignore, what comes behind is no project's.
 _OF_SOURCE = "# Of a checkout of the source."
 _INCOMING = Path("data/incoming")
+_OF_TCGA = ("expression", "samples", "unit")
 # Where comments of params.yaml begin.
 _COMMENT = 28
 # What a folder may hold already: its git, and what was left of this command where it was killed.
@@ -57,6 +58,7 @@ class _Given:
     """A user's own files, by the name that they get, with the options that read them."""
 
     files: dict[str, Path]
+    source: str
     options: dict[str, Any]
     said: list[str]
 
@@ -112,18 +114,23 @@ def _has_git(folder: Path) -> bool:
 
 
 def _inspect(table: Path, labels: Path | None) -> _Given:
-    """Look at a user's files; refuse what cannot be read at all."""
+    """Look at someone's files; refuse what would be refused later, but let options be filled in."""
     from expressionist.data import describe_inspection, inspect_files
 
     found = inspect_files(table, labels)
-    if found.options.unit == "?":
-        raise CohortError(found.problems[0])
+    if found.problems:
+        hints = [said for heading, said in found.facts if heading == "TCGA"]
+        raise CohortError(" ".join([found.problems[0], "No project was made.", *hints]))
     files = {table.name: table}
     if labels:
         files[labels.name if labels.name != table.name else f"labels-{labels.name}"] = labels
-    options = replace(found.options, labels=[*files][1] if labels else None)
+    options = asdict(found.options)
+    if labels:
+        options["labels" if found.source == "table" else "samples"] = [*files][1]
+    # Its rules are as shipped.
+    told = options if found.source == "table" else {key: options[key] for key in _OF_TCGA}
     said = describe_inspection(found)
-    return _Given(files, asdict(options), said[: said.index("")])
+    return _Given(files, found.source, told, said[: said.index("")])
 
 
 def _fill(folder: Path, given: _Given | None, *, has_git: bool) -> None:
@@ -140,7 +147,8 @@ def _fill(folder: Path, given: _Given | None, *, has_git: bool) -> None:
 
 def write_options(text: str, given: _Given) -> str:
     """Write options of a user's cohort into the text of params.yaml, and leave the rest as it is."""
-    head, heading, rest = text.replace("source: embedded ", "source: table    ", 1).partition("  table:\n")
+    source = f"source: {given.source:<9}"
+    head, heading, rest = text.replace("source: embedded ", source, 1).partition(f"  {given.source}:\n")
     for key, value in given.options.items():
         line = re.compile(rf"^    {key}:([^#\n]*)(#.*)?$", re.MULTILINE)
         before, was, comment, after = line.split(rest, maxsplit=1)
@@ -156,12 +164,12 @@ def _write_line(key: str, value: object, was: str, comment: str) -> str:
         written, comment = was, "# nothing in the file tells: fill in"
     else:
         written = yaml.safe_dump(value, allow_unicode=True, width=10_000).removesuffix("...\n").strip()
-    line = f"    {key}:" if value is None else f"    {key}: {written}"
+    line = f"    {key}:" if value is None else f"    {key}: {written}".rstrip()
     return f"{line:<{_COMMENT - 2}}  {comment}".rstrip()
 
 
 def _bring(folder: Path, given: _Given) -> Iterator[str]:
-    """Put a user's files into the folder of a project, without taking room twice where the disk allows it."""
+    """Put someone's files into the folder of a project, without taking room twice where that can be."""
     for name, path in given.files.items():
         try:
             os.link(path.resolve(), folder / name)
@@ -179,7 +187,7 @@ def _describe(folder: Path, given: _Given | None, backbones: Sequence[str]) -> I
     called = "This folder" if folder == Path() else folder
     yield f"{called} is a project. params.yaml says what a run does, and {_INCOMING} takes raw files."
     if given and given.unknown:
-        yield f"Fill in, in params.yaml below cohort: table: {', '.join(given.unknown)}."
+        yield f"Fill in, in params.yaml below cohort: {given.source}: {', '.join(given.unknown)}."
     weights = folder / "data/weights"
     lacking = [name for name in backbones if not any(map(Path.is_file, list_weights(name, weights)))]
     if lacking:

@@ -20,14 +20,13 @@ from expressionist.tracking import (
     ANSWERS_FILE,
     FOOTPRINT_FILE,
     Loaded,
-    Store,
     Version,
     find_profile,
-    find_version,
     load_model,
     make_explainer,
     predict,
     prepare_table,
+    state_scope,
     tabulate_genes,
 )
 
@@ -47,14 +46,14 @@ class SampleRequest(TableRequest):
 
 
 def write_sample_page(
-    store: Store, request: SampleRequest, made: datetime, out: Path | None
+    version: Version, request: SampleRequest, made: datetime, out: Path | None
 ) -> Iterator[str]:
     """Write the page of one sample, and say where it is.
 
     Parameters
     ----------
-    store : Store
-        Where the version is registered.
+    version : Version
+        From `find_model`.
     request : SampleRequest
         What to explain.
     made : datetime.datetime
@@ -67,7 +66,6 @@ def write_sample_page(
     str
         A line at a time.
     """
-    version = find_version(store, request.model)
     footprint, answers = _read_beside(version)
     loaded = served, network, _ = load_model(version.folder)
     names = read_nomenclature(request.nomenclature)
@@ -81,8 +79,10 @@ def write_sample_page(
         "said": profiles.said,
         "align": request.align,
         "made": f"{made:%Y-%m-%d}",
-        "model": f"{version.name} version {version.number}",
+        "model": version.title,
     }
+    about["scope"] = state_scope(served, loaded[2])
+    about["own"] = _state_own(footprint, request.sample)
     rival = _find_rival(request.rival, prediction, served.tumour_types)
     found = _explain(loaded, footprint, prediction, rival, prepared.to_numpy(np.float32), filled[0])
     page = build_sample_page(_describe(about, loaded, footprint, answers, prediction, found))
@@ -91,6 +91,20 @@ def write_sample_page(
         whole.write_text(page, encoding="utf-8")
     yield profiles.said
     yield f"Page: {out}"
+
+
+def _state_own(footprint: Footprint, sample: str) -> str:
+    """Say what the version already knows of this sample's patient, if that can be told."""
+    if footprint.recognise([sample])[0]:
+        return (
+            "The version was trained or chosen on a sample of this patient, so that its answer is surer than "
+            "it would be on others."
+        )
+    if footprint.tested is None:
+        return "If this sample is one of them, its own answer is counted."
+    if footprint.recognise_tested([sample])[0]:
+        return "This patient is one of the version's test samples: the counts hold this answer, too."
+    return ""
 
 
 def name_page(sample: str) -> Path:
@@ -111,8 +125,8 @@ def _read_beside(version: Version) -> tuple[Footprint, pd.DataFrame]:
     if footprint is None or footprint.by_type is None or not answers.is_file():
         raise RegistryError(
             "A version must have its genes' quantiles by tumour type and its answers on test samples to put "
-            f"a sample on a page, but version {version.number} of {version.name} was registered without. Run "
-            "the pipeline again, so that a new one is registered."
+            f"a sample on a page, but {version.title} was made without. Run the pipeline again, so that a "
+            "new one is made."
         )
     return footprint, read_table(answers)
 

@@ -62,7 +62,8 @@ def predict(table: Path, root: Path, tracking_uri: str | None, **options: Any) -
     request = PredictionRequest(table, **options)
     prediction = Prediction(store, request)
     # Only now: a refusal is to be the one line that is said.
-    say(prediction.profiles.said, err=True)
+    for line in prediction.said:
+        say(line, err=True)
     label = f"Samples {'predicted' if request.explain is None else 'explained'}"
     is_quick = request.explain is None and not prediction.is_long
     with prediction.keep() as folder:
@@ -77,7 +78,7 @@ def predict(table: Path, root: Path, tracking_uri: str | None, **options: Any) -
 
 @click.command("report-sample", params=[*list_store_options(), *_list_reading_options()])
 @click.argument("table", type=PATH)
-@click.option("--model", required=True, help="Version, such as models:/tumour-type@staging.")
+@click.option("--model", required=True, help="Version, such as models:/tumour-type@staging, or data/served.")
 @click.option("--sample", required=True, help="Name of the sample in TABLE.")
 @click.option("--rival", help="Type to set against the one predicted; the second most probable if not given.")
 @click.option("--out", type=PATH, help="Page to write; <sample>.html if not given.")
@@ -88,18 +89,18 @@ def report_sample(
     tracking_uri: str | None,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Put what a registered version says of one sample, and why, on one page.
+    """Put what a model says of one sample, and why, on one page.
 
     TABLE is what `predict` takes. The page is for research use only.
     """
-    from expressionist.tracking import find_store
+    from expressionist.tracking import find_model
 
-    store = find_store(root, tracking_uri)
+    version = find_model(root, tracking_uri, options["model"])
     with hush():
         importlib.import_module("expressionist.network.assembly")
         from expressionist.commands.sample_page import SampleRequest, write_sample_page
     request = SampleRequest(table, **options)
-    for line in write_sample_page(store, request, datetime.now(UTC), out):
+    for line in write_sample_page(version, request, datetime.now(UTC), out):
         say(line)
 
 
@@ -140,16 +141,16 @@ def validate(
 @click.argument("file", type=PATH)
 @click.option("--labels", type=PATH, help="A second table with the tumour types.")
 def inspect(file: Path, labels: Path | None, nomenclature: Path | None) -> None:
-    """Say what is in a user's files, what would be refused, and what to write into params.yaml.
+    """Say what is in your files, what would be refused, and what to write into params.yaml.
 
-    FILE is a matrix of expression, of any format that is read.
+    FILE is a matrix of expression for a cohort, of any format that is read.
     """
     from expressionist.data import describe_inspection, inspect_files
 
     found = inspect_files(file, labels, nomenclature)
     for line in describe_inspection(found):
         say(line)
-    if found.problems:
+    if found.problems or found.lacking:
         sys.exit(1)
 
 

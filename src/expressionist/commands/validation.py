@@ -94,6 +94,7 @@ class _Found:
     said: list[str]
     warnings: list[str]
     n_trained: int
+    n_tested: int
 
 
 def validate(
@@ -184,6 +185,7 @@ def _read(
     by_sample = pd.Series(name_patients(rows.index), rows.index)
     rows = rows.assign(patient=rows["patient"].where(rows["patient"] != "", by_sample))
     trained = footprint.recognise(rows["patient"]) | footprint.recognise(rows.index)
+    tested = footprint.recognise_tested(rows["patient"]) | footprint.recognise_tested(rows.index)
     columns = ", ".join(f"{what} from {column!r}" for what, column in labels.columns.items())
     said = [
         profiles.said,
@@ -203,8 +205,13 @@ def _read(
             f"{n_trained:,} of {len(rows):,} samples are of patients who trained the version, so that scores "
             "flatter it. Leave them out by --exclude-trained."
         )
+    if n_tested := int(tested.sum()):
+        warnings.append(
+            f"{n_tested:,} of {len(rows):,} samples are of the version's own test patients: on these it was "
+            "scored before, and they are no other cohort."
+        )
     table = profiles.table.loc[~profiles.table.index.duplicated()]
-    return _Found(table.loc[rows.index], rows, said, warnings, n_trained)
+    return _Found(table.loc[rows.index], rows, said, warnings, n_trained, n_tested)
 
 
 def _describe(version: Version, served: Served, request: Request, found: _Found) -> dict[str, Any]:
@@ -219,6 +226,7 @@ def _describe(version: Version, served: Served, request: Request, found: _Found)
         "warnings": found.warnings,
         "align": request.align,
         "n_trained": found.n_trained,
+        "n_tested": found.n_tested,
     }
 
 

@@ -1,4 +1,4 @@
-"""What a user's files seem to be, what would be refused, and the params that read them."""
+"""What someone's files seem to be, what would be refused, and the params that read them."""
 
 import codecs
 import json
@@ -11,14 +11,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from expressionist.data.nomenclature import Nomenclature
 from expressionist.data.readers.damage import is_number
-from expressionist.data.readers.file_content import find_packing, open_bytes, refuse_unreadable, suffix_of
+from expressionist.data.readers.file_content import (
+    DELIMITERS,
+    find_packing,
+    open_bytes,
+    refuse_unreadable,
+    suffix_of,
+)
 from expressionist.data.readers.formats import TableFile, open_table, read_label_table
 from expressionist.data.readers.gene_ids import guess_kind
 from expressionist.data.readers.hgnc import read_nomenclature
-from expressionist.data.readers.matrices import Matrix, Sides, read_matrix
-from expressionist.data.readers.units import Spread, guess_unit, measure_spread
-from expressionist.data.sources.table import Options, read_files
+from expressionist.data.readers.matrices import SYMBOL_COLUMNS, Matrix, Sides, are_genes, read_matrix
+from expressionist.data.readers.units import Spread, guess_unit, measure_spread, refuse_negative
+from expressionist.data.sources import table as table_source
+from expressionist.data.sources import tcga as tcga_source
+from expressionist.data.sources.table import Options
+from expressionist.data.units import AS_IS_UNIT, parse_unit
 from expressionist.errors import CohortError, name_some
 
 _N_SNIFFED = 1 << 20
@@ -37,6 +47,10 @@ _LABELS = (
     re.compile(r""),
 )
 _PATIENT = re.compile(r"patient|donor|participant|individual|subject|^case", re.IGNORECASE)
+_ALIQUOT = re.compile(r"TCGA-\w{2}-\w{4}-\d{2}.*")
+# Of the names on a side, the share that HGNC must know for the genes to stand there, and of samples that of
+# aliquots.
+_MANY, _NEARLY_ALL = 0.5, 0.9
 
 
 @dataclass(frozen=True)
@@ -44,14 +58,15 @@ class Inspection:
     """What was found.
 
     `facts` are headings with what is to be said under them, in reading order; `problems` what would be
-    refused, or must be known first; `folder` and `options` what belongs to ``cohort.folder`` and
-    ``cohort.table``, with ``?`` where something could not be guessed.
+    refused as it is, `lacking` what must be stated first; `source` and `options` what belongs to
+    ``cohort.source`` and below that name, with ``?`` where something could not be guessed.
     """
 
     facts: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
-    folder: Path
-    options: Options
+    lacking: tuple[str, ...]
+    source: str
+    options: Options | tcga_source.Options
 
 
 def inspect_files(path: Path, labels: Path | None, nomenclature: Path | None = None) -> Inspection:
@@ -73,25 +88,37 @@ def inspect_files(path: Path, labels: Path | None, nomenclature: Path | None = N
         if each is not None and not each.is_file():
             raise CohortError(f"{each} must be a file, but got none. Name a file that is there.")
     facts = [("File", describe_file(path))]
-    options, problems = _begin_options(path, labels, nomenclature), list[str]()
+    own, tcga = _begin_options(path, labels, nomenclature), None
+    lacking, problems = list[str](), list[str]()
     try:
         table = None if labels is None else read_label_table(labels)
-        guessed, problems = _guess_sides(*_view_sides(path), table)
-        options = replace(options, **guessed)
         names = read_nomenclature(nomenclature)
-        matrix = read_matrix(path, replace(_state_sides(options, table), nomenclature=names))
+        guessed, lacking, problems = _guess_sides(*_view_sides(path), table, names)
+        own = replace(own, **guessed)
+        matrix = read_matrix(path, replace(_state_sides(own, table), nomenclature=names))
         spread = measure_spread(_fill(matrix.expression))
         parts, logarithm = _list_parts(path)
         unit, reason = guess_unit(spread, matrix.ids.kind, logarithm)
-        options = replace(options, unit=unit)
         facts += [("Parts", f"{name_some(parts)}; X is read")] if parts else []
-        problems += _tell_scaled(spread, parts)
+        if told := _tell_scaled(spread, parts):
+            lacking, own = [*lacking, *told], replace(own, matrix=_UNKNOWN)
+        are_aliquots = _are_aliquots(list(matrix.columns.index))
+        if are_aliquots and _fits_tcga(own, matrix, path, table, labels):
+            unit, reason = _look_past_correction(unit, reason, matrix, path)
+            tcga = _make_tcga(own, unit)
+        own = replace(own, unit=unit)
         facts += _describe_matrix(matrix, spread, f"{unit} ({reason})")
-        facts += _describe_labels(options, matrix.columns if table is None else table)
-        problems = problems or _try(options, path, labels, nomenclature, facts)
+        facts += _describe_labels(own, matrix.columns if table is None else table)
+        facts += _tell_aliquots(own, fit=tcga is not None) if are_aliquots else []
+        if lacking:
+            # What would be wrong with the values all the same.
+            table_source.settle_expression(own, matrix, path)
+        elif not problems:
+            facts += _try(tcga or own, path, labels, nomenclature)
     except CohortError as refusal:
         problems = [*problems, str(refusal)]
-    return Inspection(tuple(facts), tuple(problems), path.parent, options)
+    source = "table" if tcga is None else "tcga"
+    return Inspection(tuple(facts), tuple(problems), tuple(lacking), source, tcga or own)
 
 
 def _begin_options(path: Path, labels: Path | None, nomenclature: Path | None) -> Options:
@@ -149,26 +176,77 @@ def _fill(expression: np.ndarray) -> np.ndarray:
     return np.where(finite, expression, np.float32(lowest))
 
 
-def _try(
-    options: Options,
-    path: Path,
-    labels: Path | None,
-    nomenclature: Path | None,
-    facts: list[tuple[str, str]],
-) -> list[str]:
-    """Read the cohort as `prepare` would; say what would be dropped, or what would be refused."""
-    given = {"expression": path, "labels": labels, "nomenclature": nomenclature}
-    files = {option: file for option, file in given.items() if file is not None}
+def _are_aliquots(samples: Sequence[str]) -> bool:
+    return sum(bool(_ALIQUOT.fullmatch(name)) for name in samples) >= _NEARLY_ALL * len(samples)
+
+
+def _fits_tcga(
+    own: Options, matrix: Matrix, path: Path, table: pd.DataFrame | None, labels: Path | None
+) -> bool:
+    """Say whether the source `tcga` reads these files, with what it asks for."""
+    if table is None or labels is None or matrix.genes_in != "rows":
+        return False
+    are_texts = {suffix_of(path), suffix_of(labels)} <= {*DELIMITERS}
+    return are_texts and own.sample_column == "barcode" and "cancer_type" in table
+
+
+def _look_past_correction(unit: str, reason: str, matrix: Matrix, path: Path) -> tuple[str, str]:
+    """Guess the unit without the few values below 0 that batch correction leaves, which `tcga` makes 0."""
+    spread = measure_spread(np.maximum(_fill(matrix.expression), 0))
+    if unit != AS_IS_UNIT or spread.highest == 0:
+        return unit, reason
+    linear, why = guess_unit(spread, matrix.ids.kind)
     try:
-        cohort, quality = read_files(options, files)
-    except CohortError as refusal:
-        return [str(refusal)]
+        refuse_negative(matrix.expression, parse_unit(linear), path)
+    except CohortError:
+        return unit, reason
+    return linear, f"{why}; the few values below 0, as batch correction leaves them, become 0"
+
+
+def _make_tcga(own: Options, unit: str) -> tcga_source.Options:
+    """Make the options of the source `tcga`, its rules as shipped."""
+    return tcga_source.Options(
+        expression=own.expression,
+        samples=str(own.labels),
+        positions=None,
+        unit=unit,
+        sample_types=("01", "03"),
+        more_sample_types={"SKCM": ["06"]},
+        aliquots="first",
+        missing="drop",
+        unnamed="keep",
+        smallest_type=5,
+        normal_types=("11",),
+        nomenclature=own.nomenclature,
+    )
+
+
+def _tell_aliquots(own: Options, *, fit: bool) -> list[tuple[str, str]]:
+    if fit:
+        return [("TCGA", "One aliquot of each sample is kept, and normal tissue is set apart.")]
+    said = (
+        "The samples are TCGA aliquots. Text files with genes in rows, and a samples table with the columns "
+        "barcode and cancer_type, are read by source: tcga, which sets normal tissue apart, keeps one "
+        "aliquot of a sample, and copes with missing values."
+    )
+    alone = " Here patient_column is empty: samples of one patient may get into several subsets."
+    return [("TCGA", said + ("" if own.patient_column else alone))]
+
+
+def _try(
+    options: Options | tcga_source.Options, path: Path, labels: Path | None, nomenclature: Path | None
+) -> list[tuple[str, str]]:
+    """Read the cohort as `prepare` would, and say what would be dropped."""
+    given = {"expression": path, "labels": labels, "samples": labels, "nomenclature": nomenclature}
+    files = {option: file for option, file in given.items() if file is not None}
+    if isinstance(options, Options):
+        cohort, quality = table_source.read_files(options, files)
+    else:
+        cohort, quality = tcga_source.read_files(options, files)
     n_samples, n_genes = cohort.expression.shape
     kept = f"{n_samples:,} samples × {n_genes:,} genes, {len(cohort.tumour_types)} tumour types"
-    facts.append(("Cohort", kept))
-    for part in ("samples", "genes", "values"):
-        facts += [("", f"{rule['rule']}: {rule['n']:,}") for rule in quality[part]["rules"] if rule["n"]]
-    return []
+    rules = [rule for part in ("samples", "genes", "values") for rule in quality[part]["rules"] if rule["n"]]
+    return [("Cohort", kept), *(("", f"{rule['rule']}: {rule['n']:,}") for rule in rules)]
 
 
 # --- said
@@ -179,16 +257,22 @@ def describe_inspection(found: Inspection) -> list[str]:
 
     Plain text: a terminal must not wrap or colour what is meant to be pasted.
     """
-    told = [*found.facts, *(("Refused", problem) for problem in found.problems)]
+    told = [*found.facts, *(("Refused", each) for each in found.problems)]
+    told += [("Fill in", each) for each in found.lacking]
+    options = asdict(found.options)
+    files = [options.get(name) for name in ("expression", "labels", "samples", "nomenclature")]
+    near = [file for file in files if file not in (None, _UNKNOWN) and not Path(file).is_absolute()]
+    folder = f"  folder: data/incoming  # put {' and '.join(near)} there"
     lines = [f"{heading:<{_WIDTH}}{said}" for heading, said in told]
-    lines += ["", "cohort:", "  source: table", f"  folder: {_quote(str(found.folder))}", "  table:"]
-    return lines + [f"    {name}: {_quote(value)}" for name, value in asdict(found.options).items()]
+    lines += ["", "cohort:", f"  source: {found.source}", folder, f"  {found.source}:"]
+    return lines + [f"    {_write_option(name, value)}" for name, value in options.items()]
 
 
-def _quote(value: object) -> str:
-    """Write a value as YAML; JSON is YAML, but plain words read better without quotes."""
+def _write_option(name: str, value: object) -> str:
+    """Write an option as YAML, nothing where it is null; JSON is YAML, but plain words read better."""
     plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS
-    return str(value) if plain else json.dumps(value, ensure_ascii=False)
+    written = value if plain else json.dumps(value, ensure_ascii=False)
+    return f"{name}:" if value is None else f"{name}: {written}"
 
 
 def describe_file(path: Path) -> str:
@@ -221,18 +305,20 @@ def _describe_matrix(matrix: Matrix, spread: Spread, unit: str) -> list[tuple[st
     n_zero = int(np.count_nonzero(matrix.expression == 0))
     n_negative = int(np.count_nonzero(matrix.expression < 0))
     whole = "whole numbers" if spread.whole else "fractions"
+    middle = f"median of what is not 0, in at most 127 samples: {spread.middle:.6g}"
     return [
         ("Matrix", f"{n_samples:,} samples × {n_genes:,} genes, genes in {matrix.genes_in}"),
         ("Samples", name_some(matrix.columns.index)),
         ("Genes", f"{name_some(matrix.ids.genes.index)}: ids of kind {matrix.ids.kind}"),
-        ("Values", f"{spread.lowest:.6g} to {spread.highest:.6g}, middle {spread.middle:.6g}, {whole}"),
+        ("Values", f"{spread.lowest:.6g} to {spread.highest:.6g}, {whole}; {middle}"),
         ("", f"{n_missing:,} missing, {n_zero:,} zero, {n_negative:,} negative"),
         ("Unit", unit),
     ]
 
 
 def _describe_labels(options: Options, labels: pd.DataFrame) -> list[tuple[str, str]]:
-    facts = [("Columns", name_some(name for name in labels.columns if name))]
+    columns = [name for name in labels.columns if name]
+    facts = [("Columns", name_some(columns))] if columns else []
     if options.label_column in labels:
         counts = labels[options.label_column].value_counts().sort_index()
         types = ", ".join(f"{name} {n:,}" for name, n in counts.items())
@@ -269,48 +355,71 @@ def _is_text(file: TableFile, rows: Sequence[Sequence[str]], place: int) -> bool
 
 
 def _guess_sides(
-    above: list[str], beside: pd.DataFrame, table: pd.DataFrame | None
-) -> tuple[dict[str, Any], list[str]]:
-    """Guess where genes, samples and labels are, as options, and say what could not be guessed.
+    above: list[str], beside: pd.DataFrame, table: pd.DataFrame | None, names: Nomenclature | None
+) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Guess where genes, samples and labels are, as options; say what they lack, and what is wrong.
 
     `table` holds labels that are in a file of their own.
     """
-    if table is not None:
-        return _guess_from_table(above, beside, table)
     own = beside.loc[:, ~beside.columns.duplicated()].rename(columns=str)
-    if len(own.columns) > 1:
-        sample_column = str(next((name for name in own if own[name].is_unique), own.columns[0]))
-        columns, problems = choose_columns(own, sample_column)
-        return {"genes_in": "columns", "sample_column": sample_column, **columns}, problems
     first = list(own.iloc[:, 0]) if len(own.columns) else []
-    above_like, beside_like = (_look_like_genes(names) for names in (above, first))
-    genes_in = "rows" if beside_like > above_like else "columns"
-    problem = (
-        "The labels must stand beside the samples or in a second table, but got no text but one column of "
-        f"ids ({name_some(first[:3])}). Name the table with --labels; the genes seem to be in {genes_in}."
-    )
-    return {"genes_in": genes_in, "sample_column": next(iter(own.columns), _UNKNOWN)}, [problem]
+    symbols = next((list(own[name]) for name in own if str(name).lower() in SYMBOL_COLUMNS), first)
+    # Where all columns are called like one of patients, they are samples.
+    is_labelled = 1 < len(own.columns) <= len(above)
+    genes_in = _find_genes(above, symbols, names, labelled=is_labelled)
+    if table is not None:
+        return _guess_from_table(above, beside, table, genes_in)
+    if genes_in == "columns" and len(own.columns) > 1:
+        sample_column = str(next((name for name in own if own[name].is_unique), own.columns[0]))
+        columns, lacking = choose_columns(own, sample_column)
+        return {"genes_in": "columns", "sample_column": sample_column, **columns}, lacking, []
+    where = "in a second table" if genes_in == "rows" else "beside the samples or in a second table"
+    lacking = [
+        f"A cohort must have labels, {where}, but got none beside {name_some(first[:3])} (genes are in "
+        f"{genes_in}). Name the table with --labels. To predict none are needed: `expressionist predict` "
+        "reads the file as it is."
+    ]
+    sample_column = _UNKNOWN if genes_in == "rows" else next(iter(own.columns), _UNKNOWN)
+    return {"genes_in": genes_in, "labels": _UNKNOWN, "sample_column": sample_column}, lacking, []
+
+
+def _find_genes(
+    above: Sequence[str], beside: Sequence[str], names: Nomenclature | None, *, labelled: bool
+) -> str:
+    """Find the side of the genes: by names that HGNC knows, as for a prediction, else by how names look.
+
+    Numbers are Entrez ids only where nothing else tells, since samples may be called 1, 2, 3; and what stands
+    beside text is `labelled`.
+    """
+    sides = above, beside
+    known = [float(np.mean(are_genes(side, names))) if side else 0.0 for side in sides]
+    words = [
+        0.0 if all(map(str.isdecimal, side)) else share for side, share in zip(sides, known, strict=True)
+    ]
+    if labelled or max(words) >= _MANY:
+        return "rows" if words[1] >= max(_MANY, words[0]) else "columns"
+    likely = known if max(known) >= _MANY else [_look_like_genes(side) for side in sides]
+    return "rows" if likely[1] > likely[0] else "columns"
 
 
 def _guess_from_table(
-    above: list[str], beside: pd.DataFrame, table: pd.DataFrame
-) -> tuple[dict[str, Any], list[str]]:
-    """Find the column of the labels, and the side of the matrix, whose ids meet."""
-    found: list[tuple[float, str, str, str]] = []
+    above: list[str], beside: pd.DataFrame, table: pd.DataFrame, genes_in: str
+) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Find the column of the labels, and the side of the matrix, whose ids meet, or else another side."""
+    found: list[tuple[float, bool, str, str, str]] = []
     for column in map(str, table.columns):
         known = set(table[column])
-        found.append((_share(above, known), "rows", column, column))
+        found.append((_share(above, known), genes_in == "rows", "rows", column, column))
         for own in dict.fromkeys(map(str, beside.columns)):
             ids = beside.iloc[:, list(beside.columns).index(own)].astype(str)
-            found.append((_share(list(ids), known), "columns", column, own))
-    _, genes_in, sample_column, own = max(found, key=lambda each: each[0])
-    columns, problems = choose_columns(table, sample_column)
-    if own not in (sample_column, "", "obs_names"):
-        problems.append(
-            f"The samples must be called the same in both files, but got {own!r} and {sample_column!r}. "
-            "Rename one of the columns."
-        )
-    return {"genes_in": genes_in, "sample_column": sample_column, **columns}, problems
+            found.append((_share(list(ids), known), genes_in == "columns", "columns", column, own))
+    *_, side, sample_column, own = max(found, key=lambda each: each[:2])
+    columns, lacking = choose_columns(table, sample_column)
+    problems = [
+        f"The first column must have the samples where no column is called {sample_column!r}, as they are in "
+        f"the labels, but got them in {own!r}. Rename that column."
+    ] * (side == "columns" and own not in (sample_column, *beside.columns[:1]))
+    return {"genes_in": side, "sample_column": sample_column, **columns}, lacking, problems
 
 
 def _share(names: Sequence[str], known: Collection[str]) -> float:

@@ -144,7 +144,7 @@ def read_profiles(
         made += f" by the lengths of {has.sum():,} of {has.size:,} genes"
         names, source, lengths = names[has], source.take(np.flatnonzero(has)), lengths[has]
     samples = matrix.columns.index
-    floor, has_gaps = _judge(source, unit, list(samples), list(names), path)
+    floor, has_gaps = _judge(source, unit, wanted, list(samples), list(names), path)
 
     def settle(values: np.ndarray) -> np.ndarray:
         refuse()
@@ -231,7 +231,7 @@ def _find_unit(path: Path, wanted: str) -> tuple[str, str]:
 
 
 def _judge(
-    source: RowSource, unit: str, samples: list[str], genes: list[str], path: Path
+    source: RowSource, unit: str, wanted: str, samples: list[str], genes: list[str], path: Path
 ) -> tuple[np.float32, bool]:
     """Check all values of a file against its unit; return the lowest one, and whether some are missing."""
     stated, lowest, has_gaps = parse_unit(unit), np.float32("inf"), False
@@ -244,7 +244,7 @@ def _judge(
     filled = source.change(partial(_fill, floor=lowest, unit=unit))
     spread = measure_spread(filled)
     refuse_silent(spread.totals == 0, stated, samples, path)
-    refuse_contradiction(filled, spread, stated, samples, genes, path)
+    refuse_contradiction(filled, spread, stated, samples, genes, path, wanted)
     return lowest, has_gaps
 
 

@@ -204,6 +204,11 @@ def _find_way(source: Unit, target: Unit, lengths: np.ndarray | None, n_genes: i
         return None
     ways = _list_ways(lengths)
     if (source.of, target.of) not in ways:
+        if target.of == "counts":
+            raise CohortError(
+                f"Only counts, or their logarithms, can be given where counts are taken, but got {source}. "
+                "Give the counts themselves."
+            )
         known = [given for given, made in ways if made == target.of]
         if target.of == "TPM" and lengths is None:
             known += ["counts or RPM, if the genes' lengths are given (--gene-lengths)"]

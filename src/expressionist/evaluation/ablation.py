@@ -1,5 +1,6 @@
 """What a network is worth without the picture, with nothing else, and by the reference's protocol."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from expressionist.params import EvaluationParams
 # Variants that are called by no branch: the network as it is, and the reference's.
 WHOLE, REFERENCE = "all", "reference"
 PICTURE = "maps"
+_VISIBLE = 5e-4  # in three decimals
 
 Prediction = tuple[pd.DataFrame, np.ndarray, np.ndarray, list[str]]
 Predictions = Mapping[str, Prediction]
@@ -80,19 +82,33 @@ def judge_picture(
         rng=np.random.default_rng(evaluation.seed),
     )
     losses = _compare_losses(whole, without, evaluation)
-    told, further = (
-        f"{value:+.3f} ({evaluation.level:.0%} interval {bottom:+.3f} to {top:+.3f})".replace("-", "\u2212")
-        for value, bottom, top in ((lead, low, high), losses)
+    told = (
+        f"The picture alone, through {backbone}, reaches a macro-F1 of {reached[PICTURE]:.3f} on test "
+        f"samples; without it {rest.replace('+', 'and')} reach {reached[rest]:.3f}, and all together "
+        f"{reached[WHOLE]:.3f}: the picture {_state_lead(lead, low, high, evaluation.level)}; "
+        f"{_state_losses(*losses, evaluation.level)}."
     )
+    said = re.sub(r"-(?=\d)", "\u2212", told)
+    return {"without": rest, "lead": lead, "interval": [low, high], "log_loss": losses, "said": said}
+
+
+def _state_lead(lead: float, low: float, high: float, level: float) -> str:
+    if lead == low == high == 0:
+        return "changes nothing, whichever of these test patients are drawn"
     outcome = "which cannot be told from nothing on these test samples"
     if low > 0 or high < 0:
         outcome = "so the backbone contributes" if low > 0 else "so the network does worse for it"
-    said = (
-        f"The picture alone, through {backbone}, reaches a macro-F1 of {reached[PICTURE]:.3f} on test "
-        f"samples; without it {rest.replace('+', 'and')} reach {reached[rest]:.3f}, and all together "
-        f"{reached[WHOLE]:.3f}: the picture adds {told}, {outcome}; it changes the log-loss by {further}."
+    return f"adds {lead:+.3f} ({level:.0%} interval {low:+.3f} to {high:+.3f}), {outcome}"
+
+
+def _state_losses(change: float, low: float, high: float, level: float) -> str:
+    if abs(change) < _VISIBLE:
+        return "the log-loss is the same with it"
+    side = "better" if change < 0 else "worse"
+    return (
+        f"with it the log-loss is {side} by {abs(change):.3f} ({level:.0%} interval of the change, which is "
+        f"better below 0: {low:+.3f} to {high:+.3f})"
     )
-    return {"without": rest, "lead": lead, "interval": [low, high], "log_loss": losses, "said": said}
 
 
 def _compare_losses(

@@ -134,8 +134,9 @@ def fit_baseline(
         x, held_out = (prepare.transform(fold.expression) for fold in (training, validation))
         models = [baseline.build(seed, **choice).fit(x, training.types) for choice in choices]
         logits = [_compute_logits(model, held_out, n_types) for model in models]
-    reached = [score(softmax(each, axis=1), validation.types)["f1_macro"] for each in logits]
-    best = int(np.argmax(reached))
+    reached = [score(softmax(each, axis=1), validation.types) for each in logits]
+    # Of equals, that of the least log-loss.
+    best = max(range(len(choices)), key=lambda n: (reached[n]["f1_macro"], -reached[n]["log_loss"]))
     # No temperature makes a type likely that the model has never seen.
     known = np.isin(validation.types, training.types)
     temperature = fit_temperature(logits[best][known], validation.types[known])

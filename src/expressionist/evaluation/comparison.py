@@ -13,6 +13,8 @@ from expressionist.params import EvaluationParams
 # Those whose spread is told.
 SPREAD = ("accuracy", "f1_macro")
 _DIGITS = 8
+# On validation samples: the second where the first is equal.
+_CHOSEN_BY = ("f1_macro", "log_loss")
 
 
 def compare_models(
@@ -23,7 +25,8 @@ def compare_models(
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], dict[str, Any]]:
     """Score models, test them against the best baseline model, and say who won.
 
-    The winning network and best baseline model are chosen on validation samples; test samples only judge.
+    The winning network and best baseline model are those of the highest macro-F1 on validation samples, of
+    equals that of the least log-loss on them; test samples only judge.
 
     Parameters
     ----------
@@ -46,29 +49,32 @@ def compare_models(
         for metric in METRICS:
             row[metric] = scores["test"][metric]
             row[f"{metric}_low"], row[f"{metric}_high"] = scores["test_interval"][metric]
-        rows.append({**row, "validation_f1_macro": scores["validation"]["f1_macro"]})
+        chosen_by = {f"validation_{metric}": scores["validation"][metric] for metric in _CHOSEN_BY}
+        rows.append({**row, **chosen_by})
         right[name] = (probabilities.argmax(axis=1) == truth)[samples["split"] == "test"]
     table = pd.DataFrame(rows).set_index("model", drop=False)
     baselines = table.index[table["kind"] == "baseline"].tolist()
-    best = table.groupby("kind")["validation_f1_macro"].idxmax()
+    ranked = rank_on_validation(table)
+    best = ranked.groupby("kind", sort=False)["model"].first()
     winner, best_baseline = str(best["network"]), str(best["baseline"])
     tests = [mcnemar(right[name], right[best_baseline]) for name in table.index]
     table["only_right"] = [test.only_a for test in tests]
     table["only_baseline_right"] = [test.only_b for test in tests]
     table["p_value"] = [test.p_value for test in tests]
     table.loc[best_baseline, "p_value"] = np.nan
-    first = table[["model", "kind", "depth", "validation_f1_macro", *METRICS]].assign(repeat=1)
+    chosen_on = [f"validation_{metric}" for metric in _CHOSEN_BY]
+    first = table[["model", "kind", "depth", *chosen_on, *METRICS]].assign(repeat=1)
     splits = pd.concat([first, repeats], ignore_index=True) if len(repeats) else first
     spread: dict[str, Any] = {}
     if splits["repeat"].nunique() > 1:
         table = table.join(summarise(splits, baselines))
         spread = _describe_spread(table.T[winner], winner, choose_rivals(splits, baselines))
-    table = table.sort_values("f1_macro", ascending=False)
+    table = table.sort_values("f1_macro", ascending=False, kind="stable")
     facts = {
         "winner": winner,
         "best_baseline": best_baseline,
         "best_on_test": str(table.index[0]),
-        "verdict": _state_verdict(table, winner, best_baseline),
+        "verdict": _state_verdict(table, winner, best_baseline) + _state_level(ranked, winner, best_baseline),
         "p_value": float(table["p_value"].loc[winner]),
         "n_test": len(right[winner]),
     }
@@ -110,6 +116,20 @@ def _state_verdict(table: pd.DataFrame, winner: str, baseline: str) -> str:
     return f"{winner} ({ours:.1%} accuracy) {outcome} (McNemar p = {p_value:.2g})."
 
 
+def _state_level(ranked: pd.DataFrame, *chosen: str) -> str:
+    """Say which models were level on validation samples with those chosen of their kind, if any was."""
+    told = []
+    for model in chosen:
+        own = ranked.loc[model]
+        level = ranked["validation_f1_macro"].round(_DIGITS) == round(own["validation_f1_macro"], _DIGITS)
+        others = ranked.index[level & (ranked["kind"] == own["kind"]) & (ranked.index != model)]
+        if len(others):
+            told.append(f"{name_model(model)} is level with {', '.join(map(name_model, others))}")
+    if not told:
+        return ""
+    return f" In macro-F1 on validation samples {', and '.join(told)}: the least log-loss on them chose."
+
+
 def _describe_spread(ours: pd.Series, winner: str, rivals: pd.DataFrame) -> dict[str, Any]:
     """Put the winner over all splits next to the baseline models best on validation samples in each."""
     facts: dict[str, Any] = {"n_splits": int(ours["n_splits"])}
@@ -138,11 +158,20 @@ def _state_spread(winner: str, spread: Mapping[str, Any]) -> str:
     )
 
 
+def rank_on_validation(scores: pd.DataFrame) -> pd.DataFrame:
+    """Sort models by macro-F1 on validation samples, and equals, but for rounding, by log-loss on them."""
+    keys = {
+        "by_f1": -scores["validation_f1_macro"].round(_DIGITS),
+        "by_loss": scores["validation_log_loss"].round(_DIGITS),
+    }
+    order = scores.assign(**keys).reset_index(drop=True).sort_values(list(keys), kind="stable").index
+    return scores.iloc[order]
+
+
 def choose_rivals(scores: pd.DataFrame, baselines: Sequence[str]) -> pd.DataFrame:
-    """Take, by split, the row of the baseline model with the best validation macro-F1, first of equals."""
+    """Take, by split, the row of the baseline model that is best on validation samples."""
     among = scores.set_index("model").loc[list(baselines)].reset_index()
-    best = among.groupby("repeat")["validation_f1_macro"].idxmax()
-    return among.loc[best].set_index("repeat")
+    return rank_on_validation(among).drop_duplicates("repeat").set_index("repeat").sort_index()
 
 
 def summarise(scores: pd.DataFrame, baselines: Sequence[str]) -> pd.DataFrame:

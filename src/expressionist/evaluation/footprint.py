@@ -44,12 +44,23 @@ class Footprint:
     # Quantiles of each type's training samples at TYPE_LEVELS (n_types, 5, n_genes), NaN likewise; None in
     # versions that were registered without.
     by_type: np.ndarray | None = None
+    # Digests of the patients of test samples, sorted; None likewise.
+    tested: np.ndarray | None = None
 
     @classmethod
     def leave(
-        cls, log2: np.ndarray, types: np.ndarray, n_types: int, patients: Iterable[str], novelty: Novelty
+        cls,
+        log2: np.ndarray,
+        types: np.ndarray,
+        n_types: int,
+        patients: Iterable[str],
+        novelty: Novelty,
+        tested: Iterable[str] = (),
     ) -> "Footprint":
-        """Summarise training samples, of types numbered from 0; `patients` are those of validation, too."""
+        """Summarise training samples, of types numbered from 0; `patients` are those of validation, too.
+
+        `tested` are patients of test samples.
+        """
         means = np.full((n_types, log2.shape[1]), np.nan, np.float32)
         by_type = np.full((n_types, len(TYPE_LEVELS), log2.shape[1]), np.nan, np.float32)
         for one in np.unique(types):
@@ -63,11 +74,16 @@ class Footprint:
             types.astype(np.int16),
             np.unique(digest_patients(patients)),
             by_type,
+            np.unique(digest_patients(tested)),
         )
 
     def recognise(self, patients: Iterable[str]) -> np.ndarray:
         """Say of each patient whether the model was trained or chosen on a sample of the same one."""
         return np.isin(digest_patients(patients), self.patients)
+
+    def recognise_tested(self, patients: Iterable[str]) -> np.ndarray:
+        """Say of each patient whether the model was tested on a sample of the same one, if known."""
+        return np.isin(digest_patients(patients), [] if self.tested is None else self.tested)
 
     def to_arrays(self) -> Mapping[str, np.ndarray]:
         """Return everything, by name; `Footprint` takes it back as keywords."""

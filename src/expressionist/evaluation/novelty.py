@@ -42,6 +42,8 @@ _SHARES = (0.1, 0.9)
 _ROUNDING = 1e-4
 # A handful of normal samples says more about their patients than about normal tissue.
 _FEWEST_NORMALS = 10
+# What one false alarm in a hundred takes.
+_ENOUGH = 100
 # Samples that are measured at once: what they take stays in the processor's cache.
 _BLOCK = 32
 
@@ -151,6 +153,41 @@ class Novelty:
     def to_arrays(self) -> Mapping[str, np.ndarray]:
         """Return everything fitted, by name; `Novelty` takes it back as keywords."""
         return asdict(self)
+
+
+def doubt_novelty(n_validation: int | None, n_normals: int) -> str:
+    """Say in a sentence how little it proves that a sample is not flagged.
+
+    Parameters
+    ----------
+    n_validation : int, optional
+        Validation samples that set the limit of the score, if known.
+    n_normals : int
+        Samples of normal tissue that the score was shown.
+
+    Returns
+    -------
+    str
+        The sentence, empty where the limit was set on enough samples and normal tissue was shown.
+
+    Examples
+    --------
+    >>> doubt_novelty(400, 20)
+    ''
+    >>> doubt_novelty(15, 20)  # doctest: +ELLIPSIS
+    'Novelty limit set on 15 validation samples, where 100 or more are wanted: tumours of types ...'
+    """
+    doubts = []
+    if n_validation is not None and n_validation < _ENOUGH:
+        doubts.append(f"on {n_validation} validation samples, where {_ENOUGH} or more are wanted")
+    if not n_normals:
+        doubts.append("without any normal tissue")
+    if not doubts:
+        return ""
+    return (
+        f"Novelty limit set {', and '.join(doubts)}: tumours of types that the model does not know are "
+        f"mostly not flagged{'' if n_normals else ', and normal tissue hardly ever is'}."
+    )
 
 
 @cache

@@ -243,7 +243,9 @@ def follow_reference(training: TrainingParams) -> TrainingParams:
 class SearchParams:
     """What Optuna may choose, and how long it may take."""
 
-    n_trials: int = key("Finished trials to reach per backbone.", ge=1)
+    n_trials: int = key(
+        "Finished trials to reach per backbone, at most: where depths alone are searched, one for each.", ge=1
+    )
     epochs: int = key("Of each training of a trial.", ge=1)
     folds: int = key(
         "Folds of the training and validation patients: a trial trains once for each, on the others, and its "

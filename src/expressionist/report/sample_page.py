@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from expressionist.data import LINEAR_UNITS
 from expressionist.evaluation import Footprint
 from expressionist.painting import Layout
 from expressionist.report.content import Marks, Part, Picture, ReportContent, Table, Verdict
@@ -16,6 +17,7 @@ from expressionist.report.page import build_page
 from expressionist.report.words import count, join
 
 _N_TYPES, _N_NEAREST = 5, 3
+_LEAST = 1e-30  # of probabilities whose logarithm tells something
 # Answers are held against those of test samples with a probability in the same range.
 _RANGES = (0.0, 0.5, 0.8, 0.95)
 _WARNING = "Research use only. This is no diagnostic and must not be used to decide on the care of a patient."
@@ -29,7 +31,8 @@ class ExplainedSample:
     ----------
     about : mapping
         ``sample``, ``table``, ``said`` (what was read), ``align``, ``made`` (the date), ``model``,
-        ``backbone``, ``cohort``, ``unit`` and ``merged`` (of the model), ``abstain_below``.
+        ``backbone``, ``cohort``, ``unit`` and ``merged`` (of the model), ``abstain_below``, ``scope`` (what
+        probabilities are among) and ``own`` (what is known of the patient, if anything).
     tumour_types : sequence of str
         The version's.
     gene_table : pandas.DataFrame of length n_genes
@@ -120,8 +123,9 @@ def build_sample_page(found: ExplainedSample) -> str:
     }
     return build_page(
         ReportContent(
-            title=f"Sample {about['sample']}: research use only",
+            title=f"Sample {about['sample']}: {_answer(found)}",
             origin=[
+                "Research use only",
                 f"{about['model']} ({about['backbone']}, trained on {about['cohort']})",
                 f"read from {about['table']}",
                 str(about["made"]),
@@ -138,10 +142,23 @@ def build_sample_page(found: ExplainedSample) -> str:
     )
 
 
+def _answer(found: ExplainedSample) -> str:
+    """Answer in a few words."""
+    if found.prediction["unlike_training"]:
+        return "no answer, unlike the training samples"
+    if found.prediction["abstain"]:
+        system = found.prediction["answer"] == found.prediction["organ_system"]
+        return f"{found.prediction['answer']}, type uncertain" if system else "no answer, too uncertain"
+    return f"{found.tumour_type} ({_format(float(found.prediction['probability']))})"
+
+
 def _declare(found: ExplainedSample) -> Verdict:
     """Say the type, or why none is to be read from this, in a sentence."""
     probability, least = float(found.prediction["probability"]), float(found.about["abstain_below"])
-    said = f"{found.tumour_type}, with a calibrated probability of {_format(probability)}."
+    said = (
+        f"{found.tumour_type}, with a calibrated probability of {_format(probability)} among the "
+        f"{len(found.tumour_types)} types that the model knows."
+    )
     if found.prediction["unlike_training"]:
         said = f"No answer: unlike the samples that the model was trained on. Nearest would be {said}"
     elif found.prediction["abstain"] and found.prediction["answer"] == found.prediction["organ_system"]:
@@ -159,9 +176,10 @@ def _declare(found: ExplainedSample) -> Verdict:
         "Genes missing": f"{int(found.prediction['n_missing_genes']):,} of {len(found.log2):,}",
     }
     told = [
-        _state_precision(found, probability),
+        " ".join(filter(None, [_state_precision(found, probability), found.about["own"]])),
         _state_threshold(found, least),
         _state_novelty(found),
+        str(found.about["scope"]),
         _WARNING,
     ]
     return Verdict(said, headline, Part(told))
@@ -296,12 +314,15 @@ def _show_genes(found: ExplainedSample) -> Part:
     )
     listed = found.genes["share"].abs().sum()
     said = (
-        f"The genes listed make up {listed:.0%} of all that speaks for {found.tumour_type} or against it. "
+        f"What is explained is the score of {found.tumour_type}: its logit (the number behind its "
+        "probability) less the mean of all types' logits, and by how much it rises from the mean training "
+        f"sample to this sample. The genes listed make up {listed:.0%} of all that speaks for "
+        f"{found.tumour_type} or against it. "
         f"The attributions of all {len(found.log2):,} genes add up to the rise of its score but for "
         f"{found.gap:.2%}."
     )
     picture = found.show(
-        draw_genes(drawn, found.tumour_type),
+        draw_genes(drawn, found.tumour_type, _name_scale(found)),
         f"Genes for and against {found.tumour_type}, and their expression among training samples",
         f"Right: this sample among the training samples of {found.tumour_type} and of all types; bars mark "
         "medians. A gene may speak for a type by being low.",
@@ -345,7 +366,7 @@ def _show_rival(found: ExplainedSample) -> Part:
     )
     table = Table(
         rows[["symbol", "gene", "direction", "attribution", "log2", "own", "other"]],
-        caption="Expression in log₂(x+1) unless as is; medians are of training samples.",
+        caption=f"Expression in {_name_scale(found)}; medians are of training samples.",
         headings={
             "attribution": "Attribution",
             "direction": "Speaks for",
@@ -356,11 +377,30 @@ def _show_rival(found: ExplainedSample) -> Part:
         formats={"attribution": "+.3f"} | dict.fromkeys(("log2", "own", "other"), ".2f"),
     )
     said = (
-        f"{rival} has a probability of {_format(found.find_probability(rival))}. Seen from the mean training "
-        f"sample of {rival}, the score of {found.tumour_type} less that of {rival} rises by "
-        f"{found.rise:.2f} logits (gap {found.rival_gap:.2%}); listed is what brings and what takes most."
+        f"{rival} has a probability of {_format(found.find_probability(rival))}. What is explained is the "
+        f"logarithm of how many times as probable {found.tumour_type} is as {rival}: 0 where both are "
+        f"equally so, and 2.3 more for each tenfold. {_state_rise(found)} (gap {found.rival_gap:.2%}). "
+        "Listed is what brings and what takes most."
     )
     return Part([said], tables=[table])
+
+
+def _state_rise(found: ExplainedSample) -> str:
+    """Say from where to where the logarithm goes, unless a probability is too near 0 to have one."""
+    own, other = map(found.find_probability, (found.tumour_type, found.rival))
+    first = last = ""
+    if min(own, other) > _LEAST:
+        end = float(np.log(own / other))
+        first, last = (f" ({value:+.2f})".replace("-", "\u2212") for value in (end - found.rise, end))
+    return (
+        f"It goes from the mean training sample of {found.rival}{first} to this sample{last}, a rise of "
+        f"{found.rise:.2f}"
+    )
+
+
+def _name_scale(found: ExplainedSample) -> str:
+    unit = str(found.about["unit"])
+    return f"log₂({unit} + 1)" if unit in LINEAR_UNITS else unit
 
 
 def _describe_input(found: ExplainedSample) -> Part:

@@ -56,6 +56,11 @@ def lay_out_table(
     bounded = {column for column in columns if {f"{column}_low", f"{column}_high"} <= set(columns)}
     bounded |= {column for column in columns if f"{column}_sd" in columns}
     bounds = {f"{column}_{end}" for column in bounded for end in ("low", "high", "sd")}
+    # Ids that are symbols would stand twice.
+    if {"symbol", "gene"} <= set(columns) and (
+        frame["gene"].astype(str) == frame["symbol"].astype(str)
+    ).all():
+        bounds.add("gene")
     shown = [column for column in columns if column not in bounds]
     headings = [
         (table.headings.get(column, _HEADINGS.get(column, spell(column))), _is_quantity(frame[column]))

@@ -86,7 +86,7 @@ def build_validation_page(found: FinishedValidation) -> str:
     model = facts["model"]
     return build_page(
         ReportContent(
-            title=f"{facts['cohort']}: {model['name']} version {model['version']} on another cohort",
+            title=f"{facts['cohort']}: {model['name']} version {model['version']} {_place(facts)}",
             tumour_types=spell_types([*model["tumour_types"], *map(str, found.labels)], model.get("merged")),
             run=_describe_run(facts),
             synthetic=found.synthetic,
@@ -96,6 +96,12 @@ def build_validation_page(found: FinishedValidation) -> str:
             limits=None,
         )
     )
+
+
+def _place(facts: Mapping[str, Any]) -> str:
+    """Say whether the cohort is another one."""
+    own = facts["n_trained"] + facts["n_tested"]
+    return "on samples of its own patients" if own else "on another cohort"
 
 
 def _describe_run(facts: Mapping[str, Any]) -> Part:
@@ -214,7 +220,9 @@ def _describe_foreign(found: FinishedValidation) -> Part:
             marked, dict(zip(called, foreign.tolist(), strict=True)), what="share flagged or abstained"
         ),
         "Share of samples that are flagged or not answered, by type",
-        "Light: known types. Dark: types that the model does not know.",
+        "Of known types few should be; of types that the model does not know most."
+        if foreign.any()
+        else "Few should be, as all are known types.",
     )
     table = Table(
         rows.assign(type=called).drop(columns="kind"),

@@ -60,7 +60,7 @@ def run(
     write_layout(out, laid, scale, genes.assign(mean=scaled.mean(axis=0), cluster=clusters), about)
     Console().print(
         f"{len(genes):,} of {len(whole.genes):,} genes on {shape[0]} × {shape[1]} pixels by "
-        f"{layout.method}; {n_unplaced:,} without a position"
+        f"{layout.method}" + (f"; {n_unplaced:,} without a position" if layout.method == "chromosome" else "")
     )
     if listed:
         Console().print(f"{listed['n_listed_missing']:,} of {listed['n_listed']:,} listed genes missing")

@@ -19,7 +19,7 @@ def run(
     *,
     out: Path,
 ) -> None:
-    """Copy the files from `cohort.folder`, flat; without any, the folder is empty.
+    """Copy the files from `cohort.folder`, flat, beside a README: DVC warns of empty folders.
 
     One that is there no more, as in a fresh clone, is taken from `out`, which DVC gives back.
     """
@@ -30,6 +30,7 @@ def run(
     }
     with write_whole(out) as partial:
         partial.mkdir()
+        (partial / "README.md").write_text("The lists of genes and gene sets that params.yaml names.\n")
         for key, file in named.items():
             if isinstance(file, str):
                 shutil.copyfile(_find(key, file, Path(cohort.folder), out), partial / name_copy(file))

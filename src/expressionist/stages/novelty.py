@@ -25,8 +25,10 @@ def run(evaluation: EvaluationParams, *, cohort: Path, split: Path, layout: Path
     log2 = to_log2(found.expression[train], found.unit)
     names = found.tumour_types
     types = pd.Index(names).get_indexer(pd.Index(rows["tumour_type"][train]))
-    patients = rows["patient"][rows["split"] != "test"].astype(str)
-    footprint = Footprint.leave(log2, types, len(names), patients, novelty)
+    patients, is_test = rows["patient"].astype(str), rows["split"] == "test"
+    footprint = Footprint.leave(
+        log2, types, len(names), patients[~is_test], novelty, tested=patients[is_test]
+    )
     with write_whole(out) as partial:
         partial.mkdir()
         write_arrays(partial / "novelty.npz", **novelty.to_arrays())

@@ -19,6 +19,7 @@ from expressionist.evaluation import (
     LabelledRows,
     LinearModel,
     compare_answers,
+    name_model,
     pack_linear,
     read_predictions,
     refit_baseline,
@@ -185,9 +186,11 @@ def _compare(registered: Path, baseline: Path, evaluation: EvaluationParams) -> 
         n_resamples=evaluation.n_resamples,
         rng=np.random.default_rng(evaluation.seed),
     )
+    side = "level with" if abs(lead) < 5e-4 else f"{abs(lead):.3f} {'ahead of' if lead > 0 else 'behind'}"
     said = (
-        "Trained on training and validation patients, the network leads the best baseline model by "
-        f"{lead:+.3f} in macro-F1 on test samples "
-        f"({evaluation.level:.0%} interval {low:+.3f} to {high:+.3f})."
-    )
+        f"Trained on training and validation patients, the network is {side} {name_model(baseline.stem)}, "
+        "the best baseline model on validation samples, in macro-F1 on test samples "
+        f"({evaluation.level:.0%} interval of the lead: {low:+.3f} to {high:+.3f})"
+    ).replace(" -", " \u2212")
+    said += "." if low > 0 or high < 0 else ": 0 is in it, so that no lead is shown."
     return {**scores, "lead": lead, "lead_interval": [low, high], "said": said}

@@ -30,7 +30,8 @@ from expressionist.params import (
 if TYPE_CHECKING:
     from expressionist.pipeline import Recipe, SplitFitter
 
-_COLUMNS = ("repeat", "model", "kind", "depth", "n_train", "n_test", "validation_f1_macro", *METRICS)
+_CHOSEN_BY = ("validation_f1_macro", "validation_log_loss")
+_COLUMNS = ("repeat", "model", "kind", "depth", "n_train", "n_test", *_CHOSEN_BY, *METRICS)
 
 
 def run(
@@ -177,7 +178,7 @@ class _Repeat:
             "kind": model.kind,
             "depth": kept["choice"].get("depth"),
             **{f"n_{subset}": int((self.split == subset).sum()) for subset in ("train", "test")},
-            "validation_f1_macro": kept["validation"]["f1_macro"],
+            **{name: kept["validation"][name.removeprefix("validation_")] for name in _CHOSEN_BY},
             **{name: scores[name] for name in METRICS},
         }
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from expressionist.tracking.registry import (
         PREDICTIONS,
+        find_model,
         find_version,
         flatten_explanation,
         hang_page,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         prepare_table,
         read_served,
         seal,
+        state_scope,
         write_served,
     )
     from expressionist.tracking.store import Store, find_store, open_experiment, open_store

@@ -38,11 +38,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the registered model `name`, and the folder that was registered."""
+    """A version of the registered model `name`, and the folder that was registered.
+
+    Of a folder that is in no registry, the name is where it is, and the number empty.
+    """
 
     name: str
     number: str
     folder: Path
+
+    @property
+    def title(self) -> str:
+        """Name and number, as sentences and pages have them."""
+        return f"{self.name} version {self.number}" if self.number else self.name
 
     @property
     def attributions(self) -> Path:

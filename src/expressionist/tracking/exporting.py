@@ -19,7 +19,7 @@ def export_version(version: Version, out: Path, *, onnx: bool = False) -> None:
     Parameters
     ----------
     version : Version
-        From `find_version`.
+        From `find_model`.
     out : pathlib.Path
         The folder to make: a SavedModel whose ``serve`` takes expression of shape (n_samples, n_genes),
         float32, to probabilities of shape (n_samples, n_types); beside it ``genes.tsv``, with the genes in
@@ -48,5 +48,5 @@ def export_version(version: Version, out: Path, *, onnx: bool = False) -> None:
         if onnx:
             network.export(partial / "model.onnx", format="onnx", verbose=False)
         shutil.copyfile(version.folder / "genes.tsv", partial / "genes.tsv")
-        told = {"model": f"{version.name}/{version.number}"}
+        told = {"model": f"{version.name}/{version.number}" if version.number else version.name}
         write_json(partial / "about.json", told | {name: getattr(served, name) for name in _TOLD})

@@ -188,10 +188,10 @@ def move_back(
         _check_unmoved(store, name, before, _list_aliases(entries), alias)
         present = before.get(alias)
         if present == to:
-            raise RegistryError(
-                f"The alias {alias} of {name} must point elsewhere to be moved, but it points at "
-                f"{describe(present)}. See `expressionist models`."
-            )
+            said = f"A version of {name} must be {alias} to be demoted, but none is."
+            if to is not None:
+                said = f"A rollback must go to another version, but {to} is {alias} already."
+            raise RegistryError(f"{said} See `expressionist models`.")
         if to is not None and to not in _list_former(store, name, entries, alias):
             raise RegistryError(
                 f"A rollback must go to a version that was {alias} before, but got {to!r}. See "

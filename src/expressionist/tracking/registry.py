@@ -18,7 +18,7 @@ from expressionist.tracking.catalogue import Entry, Version, list_entries
 from expressionist.tracking.history import Move, describe, make_move, stamp
 from expressionist.tracking.runs import DIGEST_LENGTH, KEY, Run, is_number
 from expressionist.tracking.serving import OUTPUTS, check_list, read_served
-from expressionist.tracking.store import Experiment, Store, import_mlflow
+from expressionist.tracking.store import Experiment, Store, find_store, import_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -307,7 +307,7 @@ def list_versions(store: Store, name: str) -> pd.DataFrame:
             "aliases": ", ".join(entry.aliases),
             **{score: float(entry.tags.get(score, "nan")) for score in _GATED},
             **{tag: entry.tags.get(tag, "") for tag in ("weights", "cohort", "synthetic")},
-            "created": pd.Timestamp(entry.created, unit="ms", tz="UTC"),
+            "created": pd.Timestamp(entry.created, unit="ms", tz="UTC").floor("s"),
         }
         for entry in list_entries(store, name)
     ]
@@ -320,7 +320,12 @@ def list_versions(store: Store, name: str) -> pd.DataFrame:
 def find_entry(store: Store, model: str) -> tuple[str, Entry]:
     """Find the name and the entry of a registered model, as `find_version` is asked for it."""
     asked = _MODEL.fullmatch(model)
-    name, number, alias = asked.groups() if asked else (model, None, None)
+    if asked is None:
+        raise RegistryError(
+            f"The model must be a registered version, models:/NAME@ALIAS or models:/NAME/NUMBER, but got "
+            f"{model!r}. See `expressionist models`."
+        )
+    name, number, alias = asked.groups()
     entries = list_entries(store, name)
     entry = next((each for each in entries if each.number == number or alias in each.aliases), None)
     if entry is None:
@@ -351,6 +356,13 @@ def find_version(store: Store, model: str) -> Version:
         )
     check_list(found.parent, entry.tags.get("sealed"))
     return Version(name, entry.number, found.parent)
+
+
+def find_model(root: Path, uri: str | None, model: str) -> Version:
+    """Find a registered model as `find_version` does, or take a folder such as data/served."""
+    if (Path(model) / "model.json").is_file():
+        return Version(model, "", Path(model))
+    return find_version(find_store(root, uri), model)
 
 
 def _download(client: "MlflowClient", model: str) -> Path:

@@ -24,7 +24,7 @@ from expressionist.data import (
     to_log2,
 )
 from expressionist.errors import RegistryError, name_some
-from expressionist.evaluation import Novelty, answer_by_organ, find_organ_systems
+from expressionist.evaluation import Novelty, answer_by_organ, doubt_novelty, find_organ_systems
 from expressionist.files import digest_file, read_json, write_json
 
 if TYPE_CHECKING:
@@ -419,6 +419,25 @@ def _refuse_columns(table: pd.DataFrame, bad: np.ndarray, must: str, got: str, m
         raise RegistryError(
             f"Expression must {must}, but {len(columns)} genes have {got}: {name_some(columns)}. {mend}"
         )
+
+
+def state_scope(served: Served, novelty: Novelty) -> str:
+    """Say what probabilities are among, and how little it proves that a sample is not flagged.
+
+    Parameters
+    ----------
+    served, novelty : Served, Novelty
+        Of the model.
+
+    Returns
+    -------
+    str
+        One or two sentences.
+    """
+    scope = f"Probabilities are among the {len(served.tumour_types)} types that the model knows."
+    # Versions registered before do not say.
+    n_validation = served.about.get("flagged", {}).get("validation", (None, None))[1]
+    return f"{scope} {doubt_novelty(n_validation, novelty.by_normal.shape[1])}".strip()
 
 
 def _run(network: "Model", expression: np.ndarray) -> np.ndarray:

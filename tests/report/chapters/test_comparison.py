@@ -15,7 +15,12 @@ def make_scores() -> pd.DataFrame:
     )
     for metric in METRICS:
         table[metric], table[f"{metric}_low"], table[f"{metric}_high"] = table["score"], 0.1, 1.0
-    weights = {"weights": ["RANDOM", None], "depth": [0, None], "validation_f1_macro": 0.7}
+    weights = {
+        "weights": ["RANDOM", None],
+        "depth": [0, None],
+        "validation_f1_macro": 0.7,
+        "validation_log_loss": 0.9,
+    }
     return table.drop(columns="score").assign(**weights).rename_axis("model")
 
 

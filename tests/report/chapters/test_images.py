@@ -36,3 +36,12 @@ def test_chromosomes_are_drawn_only_where_neighbours_share_them():
     (caption,), nothing = drawn
     assert "in 50% of the pairs, where 9% would be by chance" in caption
     assert nothing == []
+
+
+def test_positions_are_spoken_of_where_the_layout_goes_by_them():
+    genes = pd.DataFrame({"symbol": ["a", "b"]}, index=["a", "b"])
+    about = {"n_genes": 2, "n_genes_of_cohort": 9, "n_without_position": 2}
+    told = "Genes without a known position"
+    for method, said in (("pca", None), ("chromosome", "2")):
+        layout = Layout(np.array(["a", "b"]), np.array([0, 3]), (2, 2), method)
+        assert images.describe(make_run(layout=layout, genes=genes, about=about)).facts.get(told) == said

@@ -33,14 +33,14 @@ def test_the_sentence_comes_first_and_then_the_shares_which_may_be_negative() ->
     # Sums of -1 through the maps and 2.5 and 3.5 through the ranks, of two samples.
     assert "go \u221250% (\u221267% to \u221240%) through the maps and 150% (140% to 167%) through" in shares
     (_, whole) = describe(explanation=make_explanation(branches={"maps": 1.0})).sentences
-    assert "go 100% (100% to 100%) through the maps:" in whole
+    assert "go 100% (100% to 100%) through the maps, with" in whole
 
 
 def test_every_variant_has_its_test_scores_in_the_open_and_validation_scores_on_a_click() -> None:
     test, validation = describe().tables
     assert (test.folded, validation.folded) == (False, True)
     shown = read(test)
-    seen = ["all of it", "the picture alone", "ranks alone", "the picture, as in the reference's protocol"]
+    seen = ["all of it", "the picture alone", "ranks alone", "the picture, by the protocol of earlier work"]
     assert [*shown] == [*read(validation)] == seen
     recall = shown["the picture alone"]["Macro-recall"]
     assert (recall.text, recall.aside) == ("0.600", "0.500–0.650")

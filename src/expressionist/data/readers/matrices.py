@@ -18,7 +18,7 @@ from expressionist.data.nomenclature import UNKNOWN, Nomenclature, load_nomencla
 from expressionist.data.quality import count_dropped
 from expressionist.data.readers.damage import is_number
 from expressionist.data.readers.file_content import suffix_of
-from expressionist.data.readers.formats import TABLE_FORMATS, UNNAMED_INDEX, TableFile, open_table
+from expressionist.data.readers.formats import TABLE_FORMATS, TableFile, open_table
 from expressionist.data.readers.gene_ids import (
     UNNAMED,
     GeneIds,
@@ -43,10 +43,18 @@ _NEARLY_ALL = 0.9
 _STATED = "stated"
 REPLICATES = ("refuse", "first", "mean")
 # What stands beside a gene's id in files of GDC, cBioPortal, GTEx and featureCounts, and is no sample.
-_SYMBOLS = ("gene_name", "symbol", "hugo_symbol", "gene_symbol", "genesymbol", "gene_symbols", "description")
+SYMBOL_COLUMNS = (
+    "gene_name",
+    "symbol",
+    "hugo_symbol",
+    "gene_symbol",
+    "genesymbol",
+    "gene_symbols",
+    "description",
+)
 _ENTREZ = ("entrez_gene_id", "entrez", "entrezid", "entrez_id")
 _BESIDE_GENES = frozenset(
-    (*_SYMBOLS, *_ENTREZ, "gene_id", "geneid", "gene_type", "gene_biotype")
+    (*SYMBOL_COLUMNS, *_ENTREZ, "gene_id", "geneid", "gene_type", "gene_biotype")
     + ("chr", "chromosome", "start", "end", "strand", "length")
 )
 # What salmon, kallisto and RSEM say of one sample.
@@ -233,10 +241,10 @@ def _read_ids(file: TableFile, position: int) -> list[str]:
 
 
 def _place_samples(header: Sequence[str], stated: Sides) -> int | None:
-    """Find the column of sample ids: by its name, or as the first one where that has none."""
+    """Find the column of sample ids: by its name, or as the first one, which labels elsewhere prove."""
     if stated.sample_column in header:
         return list(header).index(stated.sample_column)
-    return 0 if stated.labelled is not None and header[0] in UNNAMED_INDEX else None
+    return None if stated.labelled is None else 0
 
 
 def _read_columns(file: TableFile, stated: Sides, side: _Side) -> Matrix:
@@ -251,7 +259,7 @@ def _read_columns(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     texts = [header.index(name) for name in dict.fromkeys(names)]
     is_gene = np.ones(len(header), bool)
     if stated.knows is not None:
-        is_gene = stated.knows(header) | _are_genes(header, stated)
+        is_gene = stated.knows(header) | are_genes(header, stated.nomenclature)
     if stated.knows is not None and is_gene[place or 0]:
         raise CohortError(
             f"{path} must have sample ids in its first column, but got the gene {names[0]}. Add them."
@@ -263,6 +271,9 @@ def _read_columns(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     columns = index_samples(text, names[0], path, stated.replicates)
     genes = [header[i] for i in numbers]
     ids = _identify(genes, source, path, stated, lambda n: f"column {numbers[n] + 1}")
+    if others := [name for i, name in enumerate(header) if i not in texts and not is_gene[i]]:
+        rule = count_dropped("column whose name is that of no gene today", others)
+        ids = replace(ids, rules=[*ids.rules, rule])
     matrix = Matrix(_take(source, ids), columns, ids, *side, {}, file.describe())
     return join_replicates(matrix, stated, path)
 
@@ -324,9 +335,9 @@ def _identify(
     return GeneIds(genes, "any", rules, list_others(kept, names))
 
 
-def _are_genes(names: Sequence[str], stated: Sides) -> np.ndarray:
+def are_genes(names: Sequence[str], nomenclature: Nomenclature | None) -> np.ndarray:
     """Mark names of genes, whether a model knows them or not: a sample's total needs them all."""
-    nomenclature = stated.nomenclature or load_nomenclature()
+    nomenclature = nomenclature or load_nomenclature()
     known = nomenclature.find(names, former=False) != UNKNOWN
     return known | np.array([kind_of(name) in ("ensembl", "mirna", "SYMBOL|ENTREZ") for name in names])
 
@@ -349,7 +360,7 @@ def _is_beside(name: str, rows: Sequence[Sequence[str]], place: int, decimal: st
 def _name_genes(text: pd.DataFrame) -> list[str]:
     """Name the genes of a file by its first column, and by `SYMBOL|ENTREZ` where Entrez ids stand beside."""
     first = text.iloc[:, 0].str.strip()
-    for column in _SYMBOLS:
+    for column in SYMBOL_COLUMNS:
         if column in text:
             first = first.mask(first == "", text[column])
     entrez = next((text[column] for column in _ENTREZ if column in text.columns[1:]), None)
@@ -444,7 +455,7 @@ def _as_matrix(path: Path, matrix: "NamedMatrix", stated: Sides, side: _Side) ->
     if stated.sample_column not in samples:
         samples.insert(0, stated.sample_column, list(matrix.rows.index))
     columns = index_samples(samples, stated.sample_column, path, stated.replicates)
-    named = next((name for name in matrix.columns if str(name).lower() in _SYMBOLS), None)
+    named = next((name for name in matrix.columns if str(name).lower() in SYMBOL_COLUMNS), None)
     told = None if named is None else list(matrix.columns[named].astype(str))
     names = list(matrix.columns.index)
     ids = _identify(names, matrix.values, path, stated, lambda n: f"place {n + 1} of var", told)

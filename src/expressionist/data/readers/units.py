@@ -296,8 +296,12 @@ def refuse_contradiction(
     samples: Sequence[str],
     genes: Sequence[str],
     origin: Path | str,
+    wanted: str = "",
 ) -> None:
-    """Refuse values whose spread contradicts their unit, as `refuse_other_unit` does, negative ones apart."""
+    """Refuse values whose spread contradicts their unit, as `refuse_other_unit` does, negative ones apart.
+
+    What is `wanted` of them says whether to state another unit can help: counts are made of nothing else.
+    """
     n_samples, n_genes = expression.shape
     if unit.logarithm:
         _need_logarithms(spread, unit, origin)
@@ -309,6 +313,8 @@ def refuse_contradiction(
         mend = "State the unit that they are in (such as RSEM or TPM), or give counts."
         if spread.looks_logarithmic:
             mend = f"They look like logarithms: state unit: {LOG2_UNIT}, or give counts."
+        elif wanted and parse_unit(wanted).of == "counts":
+            mend = "Nothing else becomes counts, which the model takes: give the counts themselves."
         raise CohortError(
             f"{origin}: {unit} must be whole numbers, but got {found:.6g} for gene "
             f"{genes[column]} in sample {samples[row]} (values up to {spread.highest:.6g}). "

@@ -57,7 +57,11 @@ class Options:
     labels: str | None = key(
         "A second table, csv, tsv, parquet, feather or xlsx. Null: the labels stand in the matrix or its obs."
     )
-    sample_column: str = key("Column of sample ids; an index without a name counts as it.", min_length=1)
+    sample_column: str = key(
+        "Column of sample ids. With a second table it is that one's: where the matrix has none of this name, "
+        "its first column, or index, counts.",
+        min_length=1,
+    )
     label_column: str = key("Column of tumour types.", min_length=1)
     patient_column: str | None = key("Column of patients. Null: every sample is a patient of its own.")
     positions: str | None = key("File or URL of where the genes lie, of any kind named above.")
@@ -113,7 +117,7 @@ def read_files(
         samples = _label(options, matrix.columns, path)
     else:
         samples, rules = _label_from_table(options, matrix, path, table, files["labels"])
-    expression, unit, value_rules = _settle_expression(options, matrix, path)
+    expression, unit, value_rules = settle_expression(options, matrix, path)
     kept, merged_rules = merge_types(samples, merged)
     kept, small_rule = drop_small_types(kept, options.smallest_type)
     rows = samples.index.isin(kept.index)
@@ -153,7 +157,7 @@ def _list_needed(options: Options) -> list[str]:
     return [name for name in (options.label_column, options.patient_column) if name is not None]
 
 
-def _settle_expression(
+def settle_expression(
     options: Options, matrix: Matrix, path: Path
 ) -> tuple[np.ndarray, str, list[dict[str, Any]]]:
     """Check values against their unit, and return them in one that a cohort is kept in, with that unit."""

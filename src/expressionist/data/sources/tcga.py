@@ -49,7 +49,13 @@ def read(options: Options, raw: Path, merged: Merged = NOTHING_MERGED) -> tuple[
     Samples keep the order of the file, are called by barcode, and have every further column of the samples
     table; genes keep it too, and are called by Entrez id where there is one.
     """
-    files = find_files(raw, list_files(options))
+    return read_files(options, find_files(raw, list_files(options)), merged)
+
+
+def read_files(
+    options: Options, files: dict[str, Path], merged: Merged = NOTHING_MERGED
+) -> tuple[Cohort, dict[str, Any]]:
+    """Read a TCGA cohort as `read` does, from files by their options, wherever they lie."""
     path, samples_path = files["expression"], files["samples"]
     with refuse_changed(path, samples_path):
         form = find_form(path)

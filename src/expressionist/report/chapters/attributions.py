@@ -75,8 +75,8 @@ def state_completeness(run: FinishedRun) -> str:
     if run.explanation["complete"]:
         return f"The attributions are complete as asked: {reached}."
     return (
-        f"The attributions are NOT as complete as asked: {reached}. Raise attribution.max_steps before "
-        "relying on the size of an attribution."
+        f"The attributions are NOT as complete as asked: {reached}. More steps (`max_steps` in "
+        "params.yaml) are needed before the size of an attribution can be relied on."
     )
 
 
@@ -146,7 +146,7 @@ def measure_branches(run: FinishedRun) -> pd.DataFrame:
 def judge_branches(rows: pd.DataFrame) -> str:
     """Say how much of what is attributed goes through each branch, and which markers each finds alone."""
     told = join(f"{row['mass']:.0%} through the {name}" for name, row in rows.iterrows())
-    sentence = f"Of all that is attributed, for and against, go {told}."
+    sentence = f"Of all that is attributed, for and against added up without signs, go {told}."
     if "share_found" not in rows:
         return sentence
     alone = join(f"{row['share_found']:.0%} (by the {name})" for name, row in rows.iterrows())
@@ -157,9 +157,11 @@ def _tabulate_branches(rows: pd.DataFrame, rise: float) -> Table:
     return Table(
         rows,
         "By branch of the network",
-        "Maps are the backbone's, over the image; genes are read pixel by pixel, without their places; ranks "
-        "are those of the genes in a sample. Attributions through the branches add up to the whole. "
-        "Attributed: a branch's share of all that speaks for or against, over the test samples explained. "
+        "Each has a classifier of its own: maps are the backbone's, over the image; genes are read without "
+        "their places, by logistic regression; ranks are those of the genes in a sample. Their scores are "
+        "summed (the table of final trainings has the shares), and so attributions through the branches add "
+        "up to the whole. Attributed: a branch's share of all that speaks for or against, without signs, "
+        "over the test samples explained. "
         "Adds, in logits, to what speaks for the sample's own type: mean, and the middle half of the "
         f"samples; together {format_value(rise, spec='.2f')}. Markers and truly raised genes (by 1 log₂ or "
         "more): among the top genes of a ranking by the branch alone.",

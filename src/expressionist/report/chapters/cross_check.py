@@ -15,7 +15,7 @@ def describe(run: FinishedRun) -> Part:
     rows = rows.assign(correlation=checked["correlation"], n_shared=checked["n_shared"], share_shared=share)
     sentences = [
         f"Expected gradients of the shap package (GradientExplainer) on {count(len(rows), 'sample')}, each "
-        "of another tumour type, drawn at random by attribution.seed: their attributions correlate with "
+        "of another tumour type, drawn at random: their attributions correlate with "
         f"ours at {checked['correlation'].mean():.2f} on average (lowest "
         f"{checked['correlation'].min():.2f}), and {share.mean():.0%} of the top {n_top} genes are the same."
     ]

@@ -44,7 +44,7 @@ def describe(run: FinishedRun) -> Part:
         "Layout method": layout.method,
         "Genes painted": f"{about['n_genes']:,} of {about['n_genes_of_cohort']:,}, the most variable ones",
         "Pixels without a gene": format_value(int((layout.overlap == 0).sum())),
-        "Genes without a known position": format_value(about["n_without_position"]),
+        **_tell_positions(layout.method, about),
         **{spell(key): format_value(value, key) for key, value in about.items() if key not in _TOLD},
         **_tell_score(about.get("score", {})),
     }
@@ -57,13 +57,20 @@ def describe(run: FinishedRun) -> Part:
         Picture(
             run.differences,
             "Difference of the mean images of tumour types, pair by pair",
-            "What sets the most similar types apart: the pairs whose mean images, over training samples, "
-            "differ least. Red pixels hold genes that are higher in the type named first, blue ones in the "
+            "The pairs of types whose mean images, over training samples, differ least. Which these are "
+            "hangs on numbers of samples, too: means of few lie apart by chance, so that this says nothing "
+            "of kinship. Red pixels hold genes that are higher in the type named first, blue ones in the "
             "second. The colour scale ends at the 99.5th percentile.",
         ),
         *_draw_maps(run),
     ]
     return Part([MATCHED[matched_by(run.genes)]], facts, pictures)
+
+
+def _tell_positions(method: str, about: Mapping[str, int]) -> dict[str, str]:
+    """Say how many genes have no place on a chromosome, where the layout goes by it."""
+    used = method == "chromosome"
+    return {"Genes without a known position": format_value(about["n_without_position"])} if used else {}
 
 
 def _tell_score(score: Mapping[str, float | None]) -> dict[str, str]:

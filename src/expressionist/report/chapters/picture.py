@@ -11,7 +11,7 @@ _SEEN = {
     WHOLE: "all of it",
     PICTURE: "the picture alone",
     "genes + ranks": "genes and ranks, no picture",
-    REFERENCE: "the picture, as in the reference's protocol",
+    REFERENCE: "the picture, by the protocol of earlier work",
 }
 _FURTHER = ("accuracy", "precision_macro", "balanced_accuracy", "f1_macro", "log_loss", "ece")
 _SHOWN = _FURTHER[:-1]
@@ -30,8 +30,10 @@ def _state_shares(shares: pd.DataFrame) -> str:
         for name, row in shares.iterrows()
     ).replace("-", "\u2212")
     return (
-        "Of what speaks for their types in the test samples explained, in the network registered, go "
-        f"{told}: sums of attributions, which are complete, with bootstrap intervals over samples."
+        "Of what speaks for their types in the test samples explained, less what speaks against, in the "
+        f"network registered, go {told}, with bootstrap intervals over samples. (The shares under \u201cWhat "
+        "the network used\u201d add up what speaks for and against, without signs: how much is said, not "
+        "what is left of it.)"
     )
 
 
@@ -46,10 +48,10 @@ def _tabulate(run: FinishedRun) -> Table:
         _take(run, "test")[["sees", *shown]],
         f"What {run.picture['backbone']} sees, on test samples",
         "Each is trained and calibrated on the same samples as the winner, at the same depth (only where a "
-        "picture is seen is there a backbone), at the same rates but for the reference's protocol: the last "
-        "map averaged over places, a dense head, and rates of its own. Macro: the mean over tumour types, "
-        "which count alike whatever their number of samples; macro-recall is the balanced accuracy of the "
-        "other tables. "
+        "picture is seen is there a backbone), at the same rates but for the protocol of earlier work (the "
+        "reference): the last map averaged over places, a dense head, and rates of its own. Macro: the mean "
+        "over tumour types, which count alike whatever their number of samples; macro-recall is the balanced "
+        "accuracy of the other tables. "
         f"Small numbers: {run.evaluation.level:.0%} bootstrap interval over test patients.",
         best=WHOLE,
         formats=dict.fromkeys(_SHOWN, ".3f"),

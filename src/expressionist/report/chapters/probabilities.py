@@ -1,14 +1,15 @@
 """What probabilities are worth: reliability, when to abstain, and what is out of distribution."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from expressionist.evaluation import doubt_novelty
 from expressionist.report.content import Part, Picture, Table
 from expressionist.report.figures.probabilities import draw_coverage, draw_flagged, draw_reliability
 from expressionist.report.finished_run import FinishedRun
-from expressionist.report.words import count, name
+from expressionist.report.words import count, join, name
 
 # Kinds of samples, as the stage `evaluate` counts them: what to call them, and whether to flag them.
 _KINDS = {
@@ -70,7 +71,7 @@ def _tabulate_missing(run: FinishedRun) -> Table:
         ),
         f"Accuracy on {n_samples}, by the share of genes missing",
         "Genes are drawn at random three times and filled with the training mean, as to predict on a table "
-        "that lacks them. What it may lack is chosen by registry.missing_genes.",
+        "that lacks them.",
         formats={"share missing": ".1%", "accuracy": ".1%", "lowest of three draws": ".1%"},
     )
 
@@ -108,7 +109,10 @@ def _tell_organs(facts: Mapping[str, Any]) -> list[str]:
         return []
     among = f"Of {count(told['n_abstained'], 'test sample')} without an answer"
     if not told["n_answered"]:
-        return [f"{among} none gets one by organ system."]
+        return [
+            f"Test samples left without a tumour type: {told['n_abstained']:,}. None of them gets an organ "
+            "system instead, as no system's types reach the threshold together."
+        ]
     return [
         f"{among} {told['n_answered']:,} get one by organ system, whose types reach the threshold together: "
         f"{told['n_right']:,} rightly."
@@ -122,12 +126,19 @@ def _tell_flags(facts: Mapping[str, Any]) -> str:
         f"{facts['false_alarms']:.1%} of the validation samples reach. Of {count(total, 'test sample')} "
         f"{n:,} are flagged."
     )
-    if facts["n_normals_shown"]:
-        return (
-            f"{told} The score was shown {count(facts['n_normals_shown'], 'normal sample')} of training "
-            "patients; those it is tested on are of other patients."
+    n_shown = facts["n_normals_shown"]
+    if n_shown:
+        told += (
+            f" The score was shown {count(n_shown, 'normal sample')} of training patients; those it is "
+            "tested on are of other patients."
         )
-    return f"{told} The cohort brought no normal tissue, so the score knows none: it would rarely flag any."
+    return f"{told} {doubt_novelty(facts['validation']['n_samples'], n_shown)}".strip()
+
+
+def _state_wanted(shown: Iterable[tuple[str, bool]]) -> str:
+    few, all_of = ([label for label, wanted in shown if wanted is side] for side in (False, True))
+    told = f"Few should be flagged of the {join(few)}" if few else ""
+    return "; ".join(filter(None, [told, f"most of the {join(all_of)}" if all_of else ""])) + "."
 
 
 def _draw(run: FinishedRun) -> list[Picture]:
@@ -153,7 +164,6 @@ def _draw(run: FinishedRun) -> list[Picture]:
         run.marks.show(
             draw_flagged(flagged, dict(shown.values())),
             "Share of samples flagged as unlike the training cohort, by kind of sample",
-            "Light: samples like those of training, few of which should be flagged. Dark: samples unlike "
-            "them.",
+            _state_wanted(shown.values()),
         ),
     ]

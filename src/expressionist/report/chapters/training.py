@@ -23,7 +23,16 @@ def describe(run: FinishedRun) -> Part:
         backbones=run.trainings,
     )
     rows = pd.DataFrame([_state(backbone, record) for backbone, record in run.trainings.items()])
-    return Part(pictures=[picture], tables=[Table(rows, "Final trainings", formats={"seconds": ".1f"})])
+    table = Table(
+        rows.drop(columns=list(_AT_THE_END)),
+        "Final trainings",
+        "Shares: those by which the scores of the classifiers of the picture (maps), the genes and the ranks "
+        "are summed, as validation samples set them.",
+        formats={"seconds": ".1f"},
+        headings={"shares": "Shares of the classifiers"},
+    )
+    scores = Table(rows[["backbone", *_AT_THE_END]], "After the last epoch")
+    return Part(pictures=[picture], tables=[table, scores])
 
 
 def _state(backbone: str, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,5 +42,6 @@ def _state(backbone: str, record: Mapping[str, Any]) -> dict[str, Any]:
         "epochs": len(record["history"]),
         **{measure: record["history"][-1][measure] for measure in _AT_THE_END},
         "seconds": record["seconds"],
+        "shares": ", ".join(f"{branch} {share:.0%}" for branch, share in record["shares"].items()),
         "unfrozen_layers": ", ".join(record["unfrozen_layers"]) or "none (head only)",
     }

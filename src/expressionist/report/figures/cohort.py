@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ from expressionist.report.figures.drawing import (
 from expressionist.report.figures.style import AMBER, BLUE, QUALITATIVE, QUIET, RULE, SKY, VERMILION
 
 _WIDTH, _BAR = 8.6, 0.74
+# A key where no bar can reach it.
+_ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3, "borderaxespad": 0.2}
 _SPLITS = {"train": BLUE, "validation": SKY, "test": AMBER}
 # More groups than there are colours are named in the plot itself, unless the names would cover it.
 _MOST_KEYS, _MOST_NAMES = len(QUALITATIVE), 40
@@ -39,7 +42,7 @@ def draw_samples(samples: pd.DataFrame) -> Figure:
     write_above(axes, bottom, bottom)
     name_bars(axes, [str(name) for name in counts.index])
     if counts.shape[1] > 1:
-        add_key(axes, loc="upper right")
+        add_key(axes, **_ABOVE)
     return figure
 
 
@@ -52,7 +55,7 @@ def draw_kept(read: Mapping[str, int], kept: Mapping[str, int]) -> Figure:
     axes.bar(range(len(names)), after, width=_BAR, color=BLUE, label="kept")
     write_above(axes, before, after)
     name_bars(axes, names)
-    add_key(axes, loc="upper right")
+    add_key(axes, **_ABOVE)
     return figure
 
 

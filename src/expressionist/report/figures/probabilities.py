@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from expressionist.report.figures.drawing import add_key, cut, new_axes, new_figure, tidy
+from expressionist.report.figures.drawing import add_key, add_key_above, cut, new_axes, new_figure, tidy
 from expressionist.report.figures.style import AMBER, BLUE, DASHES, INK, QUIET, SKY, VERMILION
 
 _STAGES = {"before": (AMBER, "s", "before scaling"), "after": (BLUE, "o", "after scaling")}
@@ -33,7 +33,7 @@ def draw_reliability(sides: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
         axes.set(xlim=(low, 1.01), ylim=(low, 1.01))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    add_key(panels[0], loc="upper left")
+    add_key_above(figure, [panels[0]], n_columns=len(_STAGES))
     return figure
 
 

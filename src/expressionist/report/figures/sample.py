@@ -28,7 +28,7 @@ def draw_pictures(
     return sheet.figure
 
 
-def draw_genes(genes: pd.DataFrame, tumour_type: str) -> Figure:
+def draw_genes(genes: pd.DataFrame, tumour_type: str, scale: str) -> Figure:
     """Draw genes for and against a type: their ``attribution``, and their expression beside others'.
 
     Parameters
@@ -37,15 +37,15 @@ def draw_genes(genes: pd.DataFrame, tumour_type: str) -> Figure:
         A row per gene, in the order shown: ``symbol``, ``direction``, ``attribution``, ``log2``, ``filled``;
         ``type_0`` to ``type_4``, quantiles of the type's training samples at 5, 25, 50, 75 and 95%; and
         ``all_low``, ``all_median``, ``all_high`` of all training samples, at 5, 50 and 95%.
-    tumour_type : str
-        The type.
+    tumour_type, scale : str
+        The type, and what expression is given in, such as log₂(TPM+1).
     """
     figure = new_figure(8.2, 1.1 + 0.21 * len(genes))
     bars, strips = figure.subplots(1, 2, sharey=True, width_ratios=[2, 3])
     # A gap between the genes for the type and those against it.
     places = -np.arange(len(genes)) - (genes["direction"] == "against").to_numpy()
     tidy(bars, grid="x", x="attribution (logits)")
-    tidy(strips, grid="x", x="expression, log₂(x+1) unless as is")
+    tidy(strips, grid="x", x=f"expression, {scale}")
     colours = np.where(genes["attribution"] > 0, VERMILION, BLUE)
     bars.barh(places, genes["attribution"], color=colours, height=0.7)
     bars.axvline(0, color=QUIET, linewidth=0.8)
