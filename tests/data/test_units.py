@@ -158,7 +158,11 @@ def test_rsem_has_its_upper_quartile_at_1000_and_few_reads_do_not_move_it():
 @pytest.mark.parametrize(
     ("unit", "to", "said"),
     [
-        ("TPM", "counts", "What is to become counts must be counts, linear or a logarithm, but got TPM."),
+        (
+            "TPM",
+            "counts",
+            "Only counts, or their logarithms, can be given where counts are taken, but got TPM.",
+        ),
         ("RSEM", "TPM", "must be TPM or FPKM or FPKM-UQ or counts or RPM, if the genes' lengths are given "),
         (
             "TPM",

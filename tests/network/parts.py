@@ -85,9 +85,9 @@ def draw_scaled(n_samples, *, seed):
 
 
 def teach(model):
-    """Give the classifier weights, as training would: it starts at zero."""
+    """Give the classifiers weights, as training would: they start at zero."""
     for layer in model.layers:
-        if layer.name in ("classifier", "rank_classifier"):
+        if layer.name in ("classifier", "linear_classifier", "rank_classifier"):
             shape = layer.kernel.shape
             layer.kernel.assign(np.random.default_rng(7).normal(0, shape[0] ** -0.5, shape))
 

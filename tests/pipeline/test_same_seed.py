@@ -10,7 +10,7 @@ from pipeline.checkout import copy_data, read_tree, run_stages, write_params
 def test_same_seed_gives_the_same_files(tiny, tmp_path):
     write_params(tmp_path)
     run_stages(tmp_path, "fetch", "prepare", "lists", "split", "layout", "images")
-    outputs = {"raw", "cohort", "split.tsv", "layout", "images"}
+    outputs = {"raw", "cohort", "lists", "split.tsv", "layout", "images"}
     first = {
         name: content for name, content in read_tree(tiny / "data").items() if name.split("/")[0] in outputs
     }
