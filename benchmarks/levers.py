@@ -94,8 +94,8 @@ def read_cohort(name: str, unit: str) -> Cohort:
     return cohort
 
 
-def read_sides(params: Params) -> Sides:
-    cohort, split = read_cohort("tcga-mirna-32", "RPM"), params.split
+def read_sides(params: Params, name: str = "tcga-mirna-32", unit: str = "RPM") -> Sides:
+    cohort, split = read_cohort(name, unit), params.split
     sides = split_by_patient(
         cohort.samples, validation=split.validation, test=split.test, rng=np.random.default_rng(split.seed)
     )
@@ -117,10 +117,8 @@ def change(params: Params, changes: dict[str, Any]) -> Params:
     return params
 
 
-def train(
-    sides: Sides, params: Params, depth: int, seed: int, cache: Path
-) -> tuple[FineTuner, FineTuned, np.ndarray]:
-    """Fit gene choice, scale and layout, and fine-tune the network on the painted samples."""
+def paint(sides: Sides, params: Params, seed: int) -> tuple[TrainingData, np.ndarray]:
+    """Fit gene choice, scale and layout on training samples, and paint; return the chosen genes, too."""
     layout, scale, chosen = fit_imaging(
         sides.log2["train"],
         sides.genes,
@@ -140,12 +138,21 @@ def train(
         )
         for side, log2 in sides.log2.items()
     }
+    data = TrainingData(*images.values(), sides.tumour_types, layout, scale, {"unit": LOG2_UNIT})
+    return data, chosen
+
+
+def train(
+    sides: Sides, params: Params, depth: int, seed: int, cache: Path
+) -> tuple[FineTuner, FineTuned, np.ndarray]:
+    """Fine-tune the network on the painted samples."""
+    data, chosen = paint(sides, params, seed)
     found, path = find_weights("mobilenet", "imagenet", WEIGHTS, required=True, seed=1)
     tuner = FineTuner(
         "mobilenet",
         found,
         path,
-        TrainingData(*images.values(), sides.tumour_types, layout, scale, {"unit": LOG2_UNIT}),
+        data,
         params.network,
         ActivationCache(cache / "prefix", params.network.precision),
         weights_seed=1,

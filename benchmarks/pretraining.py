@@ -20,19 +20,13 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import pandas as pd
-from levers import SHIPPED, change, read_cohort
+from levers import SHIPPED, change, paint, read_sides
 
 from expressionist.commands.params_file import read_params
-from expressionist.data.expression import to_log2
-from expressionist.data.split import split_by_patient
-from expressionist.data.units import LOG2_UNIT
 from expressionist.network.backbones import find_weights
-from expressionist.painting.fitting import fit_imaging
-from expressionist.painting.images import ImageSet
 from expressionist.params.sections import Params, follow_reference
 from expressionist.training.activation_cache import ActivationCache
-from expressionist.training.finetuner import FineTuner, TrainingData
+from expressionist.training.finetuner import FineTuner
 
 UNITS = {"tcga-mrna-7": "RSEM", "tcga-mirna-32": "RPM"}
 HEADS = {
@@ -43,40 +37,13 @@ HEADS = {
 N_FOLDS = 3
 
 
-def paint(name: str, params: Params, seed: int) -> TrainingData:
-    """Fit genes, scale and layout on training samples, and paint training and validation samples."""
-    cohort, split = read_cohort(name, UNITS[name]), params.split
-    shares = {"validation": split.validation, "test": split.test}
-    subsets = split_by_patient(cohort.samples, **shares, rng=np.random.default_rng(split.seed))
-    types = pd.Index(cohort.tumour_types).get_indexer(pd.Index(cohort.samples["tumour_type"]))
-    rows = {subset: (subsets == subset).to_numpy() for subset in ("train", "validation")}
-    log2 = {subset: to_log2(cohort.expression[taken], cohort.unit) for subset, taken in rows.items()}
-    layout, scale, chosen = fit_imaging(
-        log2["train"],
-        cohort.genes,
-        method=params.layout.method,
-        options=params.layout.options,
-        n_genes=params.expression.n_genes,
-        shape=None,
-        rng=np.random.default_rng(seed),
-    )
-    sets = [
-        ImageSet(
-            layout.paint(scale.apply(log2[subset][:, chosen])),
-            types[taken],
-            f"{subset} {seed}",
-            cohort.samples["patient"].to_numpy(str)[taken],
-        )
-        for subset, taken in rows.items()
-    ]
-    return TrainingData(*sets, cohort.tumour_types, layout, scale, {"unit": LOG2_UNIT})
-
-
 def judge(tuner: FineTuner, depth: int, params: Params, seed: int, folder: Path) -> dict[str, float]:
     """Train at a depth on every fold; average what the last epochs reached on the samples left out."""
     training = replace(params.training, seed=seed)
     last = [
-        tuner.fit(depth, params.network.dropout, training, checkpoints=folder, fold=fold).fit.history[-1]
+        tuner.fit(
+            depth, params.network.dropout, training, checkpoints=folder, fold=fold, shares={}
+        ).fit.history[-1]
         for fold in tuner.deal(N_FOLDS, seed)
     ]
     return {name: float(np.mean([row[f"validation_{name}"] for row in last])) for name in MEASURES}
@@ -95,7 +62,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     asked = parser.parse_args()
     params = read_params(SHIPPED)
-    painted = {seed: paint(asked.cohort, params, seed) for seed in asked.seeds}
+    sides = read_sides(params, asked.cohort, UNITS[asked.cohort])
+    painted = {seed: paint(sides, params, seed)[0] for seed in asked.seeds}
     print("| backbone | head | depth | weights | accuracy | macro-F1 | log-loss | s of processor |")
     print("|---|---|---|---|---|---|---|---|")
     for backbone in asked.backbones:

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 
 from expressionist.errors import RegistryError
-from expressionist.evaluation.novelty import Novelty
 from expressionist.files.digests import md5
 from expressionist.params.sections import GateParams
 from expressionist.tracking.gate import Candidate, Waivers, judge
@@ -28,8 +27,9 @@ from expressionist.tracking.publishing import (
 )
 from expressionist.tracking.registry import find_version, list_versions, register_version
 from expressionist.tracking.runs import Dataset, add_metrics
-from expressionist.tracking.serving import NOVELTY_FILE, Served, load_model, seal, write_served
+from expressionist.tracking.serving import load_model
 from expressionist.tracking.store import Experiment, Store, open_experiment, open_store, prepare
+from small_version import seal_network
 from toy import predict_with
 
 SEARCH: dict[str, Any] = {
@@ -364,12 +364,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path
         logits = Temperature(name="temperature")(layer(inputs))
         keras.Model(inputs, keras.layers.Softmax()(logits)).save(folder / "model.keras")
         genes = pd.DataFrame({"symbol": list("XYZ"), "fill": 1.0}, index=pd.Index(list("123"), name="gene"))
-        log2 = np.random.default_rng(0).gamma(2, size=(20, 3)).astype(np.float32)
-        novelty = Novelty.fit(log2, np.arange(20) % 2, None, rng=np.random.default_rng(0))
-        np.savez(folder / NOVELTY_FILE, **novelty.calibrate(log2, false_alarms=0.1).to_arrays())
-        write_served(folder, Served(genes, ("A", "B"), "RSEM", 0.4, True, "RANDOM", "toy", {}))  # noqa: FBT003
-        seal(folder)
-        return folder
+        return seal_network(folder, genes)
 
     return make
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         flatten_facts,
         judge_probabilities,
     )
-    from expressionist.evaluation.comparison import SPREAD, compare_models, name_model
+    from expressionist.evaluation.comparison import CHOSEN_BY, SPREAD, compare_models, name_model
     from expressionist.evaluation.drift import OwnSamples, judge_drift
     from expressionist.evaluation.external import ExternalCohort, flatten_external, judge_external
     from expressionist.evaluation.footprint import Footprint, name_patients, place_samples

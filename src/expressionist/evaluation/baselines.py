@@ -24,7 +24,13 @@ from expressionist.data import Cohort, to_log2
 from expressionist.errors import CohortError, ParamsError
 from expressionist.evaluation.calibration import fit_temperature
 from expressionist.evaluation.linear import LinearModel
-from expressionist.evaluation.logistic import RowSpace, build_logistic, prepare_rows, read_logistic
+from expressionist.evaluation.logistic import (
+    RowSpace,
+    build_logistic,
+    place_types,
+    prepare_rows,
+    read_logistic,
+)
 from expressionist.evaluation.metrics import SMALLEST_PROBABILITY, score
 
 _N_TREES = 200
@@ -58,7 +64,7 @@ class Baseline:
     prepare: Callable[[np.ndarray, int], TransformerMixin]
     # (seed, hyper-parameters as keywords) → unfitted classifier with `predict_proba` or `decision_function`.
     build: Callable[..., BaseEstimator]
-    # Hyper-parameters to choose from, the simplest model first: of equals the first is chosen.
+    # Hyper-parameters to choose from, the simplest model first: of equals in both scores the first is chosen.
     choices: tuple[Mapping[str, Any], ...]
 
 
@@ -85,11 +91,8 @@ class FittedBaseline:
         if not isinstance(self.model, LogisticRegression | _LinearSVM):
             return None
         standard, second = (step for _, step in self.prepare.steps)
-        seen, intercepts = _read_weights(self.model, second)
-        weights = np.zeros((len(standard.mean_), self.n_types))
-        weights[:, self.model.classes_] = seen / standard.scale_[:, None]
-        levels = np.full(self.n_types, -np.inf)
-        levels[self.model.classes_] = intercepts
+        read = _read_weights(self.model, second)
+        weights, levels = place_types(*read, self.model.classes_, standard.scale_, self.n_types)
         return LinearModel(
             standard.mean_.astype(np.float32),
             weights.astype(np.float32),

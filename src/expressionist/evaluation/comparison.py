@@ -14,7 +14,7 @@ from expressionist.params import EvaluationParams
 SPREAD = ("accuracy", "f1_macro")
 _DIGITS = 8
 # On validation samples: the second where the first is equal.
-_CHOSEN_BY = ("f1_macro", "log_loss")
+CHOSEN_BY = ("validation_f1_macro", "validation_log_loss")
 
 
 def compare_models(
@@ -49,8 +49,9 @@ def compare_models(
         for metric in METRICS:
             row[metric] = scores["test"][metric]
             row[f"{metric}_low"], row[f"{metric}_high"] = scores["test_interval"][metric]
-        chosen_by = {f"validation_{metric}": scores["validation"][metric] for metric in _CHOSEN_BY}
-        rows.append({**row, **chosen_by})
+        rows.append(
+            row | {name: scores["validation"][name.removeprefix("validation_")] for name in CHOSEN_BY}
+        )
         right[name] = (probabilities.argmax(axis=1) == truth)[samples["split"] == "test"]
     table = pd.DataFrame(rows).set_index("model", drop=False)
     baselines = table.index[table["kind"] == "baseline"].tolist()
@@ -62,8 +63,7 @@ def compare_models(
     table["only_baseline_right"] = [test.only_b for test in tests]
     table["p_value"] = [test.p_value for test in tests]
     table.loc[best_baseline, "p_value"] = np.nan
-    chosen_on = [f"validation_{metric}" for metric in _CHOSEN_BY]
-    first = table[["model", "kind", "depth", *chosen_on, *METRICS]].assign(repeat=1)
+    first = table[["model", "kind", "depth", *CHOSEN_BY, *METRICS]].assign(repeat=1)
     splits = pd.concat([first, repeats], ignore_index=True) if len(repeats) else first
     spread: dict[str, Any] = {}
     if splits["repeat"].nunique() > 1:

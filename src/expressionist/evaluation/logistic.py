@@ -51,6 +51,19 @@ def read_logistic(model: LogisticRegression, rows: RowSpace) -> tuple[np.ndarray
     return weights, intercepts
 
 
+def place_types(
+    seen: np.ndarray, levels: np.ndarray, classes: np.ndarray, scale: np.ndarray, n_types: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Place weights of standardised genes and intercepts among all types: weights of genes on their scale.
+
+    A type that is none of the `classes` has no weights, and the intercept -inf.
+    """
+    weights, intercepts = np.zeros((len(scale), n_types)), np.full(n_types, -np.inf)
+    weights[:, classes] = seen / scale[:, None]
+    intercepts[classes] = levels
+    return weights, intercepts
+
+
 def fit_logistic(
     x: np.ndarray, types: np.ndarray, *, n_types: int, C: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -76,8 +89,6 @@ def fit_logistic(
         prepare = prepare_rows(x)
         model = build_logistic(C).fit(prepare.transform(x), types)
     standard, rows = (step for _, step in prepare.steps)
-    seen, levels = read_logistic(model, rows)
-    weights, intercepts = np.zeros((x.shape[1], n_types)), np.full(n_types, -np.inf)
-    weights[:, model.classes_] = seen / standard.scale_[:, None]
-    intercepts[model.classes_] = levels - standard.mean_ @ weights[:, model.classes_]
-    return weights, intercepts
+    read = read_logistic(model, rows)
+    weights, intercepts = place_types(*read, model.classes_, standard.scale_, n_types)
+    return weights, intercepts - standard.mean_ @ weights

@@ -92,7 +92,7 @@ def assemble(
     ranks : Ranks, optional
         What gives the head its ranks, if it takes any.
     shares : mapping of str to float, optional
-        By what share each of the head's classifiers counts; by default all do alike.
+        By what share each of the head's classifiers counts; by default, or if it is empty, all do alike.
 
     Returns
     -------
@@ -111,9 +111,9 @@ def assemble(
     expression = keras.Input((n_genes,), name="expression")
     log2 = Log2(name="log2")(expression) if unit in LINEAR_UNITS else expression
     painted = dict.fromkeys(BRANCHES, paint(rescale(log2)))
-    total = Sum(name="logits")
+    total = Sum(name="logits") if len(trained.output) > 1 else None
     logits = Temperature(name="temperature")(_classify(painted, front, prefix, trained, ranks, total))
-    if shares is not None and total.built:
+    if total is not None and shares:
         total.shares.assign([shares[name] for name in sorted(trained.output)])
     return keras.Model(expression, keras.layers.Softmax(name="probabilities")(logits), name="expressionist")
 
@@ -193,7 +193,7 @@ def _classify(
     prefix: keras.Model | None,
     trained: keras.Model,
     ranks: Ranks | None,
-    total: Any,
+    total: keras.Layer | None,
 ) -> Any:
     """Go from every branch's painted images to logits; the head takes what it asks for by name."""
     known = {"genes": painted.get("genes")}
@@ -203,4 +203,4 @@ def _classify(
         known["ranks"] = ranks(painted["ranks"])
     logits = trained({name: known[name] for name in trained.input})
     ordered = [logits[name] for name in sorted(logits)]
-    return total(ordered) if len(ordered) > 1 else ordered[0]
+    return ordered[0] if total is None else total(ordered)

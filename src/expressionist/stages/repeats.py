@@ -14,7 +14,7 @@ import pandas as pd
 from rich.console import Console
 
 from expressionist.data import Cohort, read_cohort, split_by_patient
-from expressionist.evaluation import METRICS
+from expressionist.evaluation import CHOSEN_BY, METRICS
 from expressionist.files import md5, read_json, write_json, write_table
 from expressionist.params import (
     BaselinesParams,
@@ -30,8 +30,7 @@ from expressionist.params import (
 if TYPE_CHECKING:
     from expressionist.pipeline import Recipe, SplitFitter
 
-_CHOSEN_BY = ("validation_f1_macro", "validation_log_loss")
-_COLUMNS = ("repeat", "model", "kind", "depth", "n_train", "n_test", *_CHOSEN_BY, *METRICS)
+_COLUMNS = ("repeat", "model", "kind", "depth", "n_train", "n_test", *CHOSEN_BY, *METRICS)
 
 
 def run(
@@ -178,7 +177,7 @@ class _Repeat:
             "kind": model.kind,
             "depth": kept["choice"].get("depth"),
             **{f"n_{subset}": int((self.split == subset).sum()) for subset in ("train", "test")},
-            **{name: kept["validation"][name.removeprefix("validation_")] for name in _CHOSEN_BY},
+            **{name: kept["validation"][name.removeprefix("validation_")] for name in CHOSEN_BY},
             **{name: scores[name] for name in METRICS},
         }
 

@@ -76,6 +76,8 @@ class DepthSearch:
                     checkpoints=checkpoints,
                     branches=self.branches,
                     fold=fold,
+                    # Of a trial only the scores are kept, and those are of the mean.
+                    shares={},
                     keep=True,
                     on_epoch=partial(_tell, on_epoch, trained),
                     on_progress=on_progress,

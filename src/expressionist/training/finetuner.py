@@ -267,8 +267,8 @@ class FineTuner:
             What to learn from and what to judge by; by default training and validation samples. The head is
             centred on training samples whatever the fold, as genes, scale and layout are fitted on them.
         shares : mapping of str to float, optional
-            By what share each classifier counts; by default fitted on the samples that judge, which must then
-            not be among those learned from.
+            By what share each classifier counts, all alike if it is empty; by default fitted on the samples
+            that judge, which must then not be among those learned from.
         keep : bool
             Whether the checkpoint stays, until `forget`: for one of several trainings that belong together.
         on_epoch : callable

@@ -141,6 +141,7 @@ def _trace_step(model: keras.Model) -> Callable[..., Any]:
             losses = [
                 model.loss(types, each, sample_weight=weights)
                 for name, each in logits.items()
+                # That is fitted already; alone, its loss is all that there is to tell.
                 if name != LINEAR or len(logits) == 1
             ]
             loss = sum(losses)
