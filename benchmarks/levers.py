@@ -145,8 +145,15 @@ def paint(sides: Sides, params: Params, seed: int) -> tuple[TrainingData, np.nda
 def train(
     sides: Sides, params: Params, depth: int, seed: int, cache: Path
 ) -> tuple[FineTuner, FineTuned, np.ndarray]:
-    """Fine-tune the network on the painted samples."""
+    """Paint the samples, and fine-tune the network on them."""
     data, chosen = paint(sides, params, seed)
+    return *train_on(data, params, depth, seed, cache), chosen
+
+
+def train_on(
+    data: TrainingData, params: Params, depth: int, seed: int, cache: Path
+) -> tuple[FineTuner, FineTuned]:
+    """Fine-tune the network on painted samples."""
     found, path = find_weights("mobilenet", "imagenet", WEIGHTS, required=True, seed=1)
     tuner = FineTuner(
         "mobilenet",
@@ -159,7 +166,7 @@ def train(
     )
     training = replace(params.training, seed=seed)
     tuned = tuner.fit(depth, params.network.dropout, training, checkpoints=cache / "checkpoints")
-    return tuner, tuned, chosen
+    return tuner, tuned
 
 
 def main() -> None:

@@ -13,10 +13,12 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from expressionist import stages
 from expressionist.commands import app as command_line
 from expressionist.commands import options
+from expressionist.errors import Refusal
 from expressionist.tracking import provenance
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -186,6 +188,18 @@ def test_what_a_later_stage_would_refuse_is_refused_by_every_command(call, tmp_p
     assert "but got 'resnet51'" in first
     assert "but got 'xgboost'" in second
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+@pytest.mark.parametrize("stage", ["split", "layout", "compare", "report"])
+def test_a_stage_names_an_input_that_is_not_there(stage, tmp_path, monkeypatch) -> None:
+    """Whatever reads it says so in its own way."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(PARAMS, "params.yaml")
+    command = command_line.app.get_command(None, stage)
+    words = [word for each in command.params if each.required for word in (each.opts[0], f"no {each.name}")]
+    refused = CliRunner().invoke(command, words).exception
+    assert isinstance(refused, Refusal), refused
+    assert re.search(r"must .*, but got .*no \w+", str(refused))
 
 
 def test_a_bug_keeps_its_traceback(call, monkeypatch) -> None:

@@ -144,7 +144,7 @@ def test_it_sees_into_every_format(tmp_path, name, content, labels, matrix):
     [
         ("", "must hold a table, but got an empty file"),
         (GOOD.replace("5", "high"), "line 4: column 'g1' of row 's3' must be a number, but got 'high'"),
-        (GOOD.replace("5", "NA"), "must be a number, but got nan for gene g1 in sample s3"),
+        (GOOD.replace("5", "1e99"), "must be finite, but got inf for gene g1 in sample s3"),
         (GOOD.replace("g1", "1-Mar"), "which Excel makes of MARCH1"),
     ],
 )
@@ -153,11 +153,20 @@ def test_problems_are_told_and_no_error(tmp_path, text, problem):
     assert problem in say(tmp_path / "m.csv")["Refused"]
 
 
+def test_genes_that_lack_values_are_to_be_dropped(tmp_path):
+    matrix = draw()
+    matrix.iloc[3, 7] = np.nan
+    SAMPLES[["patient", "tumour_type"]].astype(str).join(matrix).to_csv(tmp_path / "m.csv")
+    found = inspect_files(tmp_path / "m.csv", None)
+    assert (found.problems, found.options.missing) == ((), "drop")
+    assert ("", "gene missing in some kept sample (missing: drop): 1") in found.facts
+
+
 def test_missing_zero_and_negative_values_are_counted(tmp_path):
     (tmp_path / "m.csv").write_text(GOOD.replace("5", "NA").replace("6", "0").replace("7", "-7"))
     said = say(tmp_path / "m.csv")
     assert said[""] == "1 missing, 1 zero, 1 negative"
-    assert said["Unit"] == "as is (some values are negative)"
+    assert said["Unit"].endswith("the few values below 0, as batch correction leaves them, become 0)")
 
 
 @pytest.fixture
@@ -267,7 +276,7 @@ def test_aliquots_that_lack_what_that_source_needs_are_told_of(tmp_path):
     said = dict(found.facts)["TCGA"]
     assert "columns barcode and cancer_type, are read by source: tcga" in said
     assert "patient_column is empty" in said
-    assert (found.source, len(found.problems)) == ("table", 1)
+    assert (found.source, found.problems, found.options.missing) == ("table", (), "drop")
 
 
 @pytest.fixture

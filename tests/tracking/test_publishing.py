@@ -145,6 +145,14 @@ def test_a_path_that_cannot_stand_in_a_uri_is_refused(tmp_path: Path) -> None:
         open_store(tmp_path / "50%#")
 
 
+@pytest.mark.parametrize("content", [b"", bytes(range(256)) * 20], ids=["empty", "none"])
+def test_what_is_no_database_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(content)
+    with pytest.raises(RegistryError, match=r"must be a database of MLflow, but .*mlflow\.db is none"):
+        prepare(tmp_path)
+    assert (tmp_path / "mlflow.db").read_bytes() == content
+
+
 def test_an_older_database_is_backed_up_and_upgraded(root: Path, tmp_path: Path) -> None:
     from alembic import command
     from alembic.script import ScriptDirectory

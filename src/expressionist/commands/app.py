@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -32,7 +32,7 @@ from expressionist.commands.options import (
 )
 from expressionist.commands.tensorflow_start import hush
 from expressionist.commands.terminal import say
-from expressionist.errors import Refusal, name_extra
+from expressionist.errors import ParamsError, Refusal, name_extra
 from expressionist.files import explain_disk
 from expressionist.stages import list_stages, read_signature
 
@@ -105,6 +105,21 @@ def _follow_time() -> Iterator[None]:
     note(measure(stage, time.monotonic() - clock))
 
 
+@contextmanager
+def _name_absent(options: Mapping[str, Any]) -> Iterator[None]:
+    """Refuse an input of a stage that is not there, by the option that names it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        for name, path in options.items():
+            if isinstance(path, Path) and not path.exists() and str(path) in str(error):
+                flag = name.replace("_", "-")
+                raise ParamsError(
+                    f"--{flag} must be there, but got {path}. Run the stage that makes it."
+                ) from error
+        raise
+
+
 def _make_stage_command(stage: str) -> click.Command:
     """Turn a stage's `run` into a command: its sections come from params.yaml, its paths are options."""
     taken = read_signature(stage)
@@ -115,7 +130,8 @@ def _make_stage_command(stage: str) -> click.Command:
         with _follow_time():
             with hush():
                 run = importlib.import_module(f"expressionist.stages.{stage}").run
-            run(*(getattr(params, section) for section in taken.sections), **options)
+            with _name_absent(options):
+                run(*(getattr(params, section) for section in taken.sections), **options)
 
     options: list[click.Parameter] = [make_option(name, kind) for name, kind in taken.options.items()]
     return click.Command(stage, callback=command, params=options, help=taken.summary)

@@ -99,20 +99,20 @@ def inspect_files(path: Path, labels: Path | None, nomenclature: Path | None = N
         spread = measure_spread(_fill(matrix.expression))
         parts, logarithm = _list_parts(path)
         unit, reason = guess_unit(spread, matrix.ids.kind, logarithm)
+        unit, reason = _look_past_correction(unit, reason, matrix, path)
         facts += [("Parts", f"{name_some(parts)}; X is read")] if parts else []
         if told := _tell_scaled(spread, parts):
             lacking, own = [*lacking, *told], replace(own, matrix=_UNKNOWN)
         are_aliquots = _are_aliquots(list(matrix.columns.index))
         if are_aliquots and _fits_tcga(own, matrix, path, table, labels):
-            unit, reason = _look_past_correction(unit, reason, matrix, path)
             tcga = _make_tcga(own, unit)
-        own = replace(own, unit=unit)
+        # Gaps tell types apart as well as zeros in their places would.
+        own = replace(own, unit=unit, missing="drop" if np.isnan(matrix.expression).any() else own.missing)
         facts += _describe_matrix(matrix, spread, f"{unit} ({reason})")
         facts += _describe_labels(own, matrix.columns if table is None else table)
         facts += _tell_aliquots(own, fit=tcga is not None) if are_aliquots else []
         if lacking:
-            # What would be wrong with the values all the same.
-            table_source.settle_expression(own, matrix, path)
+            _check_values(own, matrix, path)
         elif not problems:
             facts += _try(tcga or own, path, labels, nomenclature)
     except CohortError as refusal:
@@ -191,7 +191,7 @@ def _fits_tcga(
 
 
 def _look_past_correction(unit: str, reason: str, matrix: Matrix, path: Path) -> tuple[str, str]:
-    """Guess the unit without the few values below 0 that batch correction leaves, which `tcga` makes 0."""
+    """Guess the unit without the few values below 0 that batch correction leaves, which become 0."""
     spread = measure_spread(np.maximum(_fill(matrix.expression), 0))
     if unit != AS_IS_UNIT or spread.highest == 0:
         return unit, reason
@@ -201,6 +201,12 @@ def _look_past_correction(unit: str, reason: str, matrix: Matrix, path: Path) ->
     except CohortError:
         return unit, reason
     return linear, f"{why}; the few values below 0, as batch correction leaves them, become 0"
+
+
+def _check_values(own: Options, matrix: Matrix, path: Path) -> None:
+    """Refuse what would be wrong with the values whatever is filled in."""
+    nobody = pd.Series("", index=matrix.columns.index)
+    table_source.settle_expression(own, table_source.settle_gaps(own, matrix, nobody), path)
 
 
 def _make_tcga(own: Options, unit: str) -> tcga_source.Options:
@@ -226,8 +232,8 @@ def _tell_aliquots(own: Options, *, fit: bool) -> list[tuple[str, str]]:
         return [("TCGA", "One aliquot of each sample is kept, and normal tissue is set apart.")]
     said = (
         "The samples are TCGA aliquots. Text files with genes in rows, and a samples table with the columns "
-        "barcode and cancer_type, are read by source: tcga, which sets normal tissue apart, keeps one "
-        "aliquot of a sample, and copes with missing values."
+        "barcode and cancer_type, are read by source: tcga, which sets normal tissue apart and keeps "
+        "one aliquot of a sample."
     )
     alone = " Here patient_column is empty: samples of one patient may get into several subsets."
     return [("TCGA", said + ("" if own.patient_column else alone))]

@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import re
 import sqlite3
 import ssl
 import subprocess
@@ -257,7 +258,16 @@ def _describe_schema(database: Path) -> str:
 
 def _read_revision(database: Path) -> str:
     with closing(sqlite3.connect(database, timeout=DATABASE_PATIENCE)) as connection:
-        return ", ".join(row for (row,) in connection.execute("SELECT version_num FROM alembic_version"))
+        try:
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        except sqlite3.DatabaseError as error:
+            if not re.search("no such table|not a database", str(error)):
+                raise
+            raise RegistryError(
+                f"The store of models must be a database of MLflow, but {database} is none ({error}). Put "
+                "back the file that was there, or remove this one: the stage register makes a new one."
+            ) from error
+    return ", ".join(row for (row,) in found)
 
 
 def _create(database: Path, artifacts: Path) -> None:

@@ -288,27 +288,27 @@ CASES = {
     "empty cell": Case(
         swap("5", ""),
         "expression.csv: expression must be a number, but got nan for gene g1 in sample s3 (genes"
-        " with such values: 1). Fill in or drop what is missing.",
+        " with such values: 1). Fill it in, or state missing: drop or zero.",
     ),
     "NaN": Case(
         swap("4", "NaN"),
         "expression.csv: expression must be a number, but got nan for gene g2 in sample s2 (genes"
-        " with such values: 1). Fill in or drop what is missing.",
+        " with such values: 1). Fill it in, or state missing: drop or zero.",
     ),
     "missing in a workbook": Case(
         named("expression.xlsx", xlsx(FRAME.assign(g1=[1, None, 3, 5]))),
         "expression.xlsx: expression must be a number, but got nan for gene g1 in sample s2 "
-        "(genes with such values: 1). Fill in or drop what is missing.",
+        "(genes with such values: 1). Fill it in, or state missing: drop or zero.",
     ),
     "NaN in two genes": Case(
         swap("1,2", "NA,NA"),
         "expression.csv: expression must be a number, but got nan for gene g1 in sample s1 (genes"
-        " with such values: 2). Fill in or drop what is missing.",
+        " with such values: 2). Fill it in, or state missing: drop or zero.",
     ),
     "NaN in a row of a gene": Case(
         pair(ROWS.replace("2,4", "NA,4"), LABELS),
         "expression.csv: expression must be a number, but got nan for gene g2 in sample s1 (genes"
-        " with such values: 1). Fill in or drop what is missing.",
+        " with such values: 1). Fill it in, or state missing: drop or zero.",
     ),
     "infinity": Case(
         swap("4", "inf"),
@@ -326,8 +326,8 @@ CASES = {
         "with such values: 1). Correct it, even if it is only too large for float32.",
     ),
     "negative": Case(
-        swap("8", "-0.5"),
-        "expression.csv: expression must be 0 or more, but got -0.5 for gene g2 in sample s4 "
+        csv(GOOD.replace("8", "-5"), unit="counts"),
+        "expression.csv: expression must be 0 or more, but got -5 for gene g2 in sample s4 "
         "(genes with such values: 1). Clip it at 0 or correct it.",
     ),
     "all-zero sample": Case(

@@ -312,6 +312,25 @@ def test_proteins_may_be_negative(tmp_path):
     assert cohort.expression[3].tolist() == [7, -0.5]
 
 
+@pytest.mark.parametrize(
+    ("missing", "left"), [("drop", [[2], [4], [6], [8]]), ("zero", [[1, 2], [3, 4], [0, 6], [7, 8]])]
+)
+def test_genes_that_lack_values_are_dropped_or_filled_as_stated(tmp_path, missing, left):
+    (tmp_path / "expression.csv").write_text(GOOD.replace("5", "NA"))
+    cohort, quality = read(tmp_path, missing=missing)
+    assert cohort.expression.tolist() == left
+    assert len(cohort.genes) == quality["genes"]["kept"] == len(left[0])
+    entry = quality["genes"]["rules"][-1]
+    assert (quality["genes"]["read"], entry["n"], entry["by_type"]) == (2, 1, {"B": 1})
+
+
+def test_a_few_values_below_0_become_0_and_are_counted(tmp_path):
+    (tmp_path / "expression.csv").write_text(GOOD.replace("8", "-0.5"))
+    cohort, quality = read(tmp_path)
+    assert cohort.expression[3].tolist() == [7, 0]
+    assert quality["values"]["rules"][-1] == {"rule": "value below 0 set to 0", "n": 1, "lowest": -0.5}
+
+
 def test_a_constant_gene_is_kept_and_counted(tmp_path):
     (tmp_path / "expression.csv").write_text("sample,tumour_type,g1,g2\ns1,A,1,2\ns2,B,1,4\n")
     cohort, quality = read(tmp_path)

@@ -89,7 +89,7 @@ def check_values(
         (np.isinf, "finite", "Correct it, even if it is only too large for float32.")
     ]
     if not missing:
-        rules.append((np.isnan, "a number", "Fill in or drop what is missing."))
+        rules.append((np.isnan, "a number", "Fill it in, or state missing: drop or zero."))
     if not negative:
         rules.append((_is_negative, "0 or more", "Clip it at 0 or correct it."))
     for is_fault, demand, mend in rules:
@@ -353,6 +353,19 @@ def refuse_negative(expression: np.ndarray | RowSource, unit: Unit, origin: Path
         f"{origin}: expression in {unit} must be 0 or more, but got {n_negative / n_given:.0%} of the values "
         f"below 0, down to {lowest:.6g}{looks}. {mend}"
     )
+
+
+def clip_negative(expression: np.ndarray) -> dict[str, Any]:
+    """Set values below 0, which batch correction leaves, to 0 in place; return the entry for quality.json."""
+    n, lowest = 0, np.float32(0)
+    # By genes, as the file has them; what is compared with 0 stays in the processor's cache.
+    for start in range(0, expression.shape[1], _N_GENES_AT_ONCE):
+        block = expression[:, start : start + _N_GENES_AT_ONCE]
+        n += int(np.count_nonzero(block < 0))
+        lowest = np.fmin(lowest, np.fmin.reduce(block, axis=None))
+        np.maximum(block, 0, out=block)
+    entry: dict[str, Any] = {"rule": "value below 0 set to 0", "n": n}
+    return entry | {"lowest": float(lowest)} if n else entry
 
 
 def _need_signal(

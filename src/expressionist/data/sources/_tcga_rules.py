@@ -36,11 +36,12 @@ from expressionist.data.quality import (
     drop_small_types,
 )
 from expressionist.data.readers.gene_ids import UNNAMED, identify_genes
+from expressionist.data.readers.missing import settle_missing
 from expressionist.data.readers.positions import place_genes
 from expressionist.data.readers.row_source import keep_genes
 from expressionist.data.readers.text_form import TextForm
 from expressionist.data.readers.text_tables import read_numbers
-from expressionist.data.readers.units import check_values, refuse_negative, settle_unit
+from expressionist.data.readers.units import check_values, clip_negative, refuse_negative, settle_unit
 from expressionist.data.sources._aliquots import (
     BOOKKEEPING,
     AliquotRules,
@@ -49,10 +50,9 @@ from expressionist.data.sources._aliquots import (
     keep_sample_types,
 )
 from expressionist.data.units import parse_unit
-from expressionist.errors import CohortError, NoSamplesError, name_some
+from expressionist.errors import CohortError, NoSamplesError
 
 _Rules = TypeVar("_Rules", bound=AliquotRules)
-_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,10 @@ def build_cohort(
     value_rules = []
     if not parse_unit(unit).may_be_negative:
         refuse_negative(expression, parse_unit(unit), path)
-        value_rules.append(_clip(expression))
+        value_rules.append(clip_negative(expression))
     if options.aliquots == "mean":
         kept, expression = average_aliquots(kept, expression)
-    genes, expression, missing_rule = _settle_missing(genes, expression, kept["tumour_type"], options.missing)
+    genes, expression, missing_rule = settle_missing(genes, expression, kept["tumour_type"], options.missing)
     expression, unit, unit_rules = settle_unit(expression, unit, list(kept.index), list(genes.index), path)
     shared_rule = _count_shared_symbols(genes)
     genes, about = place_genes(genes, files.get("positions"))
@@ -169,50 +169,6 @@ def _drop_unnamed(
         raise CohortError("Some gene must have a symbol, but got none with one. Set unnamed: keep.")
     entry = count_dropped("gene without a symbol (unnamed: drop)", genes.index[unnamed])
     return genes[~unnamed], keep_genes(expression, np.flatnonzero(~unnamed)), entry
-
-
-def _clip(expression: np.ndarray) -> dict[str, Any]:
-    """Set values below 0 to 0, in place."""
-    n, lowest = 0, np.float32(0)
-    # By genes, as the file has them; what is compared with 0 stays in the processor's cache.
-    for start in range(0, expression.shape[1], _BLOCK):
-        block = expression[:, start : start + _BLOCK]
-        n += int(np.count_nonzero(block < 0))
-        lowest = np.fmin(lowest, np.fmin.reduce(block, axis=None))
-        np.maximum(block, 0, out=block)
-    entry: dict[str, Any] = {"rule": "value below 0 set to 0", "n": n}
-    return entry | {"lowest": float(lowest)} if n else entry
-
-
-def _settle_missing(
-    genes: pd.DataFrame, expression: np.ndarray, types: pd.Series, which: str
-) -> tuple[pd.DataFrame, np.ndarray, dict[str, Any]]:
-    """Drop or fill genes that lack values, and count by tumour type how many genes lack some."""
-    codes, names = pd.factorize(types, sort=True)
-    lacks = np.zeros((len(names), len(genes)), bool)
-    for gene, values in enumerate(expression.T):
-        gaps = np.isnan(values)
-        if gaps.any():
-            lacks[codes[gaps], gene] = True
-    missing = np.asarray(lacks.any(axis=0))
-    lacking = {str(name): int(n) for name, n in zip(names, lacks.sum(axis=1), strict=True) if n}
-    if which == "zero":
-        rule = "gene missing in some samples, filled with 0 (missing: zero)"
-        entry = count_dropped(rule, genes.index[missing])
-        n_values = int(np.count_nonzero(np.isnan(expression)))
-        np.nan_to_num(expression, copy=False, nan=0.0)
-        # Zeros where a catalogue had no such gene tell the type as well as the gaps did.
-        fate = "They were filled with 0, which can tell types apart as well as the gaps did."
-        return genes, expression, entry | {"by_type": lacking, "n_values": n_values, "fate": fate}
-    if missing.all():
-        raise CohortError(
-            f"Some gene must have a value in every kept sample, but got none (genes missing by type: "
-            f"{name_some(f'{name} {n}' for name, n in lacking.items())}). Set missing: zero, or drop types."
-        )
-    entry = count_dropped("gene missing in some kept sample (missing: drop)", genes.index[missing])
-    if missing.any():
-        genes, expression = genes[~missing], keep_genes(expression, np.flatnonzero(~missing))
-    return genes, expression, entry | {"by_type": lacking, "fate": "They were dropped."}
 
 
 def _count_words(names: pd.DataFrame) -> list[dict[str, Any]]:

@@ -25,10 +25,12 @@ from expressionist.data.readers.matrices import (
     read_matrix,
     refuse_disagreement,
 )
+from expressionist.data.readers.missing import settle_missing
 from expressionist.data.readers.positions import place_genes
 from expressionist.data.readers.raw_files import RawFile, find_files, list_given
+from expressionist.data.readers.row_source import RowSource
 from expressionist.data.readers.text_tables import NO_TEXT, need_columns
-from expressionist.data.readers.units import check_values, refuse_negative, settle_unit
+from expressionist.data.readers.units import check_values, clip_negative, refuse_negative, settle_unit
 from expressionist.data.units import AS_IS_UNIT, Unit, UnitName, parse_unit
 from expressionist.errors import CohortError, name_some
 from expressionist.params import Must, OneOf, key, section
@@ -77,6 +79,10 @@ class Options:
     matrix: Annotated[str, Must("be X, raw/X or layers/<name>", lambda part: bool(_PART.fullmatch(part)))] = (
         key("What of an h5ad is expression: `X`, `layers/<name>` or `raw/X`.", default="X")
     )
+    missing: Annotated[str, OneOf(lambda: ("refuse", "drop", "zero"))] = key(
+        "What becomes of genes without a value in some sample, as in `tcga`; or they are refused.",
+        default="refuse",
+    )
     nomenclature: str | None = key(
         "File in the folder, or URL: HGNC's complete set, by which gene ids are translated. Null: the "
         "package's own copy.",
@@ -117,6 +123,7 @@ def read_files(
         samples = _label(options, matrix.columns, path)
     else:
         samples, rules = _label_from_table(options, matrix, path, table, files["labels"])
+    n_read, matrix = matrix.ids.n_read, settle_gaps(options, matrix, samples["tumour_type"])
     expression, unit, value_rules = settle_expression(options, matrix, path)
     kept, merged_rules = merge_types(samples, merged)
     kept, small_rule = drop_small_types(kept, options.smallest_type)
@@ -127,7 +134,7 @@ def read_files(
     quality = describe_cohort(
         cohort,
         read_types=rename_labels(samples["tumour_type"], merged),
-        n_genes_read=matrix.ids.n_read,
+        n_genes_read=n_read,
         samples=[*rules, matrix.repeats, *merged_rules, small_rule],
         genes=matrix.ids.rules,
         values=value_rules,
@@ -157,6 +164,15 @@ def _list_needed(options: Options) -> list[str]:
     return [name for name in (options.label_column, options.patient_column) if name is not None]
 
 
+def settle_gaps(options: Options, matrix: Matrix, types: pd.Series) -> Matrix:
+    """Drop or fill the genes that lack values, where that is stated."""
+    if options.missing == "refuse":
+        return matrix
+    genes, expression, entry = settle_missing(matrix.ids.genes, matrix.expression, types, options.missing)
+    ids = replace(matrix.ids, genes=genes, rules=[*matrix.ids.rules, entry])
+    return replace(matrix, source=RowSource.hold(expression), ids=ids)
+
+
 def settle_expression(
     options: Options, matrix: Matrix, path: Path
 ) -> tuple[np.ndarray, str, list[dict[str, Any]]]:
@@ -164,11 +180,15 @@ def settle_expression(
     samples, genes = list(matrix.columns.index), list(matrix.ids.genes.index)
     unit = parse_unit(options.unit)
     refuse_negative(matrix.expression, unit, path)
-    negative = unit.may_be_negative
+    # Batch correction leaves a few values below 0, but not among counts.
+    clipped = not unit.may_be_negative and unit.of != "counts"
+    negative = unit.may_be_negative or clipped
     check_values(matrix.expression, samples, genes, path, missing=False, negative=negative)
+    rules = [clip_negative(matrix.expression)] if clipped else []
     if suffix_of(path) == ".h5ad" and options.matrix == "X":
         _refuse_denied(matrix.expression, unit, path)
-    return settle_unit(matrix.expression, options.unit, samples, genes, path)
+    expression, kept_in, unit_rules = settle_unit(matrix.expression, options.unit, samples, genes, path)
+    return expression, kept_in, [*unit_rules, *rules]
 
 
 def _refuse_denied(expression: np.ndarray, unit: Unit, path: Path) -> None:
