@@ -56,7 +56,7 @@ def test_variants_are_scored_as_models_are() -> None:
     ("whole", "without", "outcome"),
     [
         (60, 30, "so the backbone contributes"),
-        (50, 50, "the picture changes nothing, whichever of these test patients are drawn"),
+        (50, 50, "the picture changes nothing that these test samples could show"),
         (30, 60, "so the network does worse for it"),
     ],
 )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 from sklearn import metrics as sk
 
 from expressionist.errors import Refusal
@@ -28,6 +28,19 @@ def resample(probabilities, truth, n_resamples=30, level=0.95, seed=0, patients=
     keys = {"n_resamples": n_resamples, "level": level, "rng": np.random.default_rng(seed)}
     patients = np.arange(len(truth)) if patients is None else patients
     return bootstrap(probabilities, truth, **keys, patients=patients)
+
+
+def test_a_few_samples_all_right_may_still_be_luck():
+    probabilities, truth = np.eye(3)[[0, 1, 2, 2]] * 0.7 + 0.1, np.array([0, 1, 2, 2])
+    patients = np.array(["a", "b", "c", "c"])
+    found = bootstrap(
+        probabilities, truth, n_resamples=50, level=0.95, rng=np.random.default_rng(0), patients=patients
+    )
+    # Of three patients.
+    exact = binomtest(3, 3).proportion_ci(0.95).low
+    for name in ("accuracy", "f1_macro", "precision_macro", "balanced_accuracy"):
+        assert found[name] == (pytest.approx(exact), 1.0)
+    assert found["log_loss"][0] == pytest.approx(-np.log(0.8))
 
 
 def test_score_agrees_with_scikit_learn(rng):

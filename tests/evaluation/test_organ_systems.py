@@ -23,6 +23,11 @@ def test_merged_types_have_the_organ_system_of_all_of_theirs_or_their_own():
     assert found == ["core gastrointestinal", "odd", "mine", "STAD", "lung"]
 
 
+def test_a_label_renamed_to_a_study_code_has_its_organ_system():
+    found = find_organ_systems(["UVM", "mine"], {"UVM": ["uveal melanoma"], "mine": ["a", "b"]})
+    assert found == [*find_organ_systems(["UVM"]), "mine"]
+
+
 @pytest.mark.parametrize(
     ("given", "threshold", "answer"),
     [

@@ -17,7 +17,7 @@ import pandas as pd
 
 from expressionist.commands.table_request import TableRequest
 from expressionist.data import Nomenclature, Profiles, read_nomenclature
-from expressionist.errors import RegistryError
+from expressionist.errors import RegistryError, name_some
 from expressionist.files import digest_code, lock_file, md5, read_table, write_table, write_whole
 from expressionist.tracking import (
     Loaded,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 # A multiple of what the network is given at once.
 _N_SAMPLES = 256
 _TYPES, _GENES = "predictions.tsv", "genes.tsv"
+_MARKS = ["sample", "abstain", "unlike_training"]
 Prepared = tuple[pd.DataFrame, dict[str, int | np.ndarray], np.ndarray]
 
 
@@ -147,6 +148,7 @@ class Prediction:
             by_sample = [read_table(chunk / _GENES).drop_duplicates("sample") for chunk in chunks]
             median, p95 = np.percentile(pd.concat(by_sample)["completeness_gap"], [50, 95])
             yield f"Completeness gap: median {median:.2%}, 95th percentile {p95:.2%}."
+        yield _sum_up(pd.concat([read_table(chunk / _TYPES)[_MARKS] for chunk in chunks]))
         if request.out is not None:
             _join(chunks, _TYPES, request.out)
 
@@ -194,6 +196,17 @@ def _lock(folder: Path, target: Path) -> Iterator[None]:
                 "Wait for it, or write elsewhere."
             )
         yield
+
+
+def _sum_up(marks: pd.DataFrame) -> str:
+    """Say how many samples have no answer, and why, in a sentence."""
+    unlike, unsure = marks["unlike_training"], marks["abstain"] & ~marks["unlike_training"]
+    told = [f"{len(marks):,} samples"]
+    for marked, said in ((unlike, "unlike the training samples"), (unsure, "too uncertain")):
+        told += (
+            [f"{int(marked.sum()):,} {said}: {name_some(marks['sample'][marked])}"] if marked.any() else []
+        )
+    return "; ".join(told) + ("." if len(told) > 1 else ", none marked.")
 
 
 def _list_parts(chunks: Sequence[Path], name: str) -> Iterator[bytes]:

@@ -217,7 +217,8 @@ def _read(
 def _describe(version: Version, served: Served, request: Request, found: _Found) -> dict[str, Any]:
     """Say what was validated, on what."""
     model = {"name": version.name, "version": version.number, "cohort": served.cohort}
-    model |= {name: served.about[name] for name in ("backbone", "tested")}
+    tested = served.about["tested"] | served.about.get("tested_again", {})
+    model |= {"backbone": served.about["backbone"], "tested": tested}
     model["merged"] = served.about.get("merged", {})
     return {
         "model": model | {"tumour_types": served.tumour_types},

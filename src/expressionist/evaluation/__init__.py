@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from expressionist.evaluation.metrics import METRICS, confusion, per_type, score, score_subsets
     from expressionist.evaluation.missing_genes import lose_genes
     from expressionist.evaluation.novelty import Novelty, doubt_novelty, judge_novelty
-    from expressionist.evaluation.organ_systems import answer_by_organ, find_organ_systems
+    from expressionist.evaluation.organ_systems import ABSTAIN, answer_by_organ, find_organ_systems
     from expressionist.evaluation.paired import compare_answers
     from expressionist.evaluation.predictions import read_predictions, tabulate_predictions, write_predictions
     from expressionist.evaluation.shift import align_ranks, tabulate_shift

@@ -94,7 +94,7 @@ def judge_picture(
 
 def _state_lead(lead: float, low: float, high: float, level: float) -> str:
     if lead == low == high == 0:
-        return "changes nothing, whichever of these test patients are drawn"
+        return "changes nothing that these test samples could show"
     outcome = "which cannot be told from nothing on these test samples"
     if low > 0 or high < 0:
         outcome = "so the backbone contributes" if low > 0 else "so the network does worse for it"

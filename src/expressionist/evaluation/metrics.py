@@ -13,6 +13,8 @@ from expressionist.params import EvaluationParams
 
 # In the order of the tables.
 METRICS = ("accuracy", "f1_macro", "precision_macro", "balanced_accuracy", "log_loss", "ece")
+# Of these, what is 1 where every sample is right.
+_RATES = METRICS[:4]
 
 _N_BINS = 15
 # The float32 epsilon, for every model alike: a network computes in float32 and a linear model in float64, and
@@ -90,7 +92,9 @@ def bootstrap(
 ) -> dict[str, tuple[float, float]]:
     """Return (low, high) of all that `score` gives: percentile bootstrap intervals (Efron, Tibshirani 1993).
 
-    `patients` are drawn, each with all samples. Macro means run over the types of a resample.
+    `patients` are drawn, each with all samples. Macro means run over the types of a resample. Where all
+    samples are right, no resample knows of an error: the lower end is then that of the exact interval of so
+    many patients without one (Clopper, Pearson, Biometrika 26, 1934), for macro means as well.
     """
     probabilities, truth = _check(probabilities, truth)
     if len(patients) != len(truth):
@@ -114,6 +118,8 @@ def bootstrap(
     values = _score_sums(np.concatenate(sums), np.concatenate(n_drawn), probabilities.shape[1])
     tails = [(1 - level) / 2, (1 + level) / 2]
     bounds = {name: np.quantile(value, tails) for name, value in values.items()}
+    if (probabilities.argmax(axis=1) == truth).all():
+        bounds |= {name: (tails[0] ** (1 / n_units), 1.0) for name in _RATES}
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
 

@@ -30,7 +30,9 @@ def find_organ_systems(
     known = read_resource("organ_systems.tsv").set_index("code")["organ_system"].to_dict()
     for name, codes in (merged or {}).items():
         systems = {known.get(code) for code in codes}
-        known[name] = systems.pop() if len(systems) == 1 else None
+        # A label of one's own that was given a study code's name stands for what the code does.
+        if systems != {None}:
+            known[name] = systems.pop() if len(systems) == 1 else None
     return [known.get(name) or name for name in tumour_types]
 
 

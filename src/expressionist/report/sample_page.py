@@ -253,6 +253,8 @@ def _rank_types(found: ExplainedSample) -> Part:
             "correlation": correlations[names].to_numpy(),
         }
     )
+    if not meanings:
+        rows = rows.drop(columns="name")
     nearest = _list_nearest(found)
     listed = join([f"{name} ({value:.3f})" for name, value in nearest.items()])
     table = Table(

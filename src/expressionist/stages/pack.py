@@ -49,6 +49,8 @@ def run(
         told = {
             "verdict": _read_verdict(refit, comparison),
             "tested": _read_tested(winner, evaluation, comparison),
+            # Of baseline models as they are packed: learned from validation patients, too.
+            "tested_again": read_json(refit / "refit.json").get("tested", {}),
         }
         served = _describe(model, evaluation, layout, registry.missing_genes, told)
         write_served(partial, served)

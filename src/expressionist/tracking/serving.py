@@ -24,7 +24,7 @@ from expressionist.data import (
     to_log2,
 )
 from expressionist.errors import RegistryError, name_some
-from expressionist.evaluation import Novelty, answer_by_organ, doubt_novelty, find_organ_systems
+from expressionist.evaluation import ABSTAIN, Novelty, answer_by_organ, doubt_novelty, find_organ_systems
 from expressionist.files import digest_file, read_json, write_json
 
 if TYPE_CHECKING:
@@ -484,7 +484,8 @@ def predict(
     -------
     pandas.DataFrame of length n_samples
         ``sample``, ``tumour_type``, ``probability``, ``abstain`` (the probability is too low to answer),
-        ``organ_system``, ``organ_system_probability`` and ``answer`` (see `answer_by_organ`),
+        ``organ_system``, ``organ_system_probability`` and ``answer`` (see `answer_by_organ`; none where the
+        sample is unlike the training cohort),
         ``novelty`` (above 1: farther out than nearly all validation samples), ``unlike_training`` (it is),
         ``n_missing_genes``, ``n_genes_by_symbol``, ``n_ambiguous_columns`` (see `Aligned`), and
         ``p_<tumour type>`` for every tumour type. The type is given whatever the marks say.
@@ -504,6 +505,7 @@ def predict(
     novelty_score = novelty.score(to_log2(aligned.expression, served.unit))
     types = list(served.tumour_types)
     by_organ = answer_by_organ(probabilities, types, served.organ_systems, served.abstain_below)
+    by_organ.loc[novelty_score > 1, "answer"] = ABSTAIN
     summary = pd.DataFrame(
         {
             SAMPLE_COLUMN: [str(name) for name in table.index],

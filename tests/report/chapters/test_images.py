@@ -45,3 +45,14 @@ def test_positions_are_spoken_of_where_the_layout_goes_by_them():
     for method, said in (("pca", None), ("chromosome", "2")):
         layout = Layout(np.array(["a", "b"]), np.array([0, 3]), (2, 2), method)
         assert images.describe(make_run(layout=layout, genes=genes, about=about)).facts.get(told) == said
+
+
+def test_markers_of_types_under_other_names_are_not_drawn():
+    genes = pd.DataFrame({"symbol": ["TYR", "MLANA"]}, index=["7299", "2315"])
+    layout = Layout(genes.index.to_numpy(str), np.array([0, 3]), (2, 2), "pca")
+    about = {"n_genes": 2, "n_genes_of_cohort": 9, "n_without_position": 2}
+    for types, shown in ((["ACC", "UVM"], True), (["ACC?", "uveal melanoma"], False)):
+        split = pd.DataFrame({"tumour_type": types})
+        part = images.describe(make_run(layout=layout, genes=genes, about=about, split=split))
+        assert any("marker genes" in picture.alt for picture in part.pictures) == shown
+        assert ("no type here is called so" in part.sentences[0]) != shown

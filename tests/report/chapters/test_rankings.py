@@ -19,7 +19,7 @@ KNOWN |= {"recovery": make_recovery(**{TESTED: 1}).iloc[:0]}
 def test_without_markers_there_is_a_sentence_instead_of_a_figure() -> None:
     part = rankings.describe(make_run(**KNOWN))
     assert len(part.pictures) == 1
-    assert any("cannot be tested here" in sentence for sentence in part.sentences)
+    assert any("known markers cannot be tested" in sentence for sentence in part.sentences)
 
 
 def test_the_truth_is_shown_where_it_is_known() -> None:

@@ -214,6 +214,12 @@ def guess_unit(spread: Spread, kind: str, logarithm: str = "") -> tuple[str, str
         return AS_IS_UNIT, "genes have a mean of 0 and a standard deviation of 1: scaled, so no expression"
     if _is_at_floor(spread.lowest):
         return str(_TOIL), f"the lowest value is log2({_PLUS_OF_TOIL:g}); state what x is, if you know"
+    if spread.lowest < 0 and spread.highest >= _LOW_FOR_LINEAR:
+        reached = f"{spread.highest:.4g}, like linear expression"
+        return (
+            AS_IS_UNIT,
+            f"many values are negative, but others reach {reached}: look why, and state the unit",
+        )
     if spread.lowest < 0:
         return AS_IS_UNIT, "some values are negative"
     if spread.whole:

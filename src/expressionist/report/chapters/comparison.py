@@ -54,7 +54,8 @@ def _tabulate_verdict(run: FinishedRun, baseline: str) -> Table:
     only, other = run.scores.loc[run.winner, ["only_right", "only_baseline_right"]].astype(int)
     return Table(
         rows,
-        caption="Macro-F1: recall and precision in one number, averaged over the types. Small numbers: "
+        caption="Both as they were compared, trained on training patients alone. Macro-F1: recall and "
+        "precision in one number, averaged over the types. Small numbers: "
         f"{run.evaluation.level:.0%} bootstrap interval. Log-loss and calibration "
         "error (mean gap between confidence and share right) are better the lower they are. McNemar's test "
         f"weighs the samples that one of the two alone has right: the network {only:,}, the baseline model "
@@ -125,7 +126,8 @@ def _tabulate_scores(rows: pd.DataFrame, run: FinishedRun) -> Table:
     return Table(
         beside[["model", "kind", *_bound(_DECISIVE), "p_value"]],
         "All models on the test samples",
-        f"Small numbers: {run.evaluation.level:.0%} bootstrap interval over test patients. In bold: the "
+        "All are trained on training patients alone. Small numbers: "
+        f"{run.evaluation.level:.0%} bootstrap interval over test patients. In bold: the "
         "network chosen on validation samples. Calibration error: mean gap between confidence and share "
         f"right. McNemar p compares each model with {name(run.comparison['best_baseline'])}, the best "
         "baseline model on validation samples, on the test samples that exactly one of the two classifies "

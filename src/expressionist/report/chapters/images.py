@@ -21,6 +21,9 @@ MATCHED = {
     "symbol": "Markers are established marker genes from the literature, found here by their symbols.",
     "nothing": "No established marker gene is among the genes of this cohort (as for miRNAs), so there is no "
     "map of markers, and attributions cannot be scored against known markers.",
+    "unnamed": "Established marker genes are known for tumour types under TCGA’s study codes, such as "
+    "UVM, and no type here is called so: there is no map of markers, and attributions cannot be scored "
+    "against known ones.",
 }
 _TOLD = set(
     "method shape unit cohort synthetic merged n_genes n_genes_of_cohort n_without_position score".split()
@@ -64,7 +67,16 @@ def describe(run: FinishedRun) -> Part:
         ),
         *_draw_maps(run),
     ]
-    return Part([MATCHED[matched_by(run.genes)]], facts, pictures)
+    return Part([MATCHED[_find_match(run)]], facts, pictures)
+
+
+def _find_match(run: FinishedRun) -> str:
+    """Say how markers are found, as `matched_by` does, or that those of no type of the cohort are known."""
+    how = matched_by(run.genes)
+    if how == "nothing":
+        return how
+    known = match_markers(run.genes, run.about.get("merged"))
+    return how if {*known} & {*run.split["tumour_type"]} else "unnamed"
 
 
 def _tell_positions(method: str, about: Mapping[str, int]) -> dict[str, str]:
@@ -107,7 +119,7 @@ def _draw_maps(run: FinishedRun) -> Iterator[Picture]:
             "Number of pixels by number of genes on them",
             f"Genes that share a pixel are averaged; {n_shared} hold several.",
         )
-    if matched_by(genes) != "nothing":
+    if _find_match(run) not in ("nothing", "unnamed"):
         types = sorted(run.split["tumour_type"].unique())
         yield run.marks.show(
             draw_markers(layout.pixel, match_markers(genes, run.about.get("merged")), types, layout.shape),

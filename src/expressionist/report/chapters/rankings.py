@@ -49,8 +49,8 @@ def describe(run: FinishedRun) -> Part:
         tables = [tabulate_rankings(run.recovery), *tables, tabulate_recovery(run.recovery)]
     else:
         sentences.append(
-            "No marker is among the genes of the types ranked, so whether the rankings find known markers "
-            "cannot be tested here."
+            "No marker is known of the types ranked under the names that they have here, or none is among "
+            "the genes, so whether the rankings find known markers cannot be tested."
         )
     if run.truth is not None:
         averages = average_truth(run.truth, run.evaluation)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from expressionist.data import AS_IS_UNIT
 from expressionist.report.content import Part, Table, TypePart
 from expressionist.report.figures.attributions import draw_attribution, draw_top_genes
 from expressionist.report.finished_run import FinishedRun
@@ -41,14 +42,16 @@ def _describe_type(run: FinishedRun, place: int, tumour_type: str) -> TypePart:
             f"Genes that mark {tumour_type} most. Filled: by being high; hollow: by being low.",
         ),
     ]
+    # Values that no logarithm is known of have differences only.
+    change = "difference of means" if run.about["unit"] == AS_IS_UNIT else "log₂ fold change"
     table = Table(
-        genes[_COLUMNS],
+        genes[_COLUMNS if len(run.recovery) else [name for name in _COLUMNS if name != "marker"]],
         "Top genes",
         f"Genes that mark {tumour_type} by being high, then those that do by being low. Score: how far "
         "the mean attribution lies above its mean over all types, in logits. Samples "
-        f"positive: share of the {samples} in which the gene speaks for the type. log₂ fold change: training "
+        f"positive: share of the {samples} in which the gene speaks for the type. {change}: training "
         "samples of the type against all others.",
-        headings={"speaks_by_being": "Speaks by being"},
+        headings={"speaks_by_being": "Speaks by being", "log2_fold_change": change},
         formats={"score": ".2f", "share_positive": ".0%", "log2_fold_change": ".2f"},
     )
     named = ", ".join(genes.head(_N_NAMED)["symbol"].astype(str))

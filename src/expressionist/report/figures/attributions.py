@@ -35,10 +35,11 @@ def draw_attribution(
         (left, hide_padding(expression, overlap), "magma", Normalize(0, 1), "mean scaled expression"),
         (left + wide + between, shown, "RdBu_r", Normalize(-reach, reach), "mean attribution"),
     )
+    (named,) = cut([tumour_type], 18)
     for start, image, colours, scale, title in panels:
         axes = figure.add_axes((start / across, bottom / down, wide / across, high / down))
         axes.set_axis_off()
-        axes.set_title(f"{tumour_type}: {title}", loc="left", fontsize=10, color=INK, parse_math=False)
+        axes.set_title(f"{named}: {title}", loc="left", fontsize=10, color=INK, parse_math=False)
         drawn = axes.imshow(
             image, cmap=colour_map(colours), norm=scale, interpolation="nearest", aspect="auto"
         )
@@ -94,8 +95,9 @@ def draw_apart(rows: pd.DataFrame, tumour_type: str, rival: str) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.set_yticks(range(len(order)), cut(names), fontsize=8.5, parse_math=False)
     axes.set_ylim(-0.7, len(order) - 0.3)
-    axes.set_title(f"← for {rival}", loc="left", fontsize=10, color=_AGAINST, parse_math=False)
-    axes.set_title(f"for {tumour_type} →", loc="right", fontsize=10, color=_TOWARDS, parse_math=False)
+    left, right = cut([rival, tumour_type], 16)
+    axes.set_title(f"← for {left}", loc="left", fontsize=10, color=_AGAINST, parse_math=False)
+    axes.set_title(f"for {right} →", loc="right", fontsize=10, color=_TOWARDS, parse_math=False)
     _add_key_of_sides(figure, axes)
     return figure
 

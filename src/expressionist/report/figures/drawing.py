@@ -16,6 +16,7 @@ from expressionist.files import write_whole
 from expressionist.report.figures.style import DPI, INK, QUIET, RULE, STAMP, STRIP
 
 _LONGEST = 60  # letters of a name
+_LETTERS_BELOW = 90  # of all names that lie side by side below bars
 # In pixels of the figure: what lies between two names, how near its place a name needs no line, and what two
 # names may lack of the first.
 _GAP, _NEAR, _NEARLY, _N_PUSHES = 4.0, 14.0, 0.5, 2000
@@ -72,13 +73,13 @@ def keep_plain(legend: Legend) -> None:
         text.set_text(*cut([text.get_text()]))
 
 
-def cut(names: Iterable[object]) -> list[str]:
-    """Cut names that would leave no room for what is drawn.
+def cut(names: Iterable[object], longest: int = _LONGEST) -> list[str]:
+    """Cut names, at so many letters, that would leave no room for what is drawn.
 
     >>> cut(["TP53", "P04637;" * 99])[1]
     'P04637;P04637;P04637;P04637;P04637;P04637;P04637;P04637;P04…'
     """
-    return [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in map(str, names)]
+    return [name if len(name) <= longest else f"{name[: longest - 1]}…" for name in map(str, names)]
 
 
 def name_places(figure: Figure, axes: Axes, names: Sequence[str], places: np.ndarray) -> None:
@@ -161,9 +162,11 @@ def write_above(axes: Axes, heights: Iterable[float], counts: Iterable[float]) -
 
 
 def name_bars(axes: Axes, names: Sequence[str]) -> None:
-    """Name bars that stand at 0, 1, ...; many names stand upright."""
-    rotation, size = (90, 8) if len(names) > 12 else (0, 9)
-    axes.set_xticks(range(len(names)), cut(names), rotation=rotation, fontsize=size, parse_math=False)
+    """Name bars that stand at 0, 1, ...; many names stand upright, and a few long ones rise to their bars."""
+    look: dict[str, Any] = {"rotation": 90, "fontsize": 8} if len(names) > 12 else {"fontsize": 9}
+    if len(names) <= 12 and max(map(len, names), default=0) * len(names) > _LETTERS_BELOW:
+        look |= {"rotation": 20, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(len(names)), cut(names), parse_math=False, **look)
     axes.set_xlim(-0.6, len(names) - 0.4)
 
 

@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from expressionist.report.figures.drawing import keep_plain
+from expressionist.report.figures.drawing import cut, keep_plain
 from expressionist.report.figures.style import DPI, INK, PADDING
 
 _MARGIN, _GAP, _TITLE, _FOOT = 14, 12, 34, 74
+# Of a title, on average.
+_LETTER = 10.5
 
 
 def colour_map(name: str) -> Colormap:
@@ -61,6 +63,7 @@ class Sheet:
         top = _MARGIN + _TITLE * (row + 1) + row * self._height - 6
         axes = self._add(_MARGIN + column * (self._width + _GAP), top, self._width, self._height)
         axes.set_axis_off()
+        (title,) = cut([title], int(self._width / _LETTER))
         axes.set_title(title, fontsize=11.5, color=INK, pad=4, loc="left", parse_math=False)
         return axes.imshow(image, interpolation="nearest", aspect="auto", **options)
 
