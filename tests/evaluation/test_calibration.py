@@ -28,7 +28,8 @@ def test_the_temperature_of_a_network_is_scikit_learns(factor):
     logits = (factor * logits).astype(np.float32)  # what a network gives
     theirs = scikit_temperature.calibrate(logits, truth)
     ours = softmax(logits / fit_temperature(logits, truth), axis=1)
-    np.testing.assert_allclose(ours, theirs.predict_proba(logits), atol=1e-4)
+    # But for the prior.
+    np.testing.assert_allclose(ours, theirs.predict_proba(logits), atol=2e-3)
 
 
 def test_scaling_moves_no_prediction_and_calibrates():
@@ -42,7 +43,10 @@ def test_scaling_moves_no_prediction_and_calibrates():
 
 
 def test_perfect_and_no_predictions_have_a_temperature():
-    assert 0 < fit_temperature(9 * np.eye(3), np.arange(3)) < 1
+    assert 0.5 < fit_temperature(9 * np.eye(3), np.arange(3)) < 1
+    # Few samples that are all right do not make those sure that are not.
+    sharp = softmax(2 * np.eye(3) / fit_temperature(2 * np.eye(3), np.arange(3)), axis=1)
+    assert sharp.max() < 0.95
     assert fit_temperature(np.zeros((0, 3)), np.zeros(0, int)) == 1.0
 
 
@@ -79,5 +83,5 @@ def test_the_threshold_reaches_the_wanted_accuracy_and_no_lower_one_does(wanted)
 
 def test_all_or_nothing_is_answered_where_it_must_be():
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2]])
-    assert choose_threshold(probabilities, np.array([0, 0]), 0.99) == 0.0
+    assert choose_threshold(probabilities, np.array([0, 0]), 0.99) == 0.8
     assert choose_threshold(probabilities, np.array([1, 1]), 0.99) == 1.0

@@ -20,23 +20,24 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
 
     It moves no prediction, only the confidence in it, and is to be fitted on samples that the logits, of
     shape (n_samples, n_types), were not fitted on (Guo et al., ICML 2017). It lies between 0.05 and 20, above
-    1 where the logits were too sure of themselves, and is 1 without samples.
+    1 where the logits were too sure of themselves, and is 1 without samples. Its logarithm is held near 0 by
+    a normal prior of spread 1: few samples, all of them right, would else make every probability 1.
 
     Examples
     --------
-    >>> logits = np.array([[9.0, 0.0], [9.0, 0.0], [9.0, 0.0], [9.0, 0.0]])
-    >>> temperature = fit_temperature(logits, np.array([0, 0, 0, 1]))
-    >>> round(float(1 / (1 + np.exp(-9 / temperature))), 3)
+    >>> logits = np.array([[9.0, 0.0], [9.0, 0.0], [9.0, 0.0], [9.0, 0.0]] * 100)
+    >>> temperature = fit_temperature(logits, np.array([0, 0, 0, 1] * 100))
+    >>> round(float(1 / (1 + np.exp(-9 / temperature))), 2)
     0.75
     """
     if not len(truth):
         return 1.0
     logits, rows = np.asarray(logits, dtype=np.float64), np.arange(len(truth))
 
-    def log_loss(log_temperature: float) -> float:
-        return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, truth].mean())
+    def weigh(level: float) -> float:
+        return float(level**2 / 2 - log_softmax(logits / np.exp(level), axis=1)[rows, truth].sum())
 
-    return float(np.exp(minimize_scalar(log_loss, bounds=_LOG_RANGE, method="bounded").x))
+    return float(np.exp(minimize_scalar(weigh, bounds=_LOG_RANGE, method="bounded").x))
 
 
 def fit_shares(logits: Sequence[np.ndarray], truth: np.ndarray) -> np.ndarray:
@@ -143,13 +144,11 @@ def trace_coverage(probabilities: np.ndarray, truth: np.ndarray) -> pd.DataFrame
 
 
 def choose_threshold(probabilities: np.ndarray, truth: np.ndarray, accuracy: float) -> float:
-    """Choose the lowest confidence that reaches an accuracy: 0 if all may be answered, 1 if none."""
+    """Choose the lowest confidence, of those of the samples, that reaches an accuracy; 1 if none does."""
     curve = trace_coverage(probabilities, truth)
     enough = curve[curve["accuracy"] >= accuracy]
-    if enough.empty:
-        return 1.0
-    # Unseen samples may be less sure than any of these, so where all are answered there is no threshold.
-    return 0.0 if enough.index[-1] == curve.index[-1] else float(enough["threshold"].iloc[-1])
+    # Even where all may be answered, what is less sure than each of these was tried on none.
+    return 1.0 if enough.empty else float(enough["threshold"].iloc[-1])
 
 
 def _rank(probabilities: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

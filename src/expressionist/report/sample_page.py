@@ -193,8 +193,6 @@ def _format(probability: float) -> str:
 
 
 def _state_threshold(found: ExplainedSample, least: float) -> str:
-    if least <= 0:
-        return "The model never abstains: its validation samples asked for no threshold."
     side = "below it, so that it abstains" if found.prediction["abstain"] else "above it"
     return (
         f"The model answers from a probability of {least:.1%} on, as chosen on validation samples; this "

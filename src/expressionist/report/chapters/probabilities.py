@@ -89,10 +89,6 @@ def _tell_calibration(run: FinishedRun) -> str:
 
 
 def _tell_answers(facts: Mapping[str, Any]) -> str:
-    if facts["abstain_below"] == 0:
-        return (
-            "All validation samples may be answered at the wanted accuracy: no prediction is marked abstain."
-        )
     if facts["test"]["answered_accuracy"] is None:
         return "No threshold reaches the wanted accuracy on validation samples: every prediction abstains."
     told = "; ".join(
