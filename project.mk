@@ -13,6 +13,9 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL := 3
 
+# A checkout of the source enters its own environment; a project needs one that is active.
+ENTER ?= command -v expressionist >/dev/null || { echo "expressionist must be on the path: activate the environment that it is installed in." >&2; exit 2; };
+
 .DEFAULT_GOAL := help
 .PHONY: help repro ui serve experiments clean
 

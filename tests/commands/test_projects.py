@@ -82,6 +82,11 @@ def test_make_knows_only_what_works_in_a_project(call, tmp_path: Path) -> None:
     words = ["make", "-n", *targets]
     asked = subprocess.run(words, cwd=tmp_path / "study", capture_output=True, text=True, check=True)
     assert ".venv" not in asked.stdout
+    # Where nothing of it is on the path, as in a new shell.
+    bare = {"PATH": "/usr/bin:/bin"}
+    refused = subprocess.run(["make", "-C", "study", "repro"], cwd=tmp_path, capture_output=True, env=bare)
+    assert refused.returncode == 2
+    assert b"activate the environment that it is installed in" in refused.stderr
 
 
 def test_a_folder_that_holds_something_is_refused_and_left(call, tmp_path: Path) -> None:
