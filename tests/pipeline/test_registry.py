@@ -148,10 +148,13 @@ def test_predict_writes_what_the_network_gave(published, trained, table, tmp_pat
     table.to_csv(tmp_path / "samples.tsv", sep="\t")
     words = ("--model", CHALLENGER, tmp_path / "samples.tsv", "--out", tmp_path / "predictions.tsv")
     code, _, said = call(published, "predict", *words)
-    assert (code, said.count("\n")) == (0, 2)
+    assert (code, said.count("\n")) == (0, 3)
     assert said.startswith(f"samples.tsv: {len(table)} samples × ")
     assert "Probabilities are among the " in said
     written = read_table(tmp_path / "predictions.tsv", index="sample").loc[trained.index]
+    n_unlike = int(written["unlike_training"].sum())
+    told = f"; {n_unlike} unlike the training samples: " if n_unlike else ""
+    assert f"\n{len(table)} samples{told}" in said
     assert written["tumour_type"].tolist() == trained.idxmax(axis=1).tolist()
     check_as_trained(written, trained)
 
