@@ -169,6 +169,17 @@ def train_on(
     return tuner, tuned
 
 
+def tell(fits: list[Fit]) -> str:
+    """Put what trainings reached, over their seeds, and the seconds of their epochs into cells of a table."""
+    told = [
+        f"{np.mean(values):.4f} ± {np.std(values):.4f}"
+        for key in ("accuracy", "f1_macro", "log_loss")
+        for values in [[fit.history[-1][f"validation_{key}"] for fit in fits]]
+    ]
+    seconds = np.mean([sum(epoch["seconds"] for epoch in fit.history) for fit in fits])
+    return " | ".join([*told, f"{seconds:.0f}"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("levers", nargs="*", help=f"of {', '.join(LEVERS)}")
@@ -194,14 +205,7 @@ def main() -> None:
                     known[setting] = [
                         train(sides, changed, depth, seed, Path(cache))[1].fit for seed in arguments.seeds
                     ]
-                fits = known[setting]
-                told = [
-                    f"{np.mean(values):.4f} ± {np.std(values):.4f}"
-                    for key in ("accuracy", "f1_macro", "log_loss")
-                    for values in [[fit.history[-1][f"validation_{key}"] for fit in fits]]
-                ]
-                seconds = np.mean([sum(epoch["seconds"] for epoch in fit.history) for fit in fits])
-                print(f"| {name} | {' | '.join(told)} | {seconds:.0f} |", flush=True)
+                print(f"| {name} | {tell(known[setting])} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from levers import SHIPPED, Sides, change, paint, read_sides, train_on
+from levers import SHIPPED, Sides, change, paint, read_sides, tell, train_on
 from pretraining import UNITS
 from sklearn.feature_selection import f_classif
 
@@ -216,13 +216,7 @@ def main() -> None:
             params = change(shipped, lever.params)
             with tempfile.TemporaryDirectory() as cache:
                 fits = [judge(sides, params, lever, asked.depth, seed, Path(cache)) for seed in asked.seeds]
-            told = [
-                f"{np.mean(values):.4f} ± {np.std(values):.4f}"
-                for key in ("accuracy", "f1_macro", "log_loss")
-                for values in [[fit.history[-1][f"validation_{key}"] for fit in fits]]
-            ]
-            seconds = np.mean([sum(epoch["seconds"] for epoch in fit.history) for fit in fits])
-            print(f"| {name} | {setting} | {' | '.join(told)} | {seconds:.0f} |", flush=True)
+            print(f"| {name} | {setting} | {tell(fits)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -192,8 +192,10 @@ def _fits_tcga(
 
 def _look_past_correction(unit: str, reason: str, matrix: Matrix, path: Path) -> tuple[str, str]:
     """Guess the unit without the few values below 0 that batch correction leaves, which become 0."""
+    if unit != AS_IS_UNIT:
+        return unit, reason
     spread = measure_spread(np.maximum(_fill(matrix.expression), 0))
-    if unit != AS_IS_UNIT or spread.highest == 0:
+    if spread.highest == 0:
         return unit, reason
     linear, why = guess_unit(spread, matrix.ids.kind)
     try:

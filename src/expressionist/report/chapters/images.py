@@ -40,7 +40,7 @@ _SCORES = {
 
 def describe(run: FinishedRun) -> Part:
     """Say what the images are made of, and show them and what lies where."""
-    layout, about = run.layout, run.about
+    layout, about, matched = run.layout, run.about, _find_match(run)
     height, width = layout.shape
     facts = {
         "Image": f"{height} × {width} pixels",
@@ -65,9 +65,9 @@ def describe(run: FinishedRun) -> Part:
             "of kinship. Red pixels hold genes that are higher in the type named first, blue ones in the "
             "second. The colour scale ends at the 99.5th percentile.",
         ),
-        *_draw_maps(run),
+        *_draw_maps(run, matched),
     ]
-    return Part([MATCHED[_find_match(run)]], facts, pictures)
+    return Part([MATCHED[matched]], facts, pictures)
 
 
 def _find_match(run: FinishedRun) -> str:
@@ -91,7 +91,7 @@ def _tell_score(score: Mapping[str, float | None]) -> dict[str, str]:
     return {words: f"{known[key]:.3f}" for key, words in _SCORES.items() if key in known}
 
 
-def _draw_maps(run: FinishedRun) -> Iterator[Picture]:
+def _draw_maps(run: FinishedRun, matched: str) -> Iterator[Picture]:
     """Draw what can be told: chromosomes, clusters and markers where they are known, and any overlap."""
     layout, genes = run.layout, run.genes
     if "chromosome" in genes:
@@ -119,7 +119,7 @@ def _draw_maps(run: FinishedRun) -> Iterator[Picture]:
             "Number of pixels by number of genes on them",
             f"Genes that share a pixel are averaged; {n_shared} hold several.",
         )
-    if _find_match(run) not in ("nothing", "unnamed"):
+    if matched not in ("nothing", "unnamed"):
         types = sorted(run.split["tumour_type"].unique())
         yield run.marks.show(
             draw_markers(layout.pixel, match_markers(genes, run.about.get("merged")), types, layout.shape),
