@@ -56,6 +56,7 @@ LEVERS: dict[str, dict[str, dict[str, Any]]] = {
     "ranks": {f"{each} units": {"network.rank_units": each} for each in (0, 512, 2048)},
     "rank rate": {f"{each:g}": {"training.rank_learning_rate": each} for each in (3e-4, 1e-3, 3e-3)},
     "genes": {str(each): {"network.genes": each} for each in (True, False)},
+    "gain": {str(each): {"network.gain": each} for each in (True, False)},
     "dropout": {str(each): {"network.dropout": each} for each in (0.0, 0.5, 0.8, 0.9)},
     "learning rate": {f"{each:g}": {"training.learning_rate": each} for each in (1e-4, 3e-4, 1e-3)},
     "weight decay": {f"{each:g}": {"training.weight_decay": each} for each in (0.0, 1e-2, 1e-1)},

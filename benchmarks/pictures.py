@@ -37,7 +37,7 @@ from expressionist.training.finetuner import TrainingData
 from expressionist.training.loop import Fit
 
 Values = Callable[[np.ndarray], np.ndarray]
-PICTURE_ALONE = {"network.genes": False, "network.rank_units": 0}
+PICTURE_ALONE = {"network.genes": False, "network.rank_units": 0, "network.gain": False}
 # Of what a channel may show, the third is far from both: t-SNE's clusters.
 CHANNELS = ("coexpression", "random", "tsne")
 
@@ -107,7 +107,10 @@ LEVERS: dict[str, dict[str, Lever]] = {
         "mean ± 2 standard deviations": Lever(values=standardise),
     },
     "contrast": {"square root": Lever(values=bend(0.5)), "square": Lever(values=bend(2.0))},
-    "gain": {"by F of the types": Lever(values=amplify)},
+    "gain": {
+        "by F of the types": Lever(values=amplify),
+        "by logistic regression": Lever(params={"network.gain": True}),
+    },
     "magnification": {
         "best quarter on 2 x 2 places": Lever(columns=repeat_informative),
         "best half alone": Lever(columns=keep_informative),

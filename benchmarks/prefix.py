@@ -45,7 +45,7 @@ def make_tuner(backbone: str, network: NetworkParams, n_samples: int, cache: Pat
 
     The types can be told apart, as in a search that somebody would run. What a network learns of noise alone
     it learns by heart, and that carries a last bit, rounded otherwise, into the third digit of the losses.
-    Searches have no classifier of ranks, and so neither way has one here.
+    Searches have no classifier of ranks and no gain, and so neither way has one here.
     """
     rng, n_genes = np.random.default_rng(1), SIDE * SIDE
     typical = rng.random((N_TYPES, SIDE, SIDE, 1), np.float32)
@@ -69,7 +69,7 @@ def make_tuner(backbone: str, network: NetworkParams, n_samples: int, cache: Pat
             Scale(np.zeros(n_genes, np.float32), np.ones(n_genes, np.float32)),
             {"unit": AS_IS_UNIT},
         ),
-        replace(network, rank_units=0),
+        replace(network, rank_units=0, gain=False),
         ActivationCache(cache, network.precision),
         weights_seed=1,
     )

@@ -1,13 +1,14 @@
 """Does ImageNet help, does unfreezing: pretrained against random weights at every depth, on real cohorts.
 
 Run ``python benchmarks/pretraining.py --cohort tcga-mrna-7 [--backbones mobilenet xception] [--depths 0 1 2
-4] [--heads reference picture full] [--seeds 1 2 3]``. The cohort is one of ../shared/data, the weights are
-those of ``--weights`` (../shared/weights has mobilenet's, and a script that writes xception's). Patients are
-divided as the pipeline divides them, and test patients are left alone. Heads: the reference's protocol (the
-last map averaged, a dense head); the picture alone with places kept; the picture with the genes' linear path
-beside it. Each is trained as params.yaml says on three folds of the training and validation patients, and
-judged by the samples left out. Prints a table in Markdown: mean and standard deviation over the seeds, which
-deal the folds and draw layout, random weights, dropout and order.
+4] [--heads reference picture full] [--sources imagenet random] [--seeds 1 2 3]``. The cohort is one of
+../shared/data, the weights are those of ``--weights`` (../shared/weights has mobilenet's, and a script that
+writes xception's). Patients are divided as the pipeline divides them, and test patients are left alone.
+Heads: the reference's protocol (the last map averaged, a dense head); the picture alone with places kept; the
+picture with the genes' linear path beside it. Each is trained as params.yaml says on three folds of the
+training and validation patients, and judged by the samples left out; as in a search, no pixel is stretched by
+what types teach. Prints a table in Markdown: mean and standard deviation over the seeds, which deal the folds
+and draw layout, random weights, dropout and order.
 """
 
 import argparse
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--backbones", nargs="+", default=["mobilenet"])
     parser.add_argument("--weights", type=Path, default=Path("../shared/weights"))
     parser.add_argument("--heads", nargs="+", choices=HEADS, default=list(HEADS))
+    parser.add_argument("--sources", nargs="+", default=["imagenet", "random"])
     parser.add_argument("--depths", type=int, nargs="+", default=[0, 1, 2, 4, 6])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     asked = parser.parse_args()
@@ -67,7 +69,7 @@ def main() -> None:
     print("| backbone | head | depth | weights | accuracy | macro-F1 | log-loss | s of processor |")
     print("|---|---|---|---|---|---|---|---|")
     for backbone in asked.backbones:
-        for source in ("imagenet", "random"):
+        for source in asked.sources:
             for head in asked.heads:
                 changed = change(params, HEADS[head])
                 if head == "reference":
@@ -82,7 +84,7 @@ def main() -> None:
                         cache = ActivationCache(Path(name, "prefix"), params.network.precision)
                         tuner = FineTuner(
                             backbone, weights, path, painted[seed], changed.network, cache, weights_seed=seed
-                        )
+                        ).without_gain()
                         for depth in sorted(asked.depths, reverse=True):
                             begun = time.process_time()
                             found[depth].append(judge(tuner, depth, changed, seed, Path(name)))

@@ -57,6 +57,7 @@ def network_params(**changes):
         "protocol": "full",
         "magnify": 2,
         "side": 8,
+        "gain": False,
         "head": "flatten",
         "strides": (2, 4),
         "dropout": 0.0,

@@ -300,7 +300,7 @@ class SplitFitter:
             cache_gigabytes=self.cache_gigabytes,
         )
         tuner = open_tuner(backbone, recipe.weights, recipe.network, workspace)
-        planned = plan_search(tuner, recipe.network, recipe.training, recipe.search)
+        planned = plan_search(tuner, recipe.training, recipe.search)
         trials = search_depth(
             planned,
             recipe.search,

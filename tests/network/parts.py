@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 import toy
-from expressionist.network.assembly import assemble, image_front
+from expressionist.network.assembly import assemble, fit_gain, image_front
 from expressionist.network.cut import Division, divide
 from expressionist.network.head import attach_head, centre_head
 from expressionist.network.layers import Paint
@@ -46,8 +46,9 @@ def find_maps(division, pixels, *, training=False):
 
 def make_parts(depth=2, strides=(2, 4), *, average=False, genes=True, ranks=None):
     division = divide(toy.make_backbone((10, 8)), depth, strides, average=average)
-    front = image_front(SHAPE, 2, "tf")
     shape = (*SHAPE, 1)
+    drawn = np.random.default_rng(8)
+    front = image_front(SHAPE, 2, "tf", fit_gain(drawn.random((9, *shape)), drawn.random((20, N_TYPES))))
     model = attach_head(
         division,
         N_TYPES,

@@ -9,6 +9,7 @@ from expressionist.data.expression import to_log2
 from expressionist.network.assembly import (
     assemble,
     choose_magnification,
+    fit_gain,
     fit_ranks,
     image_front,
     load_network,
@@ -31,6 +32,10 @@ def test_the_front_repeats_pixels_and_keeps_three_equal_channels():
     expected = np.repeat(np.repeat(images, 3, axis=1), 3, axis=2) * 2 - 1
     np.testing.assert_allclose(shown, np.repeat(expected, 3, axis=-1), atol=1e-6)
     assert image_front((2, 3), 1, "tf").output.shape == (None, 2, 3, 3)
+    gain = fit_gain(images, np.random.default_rng(1).random((6, 4)))
+    stretched = image_front((2, 3), 3, "tf", gain)(images).numpy()
+    np.testing.assert_allclose(stretched, image_front((2, 3), 3, "tf")(gain(images)).numpy(), atol=1e-6)
+    assert np.abs(stretched - shown).max() > 0.1
 
 
 @pytest.mark.parametrize(

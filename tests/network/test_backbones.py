@@ -353,7 +353,7 @@ def test_randomise_resets_the_rest_but_keeps_what_was_fitted_to_expression(layou
     before = {each.path: each.numpy() for each in network.weights}
     randomise(network, 1)
     fitted = ("low", "span", "pixel", "share", "mean", "spread", "mask", "temperature", "shares")
-    reset = {"bias": 0, "beta": 0, "gamma": 1, "moving_mean": 0, "moving_variance": 1}
+    reset = {"bias": 0, "beta": 0, "gamma": 1, "gain": 1, "moving_mean": 0, "moving_variance": 1}
     for variable in network.weights:
         name = variable.name
         if name in fitted:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 import toy
 from expressionist.data.expression import Scale, to_log2
 from expressionist.files.store import read_array, write_array
-from expressionist.network.assembly import fit_ranks
-from expressionist.network.layers import Log2, Paint, PixelScaling, Ranks, Rescale
+from expressionist.network.assembly import fit_gain, fit_ranks
+from expressionist.network.layers import Gain, Log2, Paint, PixelScaling, Ranks, Rescale
 from expressionist.painting.layout import Layout
 from network.parts import N_GENES, draw_scaled, make_paint
 
@@ -34,7 +34,9 @@ def test_rescale_is_the_fitted_scale(scale):
     np.testing.assert_array_equal(make_rescale(scale)(log2).numpy(), scale.apply(log2))
 
 
-@pytest.mark.parametrize("layer", [Log2(), Ranks(), Rescale(4), Paint(4, (2, 3)), PixelScaling("caffe")])
+@pytest.mark.parametrize(
+    "layer", [Gain(), Log2(), Ranks(), Rescale(4), Paint(4, (2, 3)), PixelScaling("caffe")]
+)
 def test_layers_are_rebuilt_from_their_config(layer):
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
@@ -42,8 +44,36 @@ def test_layers_are_rebuilt_from_their_config(layer):
 
 
 def test_layers_hold_nothing_that_trains(layout):
-    held = (Rescale(4), Paint(4, (2, 3)), fit_ranks(layout, toy.make_scale(N_GENES)))
+    gain = fit_gain(np.ones((3, 2, 2, 1)), np.ones((4, 3)))
+    held = (gain, Rescale(4), Paint(4, (2, 3)), fit_ranks(layout, toy.make_scale(N_GENES)))
     assert not [each for layer in held for each in layer.trainable_variables]
+
+
+def test_a_pixel_is_stretched_about_its_mean_by_what_a_classifier_reads_it_for():
+    rng = np.random.default_rng(5)
+    images = rng.random((40, 3, 4, 1)) * np.array([0, 0.01, 1, 1])[:, None]
+    images[:, 2, 3] = 0.4
+    weights = rng.normal(size=(12, 5)) * np.repeat([1.0, 9.0, 0.3], 4)[:, None]
+    # What moves all types alike tells none of them.
+    weights[10] = 3.0
+    read = {}
+    for pixel in range(12):
+        values = images[:, pixel // 4, pixel % 4, 0]
+        if values.std() > 0:
+            moved = [values.std() * (each - weights[pixel].mean()) for each in weights[pixel]]
+            read[pixel] = sum(each**2 for each in moved) ** 0.5
+    mean = sum(read.values()) / len(read)
+    gain = fit_gain(images, weights)
+    given = rng.normal(size=(2, 3, 4, 1)).astype(np.float32)
+    found, gains = gain(given).numpy(), gain.gain.numpy().ravel()
+    for pixel in range(12):
+        expected = min(max(read[pixel] / mean, 0.25), 4) if pixel in read else 1
+        assert gains[pixel] == pytest.approx(expected, rel=1e-5)
+        at = (slice(None), pixel // 4, pixel % 4, 0)
+        centre = images[at].mean()
+        np.testing.assert_allclose(found[at], centre + expected * (given[at] - centre), rtol=1e-4, atol=1e-5)
+    assert {0.25, 1, 4} < {round(float(each), 6) for each in gains}, "all of the rule belongs to the test"
+    np.testing.assert_array_equal(fit_gain(images, np.zeros((12, 5))).gain.numpy().ravel(), np.ones(12))
 
 
 def rank_slowly(ranks, image, layout):

@@ -23,8 +23,8 @@ def reference(tiny, tmp_path_factory):
 def test_it_sees_the_last_map_averaged_and_nothing_else(reference):
     about = read_json(reference / MODEL / "training.json")
     assert about["strides"] == [32]
-    kept = {name: about["params"]["network"][name] for name in ("head", "genes", "rank_units")}
-    assert kept == {"head": "global_average", "genes": False, "rank_units": 0}
+    kept = {name: about["params"]["network"][name] for name in ("gain", "head", "genes", "rank_units")}
+    assert kept == {"gain": False, "head": "global_average", "genes": False, "rank_units": 0}
     trained = load_network(reference / MODEL / "model.keras").get_layer("tail_and_head")
     (only,) = trained.input.values()
     assert "genes" not in trained.input

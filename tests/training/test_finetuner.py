@@ -16,15 +16,16 @@ from expressionist.data import AS_IS_UNIT
 from expressionist.data.expression import Scale
 from expressionist.evaluation.metrics import score
 from expressionist.files.store import write_array, write_json, write_table
-from expressionist.network.assembly import image_front
+from expressionist.network.assembly import fit_gain, image_front
 from expressionist.network.backbones import BACKBONES, Backbone, Weights, build_backbone
 from expressionist.painting.images import ImageSet, read_image_sets
 from expressionist.painting.layout import Layout
-from expressionist.params import NetworkParams
+from expressionist.params import NetworkParams, SearchParams
 from expressionist.pipeline import train_members
 from expressionist.training import activation_cache as prefix
 from expressionist.training import finetuner as finetuning
 from expressionist.training.activation_cache import ActivationCache
+from expressionist.training.depth_search import plan_search
 from expressionist.training.finetuner import FineTuner, Fold, TrainingData
 from expressionist.training.loop import Fit, weigh_samples
 from expressionist.training.optimiser import compile_tail
@@ -32,6 +33,18 @@ from network.parts import MAPS, WEIGHTED
 from training.epochs import BrokenOff, break_off_at, note
 
 N_TYPES, SHAPE = 3, (5, 4)
+SEARCH = SearchParams(
+    n_trials=2,
+    epochs=1,
+    folds=2,
+    depths=(0,),
+    learning_rate=None,
+    dropout=None,
+    objective="log_loss",
+    prune=False,
+    storage=None,
+    seed=1,
+)
 
 
 def make_images(n_samples, shape=SHAPE, *, seed):
@@ -79,7 +92,7 @@ def make_tuner(
     laid = Layout(pixel.astype(str), pixel, shape, "random")
     scale = Scale(np.zeros(len(pixel), np.float32), np.ones(len(pixel), np.float32))
     params = toy.network_params(**network)
-    data = TrainingData(training, validation, list("ABC"), laid, scale, {"unit": AS_IS_UNIT})
+    data = TrainingData(training, validation, list("ABC"), laid, scale, {"unit": AS_IS_UNIT, "cohort": "toy"})
     cache = ActivationCache(tmp_path / "prefix", params.precision, scheduler=scheduler)
     return FineTuner(backbone, weights, None, data, params, cache, weights_seed=weights_seed)
 
@@ -97,7 +110,15 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
     for layer in backbone.layers:
         layer.trainable = layer.name in unfrozen
     training, validation = tuner.data.training, tuner.data.validation
-    front = image_front(training.images.shape[1:3], tuner.magnify, BACKBONES[tuner.backbone].mode)
+    genes = training.images.reshape(len(training.images), -1).astype(np.float64)
+    linear = make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=5000)
+    ).fit(genes, training.types)
+    gain = None
+    if tuner.network.gain:
+        coefficients = linear[-1].coef_ / np.where(linear[0].scale_, linear[0].scale_, 1)[np.newaxis]
+        gain = fit_gain(training.images, coefficients.T)
+    front = image_front(training.images.shape[1:3], tuner.magnify, BACKBONES[tuner.backbone].mode, gain)
     images = keras.Input(training.images.shape[1:])
     average = tuner.network.head == "global_average"
     flatten = keras.layers.GlobalAveragePooling2D if average else keras.layers.Flatten
@@ -109,7 +130,6 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
         (each - part.mean(axis=0).astype(np.float32)) / np.float32(np.sqrt(part.var(axis=0).mean()))
         for each, part in zip(seen, initial, strict=True)
     ]
-    genes = training.images.reshape(len(training.images), -1).astype(np.float64)
     features = keras.layers.Concatenate()(centred) if len(centred) > 1 else centred[0]
     features = keras.layers.Dropout(dropout, seed=params.seed)(features)
     model = keras.Model(
@@ -119,9 +139,6 @@ def train_naively(tuner, backbone, unfrozen, maps, dropout, params):
     compile_tail(model, params, len(types))
     weights = weigh_samples(types, N_TYPES, params.class_weight)
     losses, scores = [], []
-    linear = make_pipeline(
-        StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=5000)
-    ).fit(genes, types)
     linear = linear.decision_function(validation.images.reshape(len(validation.images), -1))
     for epoch in range(params.epochs):
         order, total = np.random.default_rng([params.seed, epoch]).permutation(len(types)), 0.0
@@ -164,8 +181,9 @@ def assert_same_training(tuner, tuned, backbone, maps, dropout, params):
         (0, 0.0, {}),
         (0, 0.5, {"head": "global_average"}),
         (2, 0.0, {"strides": (4,), "head": "global_average", "genes": False}),
-        (2, 0.5, {}),
+        (2, 0.5, {"gain": True}),
         (5, 0.3, {"genes": False}),
+        (1, 0.0, {"genes": False, "gain": True}),
     ],
 )
 def test_the_losses_are_those_of_the_whole_network(tmp_path, depth, dropout, network):
@@ -370,6 +388,29 @@ def test_a_fold_is_learned_from_and_judged_by_its_own_samples(tmp_path):
         assert sum(again.shares.values()) == pytest.approx(1)
 
 
+@pytest.mark.usefixtures("untrained")
+def test_the_gain_is_taught_by_types_of_training_samples_only_and_never_where_folds_judge_by_some(tmp_path):
+    def stretch(tuner):
+        return tuner.front.get_layer("gain").gain.numpy()
+
+    plain, other, mended = (make_tuner(tmp_path, gain=True) for _ in range(3))
+    other.data.validation.images[:] = 0
+    other.data.validation.types[:] = 0
+    np.testing.assert_array_equal(stretch(plain), stretch(other))
+    mended.data.training.types[:] = mended.data.training.types[::-1].copy()
+    assert np.abs(stretch(plain) - stretch(mended)).max() > 0.1
+    # Activations of other gains are others, though the images are the same.
+    for tuner, n_entries in ((plain, 2), (mended, 4), (plain.without_gain(), 6)):
+        fit(tuner, tmp_path, 0)
+        assert len([each for each in (tmp_path / "prefix").iterdir() if each.is_dir()]) == 2 * n_entries
+    searched = [
+        plan_search(make_tuner(tmp_path, gain=gain), toy.training_params(), SEARCH) for gain in (True, False)
+    ]
+    for planned in searched:
+        assert "gain" not in {layer.name for layer in planned.tuner.front.layers}
+    assert len({planned.study for planned in searched}) == 1
+
+
 def test_a_patient_is_in_one_fold_and_every_sample_is_judged_once(tmp_path):
     tuner = make_tuner(tmp_path)
     patients = np.array(["a", "b", "c", "d", "e", "f"])
@@ -429,9 +470,9 @@ def test_without_maps_the_backbone_takes_no_part(tmp_path, branches):
 
 
 def test_the_references_protocol_leaves_images_averaged_once_and_nothing_else(tmp_path):
-    params = NetworkParams(**{**asdict(toy.network_params(rank_units=4)), "protocol": "reference"})
-    told = (params.head, params.strides, params.genes, params.rank_units)
-    assert told == ("global_average", (32,), False, 0)
+    params = NetworkParams(**{**asdict(toy.network_params(rank_units=4, gain=True)), "protocol": "reference"})
+    told = (params.gain, params.head, params.strides, params.genes, params.rank_units)
+    assert told == (False, "global_average", (32,), False, 0)
 
 
 def test_shares_are_fitted_on_the_samples_that_judge_and_move_no_weight(tmp_path):

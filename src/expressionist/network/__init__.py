@@ -9,6 +9,7 @@ if TYPE_CHECKING:
         BRANCHES,
         assemble,
         choose_magnification,
+        fit_gain,
         fit_ranks,
         image_front,
         load_network,

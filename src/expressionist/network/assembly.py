@@ -9,7 +9,7 @@ import numpy as np
 
 from expressionist.data import LINEAR_UNITS, Scale
 from expressionist.network.backbones import Backbone
-from expressionist.network.layers import Log2, Paint, PixelScaling, Ranks, Rescale, Sum, Temperature
+from expressionist.network.layers import Gain, Log2, Paint, PixelScaling, Ranks, Rescale, Sum, Temperature
 from expressionist.network.tracing import trace_prediction
 from expressionist.painting import Layout
 
@@ -45,14 +45,16 @@ def choose_magnification(shape: tuple[int, int], magnify: int, side: int, backbo
     return magnify or max(least, nearest)
 
 
-def image_front(shape: tuple[int, int], magnify: int, mode: str) -> keras.Model:
+def image_front(shape: tuple[int, int], magnify: int, mode: str, gain: Gain | None = None) -> keras.Model:
     """Build the graph from painted images to the backbone's input.
 
     (n_samples, height, width, 1) in [0, 1] → (n_samples, height · magnify, width · magnify, 3): repeating
-    pixels keeps their borders and invents no values. `mode` is the pixel scaling of the backbone.
+    pixels keeps their borders and invents no values. `mode` is the pixel scaling of the backbone; a fitted
+    `gain` stretches pixels before.
     """
     images = keras.Input((*shape, 1), name="image")
-    magnified = keras.layers.UpSampling2D(magnify)(images) if magnify > 1 else images
+    stretched = images if gain is None else gain(images)
+    magnified = keras.layers.UpSampling2D(magnify)(stretched) if magnify > 1 else stretched
     return keras.Model(images, PixelScaling(mode)(magnified), name="front")
 
 
@@ -62,6 +64,13 @@ def fit_ranks(layout: Layout, scale: Scale) -> Ranks:
     low, span = layout.paint(np.stack([scale.low, scale.span]))
     ranks.fit(low, span, layout.overlap > 0)
     return ranks
+
+
+def fit_gain(images: np.ndarray, weights: np.ndarray) -> Gain:
+    """Make the layer that stretches pixels by what a linear classifier of them reads; as `Gain.fit`."""
+    gain = Gain(name="gain")
+    gain.fit(images, weights)
+    return gain
 
 
 def assemble(

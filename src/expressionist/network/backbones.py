@@ -215,14 +215,14 @@ def randomise(model: "Model", seed: int, layers: Sequence["Layer"] | None = None
     """Draw every kernel anew, He-uniform (He et al. 2015), and reset biases and batch normalisations.
 
     The model, changed in place, is a backbone, or an assembled network as the control of its own
-    attributions; what was fitted to expression (bounds, pixels, centring) stays, and so do all but its
-    `layers`, if these are given.
+    attributions: so the gain of its pixels, which types have taught, is 1 again. What was fitted to
+    expression alone (bounds, pixels, centring) stays, and so do all but its `layers`, if these are given.
     """
     import keras
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    resets = {"bias": 0.0, "beta": 0.0, "gamma": 1.0, "moving_mean": 0.0, "moving_variance": 1.0}
+    resets = {"bias": 0.0, "beta": 0.0, "gamma": 1.0, "gain": 1.0, "moving_mean": 0.0, "moving_variance": 1.0}
     depthwise = {
         id(variable)
         for layer in list_layers(model)

@@ -14,7 +14,14 @@ _MOST_SEED = 2**32 - 1
 STRIDES = (1, 2, 4, 8, 16, 32)
 # The network of the reference's protocol, and its rates: an averaged map is learned from at much greater ones
 # (docs/experiments.md).
-_REFERENCE = {"head": "global_average", "strides": (32,), "genes": False, "rank_units": 0, "dropout": 0.2}
+_REFERENCE = {
+    "gain": False,
+    "head": "global_average",
+    "strides": (32,),
+    "dropout": 0.2,
+    "genes": False,
+    "rank_units": 0,
+}
 _REFERENCE_RATE, _REFERENCE_TAIL_RATE = 1e-2, 1e-3
 # Of another cohort; a greater one is better.
 _EXTERNAL = ("accuracy", "f1_macro", "balanced_accuracy", "answered_accuracy")
@@ -167,15 +174,19 @@ class NetworkParams:
 
     protocol: Annotated[str, _one_of("full", "reference")] = key(
         "`full`: as the keys below say. `reference`: images alone, the last map averaged over places, and a "
-        "dense head on it; `head`, `strides`, `genes`, `rank_units` and `dropout` are then global_average, "
-        "[32], false, 0 and 0.2, and in `training` `learning_rate` and `tail_learning_rate` 0.01 and 0.001, "
-        "whatever stands there."
+        "dense head on it; `gain`, `head`, `strides`, `dropout`, `genes` and `rank_units` are then false, "
+        "global_average, [32], 0.2, false and 0, and in `training` `learning_rate` and "
+        "`tail_learning_rate` 0.01 and 0.001, whatever stands there."
     )
     magnify: int = key(
         "Edge of the square that a pixel is drawn as; 0: that which comes nearest to `side`.", ge=0
     )
     side: int = key(
         "Edge of the images that a backbone sees, in pixels, as near as whole squares come to it.", ge=1
+    )
+    gain: bool = key(
+        "Whether the backbone sees every pixel stretched by what logistic regression reads its genes for, "
+        "fitted on training samples. Searches do without: their folds judge by some of these."
     )
     head: Annotated[str, _one_of("flatten", "global_average")] = key(
         "`flatten` keeps the places of the maps (a place means a gene), `global_average` averages over "

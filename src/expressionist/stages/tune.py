@@ -155,7 +155,7 @@ def _plan(
     workspace: Workspace,
 ) -> DepthSearch:
     """Open what is trained on, plan the search and say so."""
-    planned = plan_search(open_tuner(backbone, weights, network, workspace), network, training, search)
+    planned = plan_search(open_tuner(backbone, weights, network, workspace), training, search)
     console = Console()
     console.print(f"{backbone}: depths {', '.join(map(str, planned.space.depths))}; study {planned.study}")
     if planned.tuner.weights.random:

@@ -124,16 +124,17 @@ def _measure_error(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
 
-def plan_search(
-    tuner: FineTuner, network: NetworkParams, training: TrainingParams, search: SearchParams
-) -> DepthSearch:
+def plan_search(tuner: FineTuner, training: TrainingParams, search: SearchParams) -> DepthSearch:
     """Say what is to be searched, and name it by all that its trials depend on.
 
-    `search.epochs` replaces the epochs of `training`.
+    `search.epochs` replaces the epochs of `training`. The pictures are those without a gain, which knows the
+    types of training samples that folds judge by.
     """
+    tuner = tuner.without_gain()
     depths = search.depths if search.depths is not None else tuple(range(tuner.last_block_depth() + 1))
     space = Space(depths, search.learning_rate, search.dropout)
-    params, network = replace(training, epochs=search.epochs, members=0), replace(network, rank_units=0)
+    params = replace(training, epochs=search.epochs, members=0)
+    network = replace(tuner.network, rank_units=0)
     folds = tuner.deal(search.folds, search.seed)
     facts = {
         "backbone": tuner.backbone,

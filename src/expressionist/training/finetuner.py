@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from expressionist.network import (
     divide,
     find_backbone,
     find_weights,
+    fit_gain,
     fit_ranks,
     image_front,
     last_block_depth,
@@ -186,7 +187,6 @@ class FineTuner:
         self.data, self.network, self.weights_seed = data, network, weights_seed
         shape = data.training.images.shape[1:3]
         self.magnify = choose_magnification(shape, network.magnify, network.side, row)
-        self.front = image_front(shape, self.magnify, row.mode)
         self.ranks = fit_ranks(data.layout, data.scale) if network.rank_units else None
         asked = {"maps": True, "genes": network.genes, "ranks": network.rank_units > 0}
         self.branches = tuple(name for name in BRANCHES if asked[name])
@@ -196,6 +196,22 @@ class FineTuner:
         self._linear: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         # What trials have changed: the weights that such layers had at first.
         self._initial: dict[str, list[np.ndarray]] = {}
+
+    @cached_property
+    def front(self) -> keras.Model:
+        """From painted images to the backbone's input; the gain is that of the training samples."""
+        images, gain = self.data.training.images, None
+        if self.network.gain:
+            known = Rows({"genes": images}, self.data.training.types)
+            gain = fit_gain(images, self._fit_linear(known, None)[0])
+        mode = find_backbone(self.backbone).mode
+        return image_front(images.shape[1:3], self.magnify, mode, gain)
+
+    def without_gain(self) -> "FineTuner":
+        """Return a tuner of the same backbone, data and cache, which sees pixels as they are painted."""
+        network = replace(self.network, gain=False)
+        given = (self.backbone, self.weights, self.weights_path, self.data, network, self._cache)
+        return FineTuner(*given, weights_seed=self.weights_seed)
 
     def build(self) -> keras.Model:
         """Build the backbone with its initial weights."""
@@ -265,7 +281,8 @@ class FineTuner:
             What the network is to see, of ``maps``, ``genes`` and ``ranks``; by default all that it has.
         fold : Fold, optional
             What to learn from and what to judge by; by default training and validation samples. The head is
-            centred on training samples whatever the fold, as genes, scale and layout are fitted on them.
+            centred on training samples whatever the fold, as genes, scale and layout are fitted on them;
+            and so is the gain, which their types teach: where a fold judges by some of them, do without.
         shares : mapping of str to float, optional
             By what share each classifier counts, all alike if it is empty; by default fitted on the samples
             that judge, which must then not be among those learned from.
@@ -416,6 +433,7 @@ class FineTuner:
             "backbone": self.backbone,
             "weights": self.weights.digest,
             "magnify": self.magnify,
+            "gain": self.data.training.labelled_digest if self.network.gain else None,
             "precision": self.network.precision,
             "code": digest_code("training.finetuner"),
         }
