@@ -111,7 +111,7 @@ def test_genes_types_and_input_are_told():
         ),
         (
             {"abstain": True, "probability": 0.45, "answer": "gut"},
-            "gut, unsure which type: those of this organ system have 97.0% together. Most probable is COAD",
+            "Gut, unsure which type: those of this organ system have 97.0% together. Most probable is COAD",
         ),
         (
             {"unlike_training": True, "novelty": 3.2},

@@ -163,8 +163,9 @@ def _declare(found: ExplainedSample) -> Verdict:
         said = f"No answer: unlike the samples that the model was trained on. Nearest would be {said}"
     elif found.prediction["abstain"] and found.prediction["answer"] == found.prediction["organ_system"]:
         together = _format(float(found.prediction["organ_system_probability"]))
+        system = str(found.prediction["answer"])
         said = (
-            f"{found.prediction['answer']}, unsure which type: those of this organ system have {together} "
+            f"{system[0].upper()}{system[1:]}, unsure which type: those of this organ system have {together} "
             f"together. Most probable is {said}"
         )
     elif found.prediction["abstain"]:
@@ -186,10 +187,10 @@ def _declare(found: ExplainedSample) -> Verdict:
 
 
 def _format(probability: float) -> str:
-    """Write a probability; none is certain."""
+    """Write a probability; none is certain. No line breaks behind a sign."""
     if probability >= 0.9995:
-        return "> 99.9%"
-    return f"{probability:.1%}" if probability >= 0.0005 else "< 0.1%"
+        return ">\u00a099.9%"
+    return f"{probability:.1%}" if probability >= 0.0005 else "<\u00a00.1%"
 
 
 def _state_threshold(found: ExplainedSample, least: float) -> str:
