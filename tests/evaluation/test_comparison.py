@@ -94,5 +94,5 @@ def test_of_equals_on_validation_samples_log_loss_chooses_whatever_test_samples_
     evaluation = EvaluationParams(n_resamples=10, level=0.95, seed=1, answered_accuracy=0.9, false_alarms=0.1)
     found = compare_models(described, predictions, pd.DataFrame(), evaluation)[2]
     assert (found["winner"], found["best_baseline"]) == ("net", "surer")
-    level = "In macro-F1 on validation samples surer is level with first: the least log-loss on them chose."
-    assert found["verdict"].endswith(level)
+    level = "In macro-F1 on validation samples surer is level with first: the least log-loss on them chose "
+    assert found["verdict"].endswith(f"{level}surer as the baseline model to hold it against.")

@@ -40,7 +40,7 @@ WEIGHTS = {"source": "random", "file": "", "digest": "random-1", "random": True,
 TRAINING: dict[str, Any] = {"backbone": "mobilenet", "depth": 0, "unfrozen_layers": [], "weights": WEIGHTS}
 TRAINING |= {"n_unfrozen_parameters": 0, "n_parameters": 1000, "tumour_types": TYPES, "history": HISTORY}
 TRAINING |= {"seconds": 1.0, "params": {"training": {"epochs": 2, "seed": 7}}, "study": "toy-mobilenet-1"}
-TRAINING["shares"] = {"maps": 0.25, "ranks": 0.75}
+TRAINING["shares"] = {"classifier": 0.25, "rank_classifier": 0.75}
 TRAINING["started"] = "2026-03-09T23:59:00+00:00"
 
 

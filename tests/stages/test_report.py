@@ -172,8 +172,8 @@ def test_the_page_says_where_it_comes_from(page: str, paths: dict[str, Path]) ->
         assert words in origin
     registered = state_registration(page, "toy version 3, MLflow run <abc>")
     assert "toy version 3, MLflow run &lt;abc&gt;</span>" in registered
-    assert "stand on the copy" in page
-    assert "stand on the copy" not in registered
+    assert "the copy of this page in MLflow" in page
+    assert "the copy of this page in MLflow" not in registered
 
 
 def test_sections_say_which_files_they_show(page: str, paths: dict[str, Path]) -> None:

@@ -121,7 +121,7 @@ def demote(alias: str, root: Path, tracking_uri: str | None, reason: str) -> Non
 
 
 @click.command(params=list_store_options())
-@click.option("--to", required=True, help="Version that had the alias before.")
+@click.option("--to", required=True, help="Version that had the alias before; `history` lists them.")
 @click.option("--alias", default="staging", show_default=True, help="Alias to set.")
 @_REASON
 def rollback(to: str, alias: str, root: Path, tracking_uri: str | None, reason: str) -> None:

@@ -13,6 +13,8 @@ from expressionist.params import EvaluationParams
 # Those whose spread is told.
 SPREAD = ("accuracy", "f1_macro")
 _DIGITS = 8
+# What the best of each kind is chosen as.
+_PURPOSES = {"network": "network", "baseline": "baseline model to hold it against"}
 # On validation samples: the second where the first is equal.
 CHOSEN_BY = ("validation_f1_macro", "validation_log_loss")
 
@@ -118,16 +120,20 @@ def _state_verdict(table: pd.DataFrame, winner: str, baseline: str) -> str:
 
 def _state_level(ranked: pd.DataFrame, *chosen: str) -> str:
     """Say which models were level on validation samples with those chosen of their kind, if any was."""
-    told = []
+    told, purposes = [], []
     for model in chosen:
         own = ranked.loc[model]
         level = ranked["validation_f1_macro"].round(_DIGITS) == round(own["validation_f1_macro"], _DIGITS)
         others = ranked.index[level & (ranked["kind"] == own["kind"]) & (ranked.index != model)]
         if len(others):
             told.append(f"{name_model(model)} is level with {', '.join(map(name_model, others))}")
+            purposes.append(f"{name_model(model)} as the {_PURPOSES[str(own['kind'])]}")
     if not told:
         return ""
-    return f" In macro-F1 on validation samples {', and '.join(told)}: the least log-loss on them chose."
+    return (
+        f" In macro-F1 on validation samples {', and '.join(told)}: the least log-loss on them chose "
+        f"{' and '.join(purposes)}."
+    )
 
 
 def _describe_spread(ours: pd.Series, winner: str, rivals: pd.DataFrame) -> dict[str, Any]:

@@ -124,8 +124,8 @@ def _describe_components(cohort: Cohort, marks: Marks) -> Part:
             marks.show(
                 draw_components(points, shares.tolist(), titles),
                 f"Samples on two principal components, coloured by {join(groupings)}",
-                "A point is a sample; names stand at the median of their group, or beside it where there "
-                "is no room.",
+                "A point is a sample. Few groups have a key; of more, names stand at the median of their "
+                "group, or beside it where there is no room; very many have none.",
             )
         ]
     table = Table(

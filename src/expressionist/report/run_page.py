@@ -43,7 +43,7 @@ def build_report(run: FinishedRun) -> str:
         ReportContent(
             title=f"{run.comparison['cohort']}: tumour types from expression images",
             origin=overview.state_origin(run),
-            registration="run and version stand on the copy that hangs on the registered model",
+            registration="the copy of this page in MLflow, beside the model, names run and version",
             tumour_types=spell_types(run.split["tumour_type"], run.about.get("merged")),
             links=link_genes(run.genes),
             files=run.files,

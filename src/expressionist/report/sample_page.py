@@ -14,7 +14,7 @@ from expressionist.report.content import Marks, Part, Picture, ReportContent, Ta
 from expressionist.report.figures.sample import draw_genes, draw_pictures
 from expressionist.report.glossary import link_genes, spell_types
 from expressionist.report.page import build_page
-from expressionist.report.words import count, join
+from expressionist.report.words import count, format_threshold, join
 
 _N_TYPES, _N_NEAREST = 5, 3
 _LEAST = 1e-30  # of probabilities whose logarithm tells something
@@ -196,8 +196,8 @@ def _format(probability: float) -> str:
 def _state_threshold(found: ExplainedSample, least: float) -> str:
     side = "below it, so that it abstains" if found.prediction["abstain"] else "above it"
     return (
-        f"The model answers from a probability of {least:.1%} on, as chosen on validation samples; this "
-        f"sample is {side}."
+        f"The model answers from a probability of {format_threshold(least)} on, as chosen on validation "
+        f"samples; this sample is {side}."
     )
 
 
@@ -326,7 +326,8 @@ def _show_genes(found: ExplainedSample) -> Part:
         draw_genes(drawn, found.tumour_type, _name_scale(found)),
         f"Genes for and against {found.tumour_type}, and their expression among training samples",
         f"Right: this sample among the training samples of {found.tumour_type} and of all types; bars mark "
-        "medians. A gene may speak for a type by being low.",
+        "medians. A gene may speak for a type by being low, and against one by being high: what counts is "
+        "how the network weighs all genes together, for this type against all others.",
     )
     return Part([said], pictures=[picture], tables=[_tabulate(found.genes, found.about["unit"])])
 

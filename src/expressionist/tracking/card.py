@@ -51,7 +51,7 @@ def write_card(served: Served, metrics: Mapping[str, Any], by_type: pd.DataFrame
         "",
         f"Research on which of {n_types} tumour types a sample of bulk RNA-Seq is most like. It takes a "
         f"table of samples × genes in {_plain(served.unit)} with at least {least:.0%} of its "
-        f"{len(served.genes):,} genes. Answers of less than {served.abstain_below:.2f} probability are "
+        f"{len(served.genes):,} genes. Answers of less than {served.abstain_below:.5g} probability are "
         "marked `abstain`, and samples unlike its training samples `unlike_training`.",
         "",
         "## Data",

@@ -71,3 +71,11 @@ def test_curves_show_precision_of_what_was_raised_and_recall_of_what_was_planted
     assert recall.get_ydata().tolist() == [0.5, 0.5]
     assert chance.get_ydata() == pytest.approx([0.1, 0.5])
     assert "90% bootstrap interval" in picture.caption
+
+
+def test_too_few_types_to_tell_anything_apart_are_told() -> None:
+    found = make_recovery(**{TESTED: 5, "fold_change": 9})
+    few = found[found["tumour_type"].isin(found["tumour_type"].unique()[:5])]
+    assert judge_recovery(few)[1].endswith(
+        "fewer in 5 (sign test p = 0.062; of 5 types no less is possible)."
+    )

@@ -13,6 +13,9 @@ def test_a_pair_is_told_with_its_errors_both_ways() -> None:
     assert part is not None
     first, second = part.sentences
     assert first.startswith("3 test samples of 18 were misclassified.")
+    known = {"errors": make_errors(), "siblings": make_siblings()}
+    single = make_run(confusion=CONFUSION.where(CONFUSION == 1, 0), **known)
+    assert "1 test sample of 1 was misclassified." in siblings.describe(single).sentences[0]
     assert second.startswith("Most often taken for each other: T1 and T2 (3 samples).")
     assert len(part.pictures) == 1
 

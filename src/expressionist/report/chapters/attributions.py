@@ -99,7 +99,7 @@ def judge_faithfulness(curves: pd.DataFrame) -> str:
     lost, given = deletion.loc[few], insertion.loc[most]
     before = deletion.loc[0].iloc[0]["probability"]
     return (
-        f"Faithfulness: without its {few} first genes by its own explanation a sample's type falls from a "
+        f"Faithfulness: without its {few} first genes by its own explanation a sample's type goes from a "
         f"mean probability of {before:.2f} to {_bound(lost.loc['own explanation'])}; without as many by the "
         f"mean explanation of the type to {_bound(lost.loc['mean explanation of the type'])}, by fold change "
         f"to {_bound(lost.loc['fold change'])}, at random to {_bound(lost.loc['random genes'])}. Its "
@@ -153,6 +153,13 @@ def judge_branches(rows: pd.DataFrame) -> str:
     return f"{sentence} A ranking by one branch alone finds {alone} of the markers."
 
 
+def _state_top(rows: pd.DataFrame) -> str:
+    """Say what the last columns count, if there are any."""
+    counted = {"share_found": "markers", "precision": "truly raised genes (by 1 log₂ or more)"}
+    told = " and ".join(name for column, name in counted.items() if column in rows)
+    return f" Also {told} among the top genes of a ranking by the branch alone." if told else ""
+
+
 def _tabulate_branches(rows: pd.DataFrame, rise: float) -> Table:
     return Table(
         rows,
@@ -163,8 +170,7 @@ def _tabulate_branches(rows: pd.DataFrame, rise: float) -> Table:
         "up to the whole. Attributed: a branch's share of all that speaks for or against, without signs, "
         "over the test samples explained. "
         "Adds, in logits, to what speaks for the sample's own type: mean, and the middle half of the "
-        f"samples; together {format_value(rise, spec='.2f')}. Markers and truly raised genes (by 1 log₂ or "
-        "more): among the top genes of a ranking by the branch alone.",
+        f"samples; together {format_value(rise, spec='.2f')}.{_state_top(rows)}",
         headings={
             "mass": "Attributed",
             "rise": "Adds",

@@ -79,7 +79,8 @@ def _tabulate_rules(rules: pd.DataFrame) -> Table:
     return Table(
         rules.drop(columns=empty),
         "Rules, in the order in which they were applied",
-        "How many samples, genes or values each rule dropped or changed. A rule that met nothing says 0.",
+        "How many samples, genes or values each rule dropped or changed: 0 where it met nothing. A type "
+        "under another name drops nothing either.",
         headings={"n": "Dropped or changed", "by_type": "Most by type", "more": "Further"},
     )
 

@@ -18,7 +18,8 @@ def describe(run: FinishedRun) -> Part:
     tumour_types = [str(tumour_type) for tumour_type in run.confusion]
     counts = run.confusion.to_numpy(int)
     n_wrong = int(counts.sum() - np.trace(counts))
-    sentence = f"{run.winner} classifies {n_wrong:,} of {count(int(counts.sum()), 'test sample')} wrongly."
+    judged = f"{run.winner}, as registered," if run.refit else run.winner
+    sentence = f"{judged} classifies {n_wrong:,} of {count(int(counts.sum()), 'test sample')} wrongly."
     pictures = [
         run.show_winners(
             draw_confusion(counts, tumour_types),

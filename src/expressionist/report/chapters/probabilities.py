@@ -9,7 +9,7 @@ from expressionist.evaluation import doubt_novelty
 from expressionist.report.content import Part, Picture, Table
 from expressionist.report.figures.probabilities import draw_coverage, draw_flagged, draw_reliability
 from expressionist.report.finished_run import FinishedRun
-from expressionist.report.words import count, join, name
+from expressionist.report.words import count, format_threshold, join, name
 
 # Kinds of samples, as the stage `evaluate` counts them: what to call them, and whether to flag them.
 _KINDS = {
@@ -96,7 +96,8 @@ def _tell_answers(facts: Mapping[str, Any]) -> str:
         f"{facts[side]['answered_accuracy']:.1%} of these rightly"
         for side in ("validation", "test")
     )
-    return f"Predictions with a probability below {facts['abstain_below']:.3g} are marked abstain: {told}."
+    least = format_threshold(facts["abstain_below"])
+    return f"Predictions with a probability below {least} are marked abstain: {told}."
 
 
 def _tell_organs(facts: Mapping[str, Any]) -> list[str]:
@@ -120,7 +121,7 @@ def _tell_flags(facts: Mapping[str, Any]) -> str:
     told = (
         "A sample is flagged as unlike the training cohort where its novelty score is above 1, which at most "
         f"{facts['false_alarms']:.1%} of the validation samples reach. Of {count(total, 'test sample')} "
-        f"{n:,} are flagged."
+        f"{n:,} {'is' if n == 1 else 'are'} flagged."
     )
     n_shown = facts["n_normals_shown"]
     if n_shown:

@@ -58,12 +58,16 @@ def judge_recovery(found: pd.DataFrame) -> list[str]:
 
 def _judge_control(control: str, row: pd.Series) -> str:
     outcome = "finds more than" if row["n_fewer"] > row["n_more"] else "finds fewer than"
+    n_unlike = int(row["n_fewer"] + row["n_more"])
     if row["sign_p_value"] >= _LEVEL:
         outcome = "cannot be told apart from"
+    # Of both ways in which all types could be on one side.
+    short = n_unlike > 0 and 2 * 0.5**n_unlike >= _LEVEL
+    few = f"; of {count(n_unlike, 'type')} no less is possible" if short else ""
     return (
         f"It {outcome} {RANKINGS[control]} ({row['n_found']:.0f} of {row['n_markers']:.0f}): more in "
         f"{count(int(row['n_fewer']), 'type')}, fewer in {row['n_more']:.0f} (sign test p = "
-        f"{row['sign_p_value']:.2g})."
+        f"{row['sign_p_value']:.2g}{few})."
     )
 
 

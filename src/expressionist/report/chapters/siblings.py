@@ -18,10 +18,11 @@ def describe(run: FinishedRun) -> Part | None:
     n_wrong = int(confused.sum() - confused.trace())
     pairs = list_pairs(run.siblings)
     sentences = [
-        f"{count(n_wrong, 'test sample')} of {confused.sum():,} were misclassified. What is explained here "
-        "is the difference of two logits. For a pair of types the path runs from the mean training sample of "
-        "one to training samples of the other, so it holds what tells these two apart, and not what both "
-        "have in common; for an error it runs from the mean of the sample's own type to the sample.",
+        f"{count(n_wrong, 'test sample')} of {confused.sum():,} {'was' if n_wrong == 1 else 'were'} "
+        "misclassified. What is explained here is the difference of two logits. For a pair of types the path "
+        "runs from the mean training sample of one to training samples of the other, so it holds what tells "
+        "these two apart, and not what both have in common; for an error it runs from the mean of the "
+        "sample's own type to the sample.",
         *([_state_pairs(run, pairs)] if pairs else []),
     ]
     pictures = [_draw_pair(run, *pair) for pair in pairs]

@@ -9,6 +9,8 @@ from expressionist.report.content import Part, Table
 from expressionist.report.figures.learning import draw_training
 from expressionist.report.finished_run import FinishedRun
 
+# What each of the head's classifiers sees, by the names that they have in the network.
+_SEEN = {"classifier": "picture", "linear_classifier": "genes", "rank_classifier": "ranks"}
 _AT_THE_END = ("loss", "validation_log_loss", "validation_accuracy", "validation_f1_macro")
 
 
@@ -26,8 +28,8 @@ def describe(run: FinishedRun) -> Part:
     table = Table(
         rows.drop(columns=list(_AT_THE_END)),
         "Final trainings",
-        "Shares: those by which the scores of the classifiers of the picture (maps), the genes and the ranks "
-        "are summed, as validation samples set them.",
+        "Shares: those by which the scores of the classifiers of the picture, the genes and the ranks are "
+        "summed, as validation samples set them.",
         formats={"seconds": ".1f"},
         headings={"shares": "Shares of the classifiers"},
     )
@@ -42,6 +44,6 @@ def _state(backbone: str, record: Mapping[str, Any]) -> dict[str, Any]:
         "epochs": len(record["history"]),
         **{measure: record["history"][-1][measure] for measure in _AT_THE_END},
         "seconds": record["seconds"],
-        "shares": ", ".join(f"{branch} {share:.0%}" for branch, share in record["shares"].items()),
+        "shares": ", ".join(f"{_SEEN[name]} {share:.0%}" for name, share in record["shares"].items()),
         "unfrozen_layers": ", ".join(record["unfrozen_layers"]) or "none (head only)",
     }

@@ -86,7 +86,7 @@ def draw_apart(rows: pd.DataFrame, tumour_type: str, rival: str) -> Figure:
     order = signed.groupby("gene")["signed"].sum().sort_values(kind="stable").index
     names = rows.drop_duplicates("gene").set_index("gene")["symbol"].reindex(order)
     # Two of them fit beside each other on the page.
-    figure, axes = new_axes(3.6, 1.1 + 0.21 * len(order), grid="x", x="share of the logits' difference")
+    figure, axes = new_axes(3.6, 1.1 + 0.21 * len(order), grid="x", x="attribution, in logits")
     for name, (_, colour) in sides.items():
         own = signed[signed["type"] == name]
         places = order.get_indexer(pd.Index(own["gene"]))
@@ -95,7 +95,8 @@ def draw_apart(rows: pd.DataFrame, tumour_type: str, rival: str) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.set_yticks(range(len(order)), cut(names), fontsize=8.5, parse_math=False)
     axes.set_ylim(-0.7, len(order) - 0.3)
-    left, right = cut([rival, tumour_type], 16)
+    # Both stand on one line.
+    left, right = cut([rival, tumour_type], 11)
     axes.set_title(f"← for {left}", loc="left", fontsize=10, color=_AGAINST, parse_math=False)
     axes.set_title(f"for {right} →", loc="right", fontsize=10, color=_TOWARDS, parse_math=False)
     _add_key_of_sides(figure, axes)

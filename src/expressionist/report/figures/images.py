@@ -7,7 +7,7 @@ from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from expressionist.report.figures.drawing import add_key, new_axes
+from expressionist.report.figures.drawing import add_key, cut, new_axes
 from expressionist.report.figures.sheet import Sheet, colour_map, find_spread, hide_padding
 from expressionist.report.figures.style import BLUE, INK, MUTED, PADDING, QUALITATIVE, VERMILION
 
@@ -57,9 +57,20 @@ def draw_differences(
     """
     shown = hide_padding(differences, overlap)
     spread = find_spread(shown)
-    titles = [f"{first} \N{MINUS SIGN} {second}" for first, second in pairs]
     sheet = Sheet(len(pairs), overlap.shape, cell=300, n_columns=min(3, len(pairs)))
+    titles = [_name_pair(pair, sheet.longest) for pair in pairs]
     return _fill(sheet, shown, titles, colour_map("RdBu_r"), (-spread, spread), "difference of means")
+
+
+def _name_pair(pair: tuple[str, str], longest: int) -> str:
+    """Write both names, each cut to half of the room where both together have none.
+
+    >>> _name_pair(("ACC", "UVM"), 28), _name_pair(("adrenocortical carcinoma", "uveal melanoma"), 28)
+    ('ACC − UVM', 'adrenocorti… − uveal melan…')
+    """
+    minus = " \N{MINUS SIGN} "
+    whole = minus.join(pair)
+    return whole if len(whole) <= longest else minus.join(cut(pair, (longest - len(minus)) // 2))
 
 
 def _fill(

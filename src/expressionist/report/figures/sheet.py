@@ -51,6 +51,8 @@ class Sheet:
         magnify = max(1, round(cell / max(shape)))
         self._n_columns = n_columns or (n_images if n_images <= 6 else int(np.ceil(np.sqrt(1.4 * n_images))))
         self._height, self._width = shape[0] * magnify, shape[1] * magnify
+        # Letters that a title has room for.
+        self.longest = int(self._width / _LETTER)
         n_rows = -(-n_images // self._n_columns)
         # Narrow sheets must still leave room for the colour bar and the legend below.
         self._across = max(2 * _MARGIN + self._n_columns * (self._width + _GAP) - _GAP, 420)
@@ -63,7 +65,7 @@ class Sheet:
         top = _MARGIN + _TITLE * (row + 1) + row * self._height - 6
         axes = self._add(_MARGIN + column * (self._width + _GAP), top, self._width, self._height)
         axes.set_axis_off()
-        (title,) = cut([title], int(self._width / _LETTER))
+        (title,) = cut([title], self.longest)
         axes.set_title(title, fontsize=11.5, color=INK, pad=4, loc="left", parse_math=False)
         return axes.imshow(image, interpolation="nearest", aspect="auto", **options)
 
