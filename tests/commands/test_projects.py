@@ -159,6 +159,13 @@ def test_all_else_of_the_params_stays_as_it_was(call, tmp_path: Path, matrix) ->
     assert path.read_text(encoding="utf-8") == after, "it must be written as DVC writes it"
 
 
+def test_the_column_of_the_types_can_be_named(call, tmp_path: Path, matrix) -> None:
+    named = SAMPLES[["patient"]].assign(subtype=["basal", "luminal"] * (len(SAMPLES) // 2))
+    named.join(matrix).to_csv(tmp_path / "m.csv")
+    assert call(tmp_path, "init", "study", "--from", "m.csv", "--label-column", "subtype")[0] == 0
+    assert read_project_params(tmp_path / "study").cohort.options["label_column"] == "subtype"
+
+
 def test_what_no_file_tells_is_to_be_filled_in(call, tmp_path: Path, matrix) -> None:
     matrix.to_csv(tmp_path / "m.csv")
     code, said, _ = call(tmp_path, "init", "study", "--from", "m.csv")

@@ -318,12 +318,27 @@ def test_a_table_of_names_is_read_and_named(tmp_path, call):
     assert call("inspect", "m.csv", "--nomenclature", "other.txt")[2].endswith("Name a file that is there.\n")
 
 
-def test_a_file_sorted_by_type_shows_its_label_column_all_the_same(tmp_path):
+@pytest.mark.parametrize("column", ["tumour_type", "tumour", "entity"])
+def test_a_file_sorted_by_type_shows_its_label_column_all_the_same(tmp_path, column):
     rows = [
         f"S{k},P{k // 2},{2.5 * k % 7 + 90 * (k % 3)},{k + 0.5},{'LUAD' if k < 100 else 'LUSC'}"
         for k in range(200)
     ]
-    (tmp_path / "m.csv").write_text("\n".join(["sample,patient,TP53,KRAS,tumour_type", *rows]) + "\n")
+    (tmp_path / "m.csv").write_text("\n".join([f"sample,patient,TP53,KRAS,{column}", *rows]) + "\n")
     found = inspect_files(tmp_path / "m.csv", None)
-    assert (found.options.label_column, found.options.patient_column) == ("tumour_type", "patient")
+    assert (found.options.label_column, found.options.patient_column) == (column, "patient")
     assert found.problems == ()
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_stated_label_column_is_taken_and_one_that_is_not_there_refused(call, tmp_path, beside):
+    labelled = SAMPLES.drop(columns="tumour_type").assign(subtype=["basal", "luminal"] * 6)
+    (labelled.join(draw()) if beside else draw()).to_csv(tmp_path / "m.csv")
+    labelled.to_csv(tmp_path / "labels.csv")
+    files = ["m.csv", *([] if beside else ["--labels", "labels.csv"])]
+    code, said, _ = call("inspect", *files, "--label-column", "subtype")
+    assert code == 0, said
+    assert "    label_column: subtype" in said.splitlines()
+    code, said, _ = call("inspect", *files, "--label-column", "grade")
+    assert code == 1
+    assert "The column 'grade' must have the tumour types, but got" in said

@@ -81,7 +81,8 @@ def read_file(name: str) -> str:
 @click.argument("folder", type=PATH)
 @click.option("--from", "table", type=PATH, help="File of your expression, as `inspect` takes it.")
 @click.option("--labels", type=PATH, help="A second table with the tumour types.")
-def init(folder: Path, table: Path | None, labels: Path | None) -> None:
+@click.option("--label-column", help="Where the tumour types are; guessed if not given.")
+def init(folder: Path, table: Path | None, labels: Path | None, label_column: str | None) -> None:
     """Make a project: a folder to study a cohort in, which `dvc repro` runs.
 
     FOLDER must be new or empty, but for `.git`. Without --from its cohort is simulated.
@@ -92,7 +93,7 @@ def init(folder: Path, table: Path | None, labels: Path | None) -> None:
         raise ParamsError(f"A project must be made in a new or empty folder, but got {folder}. Name another.")
     if labels and not table:
         raise ParamsError("Labels must come with --from, but got no file of expression. Name it.")
-    given = _inspect(table, labels) if table else None
+    given = _inspect(table, labels, label_column) if table else None
     said = list(given.said) if given else []
     # A folder that is there is filled, since someone may be in it, and git's is to stay.
     with write_whole(folder / ".partial" if folder.exists() else folder) as partial:
@@ -113,11 +114,11 @@ def _has_git(folder: Path) -> bool:
     return any((each / ".git").exists() for each in (here, *here.parents))
 
 
-def _inspect(table: Path, labels: Path | None) -> _Given:
+def _inspect(table: Path, labels: Path | None, label_column: str | None) -> _Given:
     """Look at someone's files; refuse what would be refused later, but let options be filled in."""
     from expressionist.data import describe_inspection, inspect_files
 
-    found = inspect_files(table, labels)
+    found = inspect_files(table, labels, label_column=label_column)
     if found.problems:
         hints = [said for heading, said in found.facts if heading == "TCGA"]
         raise CohortError(" ".join([found.problems[0], "No project was made.", *hints]))

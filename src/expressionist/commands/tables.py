@@ -140,14 +140,15 @@ def validate(
 @click.command(params=[_make_nomenclature_option()])
 @click.argument("file", type=PATH)
 @click.option("--labels", type=PATH, help="A second table with the tumour types.")
-def inspect(file: Path, labels: Path | None, nomenclature: Path | None) -> None:
+@click.option("--label-column", help="Where the tumour types are; guessed if not given.")
+def inspect(file: Path, labels: Path | None, label_column: str | None, nomenclature: Path | None) -> None:
     """Say what is in your files, what would be refused, and what to write into params.yaml.
 
     FILE is a matrix of expression for a cohort, of any format that is read.
     """
     from expressionist.data import describe_inspection, inspect_files
 
-    found = inspect_files(file, labels, nomenclature)
+    found = inspect_files(file, labels, nomenclature, label_column=label_column)
     for line in describe_inspection(found):
         say(line)
     if found.problems or found.lacking:

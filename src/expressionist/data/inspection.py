@@ -69,7 +69,9 @@ class Inspection:
     options: Options | tcga_source.Options
 
 
-def inspect_files(path: Path, labels: Path | None, nomenclature: Path | None = None) -> Inspection:
+def inspect_files(
+    path: Path, labels: Path | None, nomenclature: Path | None = None, *, label_column: str | None = None
+) -> Inspection:
     """Look at a matrix of expression and, where there is one, its table of labels.
 
     The matrix is read twice: to see what its values are, and to try whether it would make a cohort. Only a
@@ -83,6 +85,8 @@ def inspect_files(path: Path, labels: Path | None, nomenclature: Path | None = N
         The table of labels.
     nomenclature : pathlib.Path, optional
         HGNC's complete set, for the option of that name.
+    label_column : str, optional
+        Where the tumour types are; guessed if it is not given.
     """
     for each in (path, labels, nomenclature):
         if each is not None and not each.is_file():
@@ -93,7 +97,7 @@ def inspect_files(path: Path, labels: Path | None, nomenclature: Path | None = N
     try:
         table = None if labels is None else read_label_table(labels)
         names = read_nomenclature(nomenclature)
-        guessed, lacking, problems = _guess_sides(*_view_sides(path), table, names)
+        guessed, lacking, problems = _guess_sides(*_view_sides(path), table, names, label_column)
         own = replace(own, **guessed)
         matrix = read_matrix(path, replace(_state_sides(own, table), nomenclature=names))
         spread = measure_spread(_fill(matrix.expression))
@@ -338,7 +342,7 @@ def _describe_labels(options: Options, labels: pd.DataFrame) -> list[tuple[str, 
 
 
 def _view_sides(path: Path) -> tuple[list[str], pd.DataFrame]:
-    """Look at the ids above a matrix and the text beside its first rows, mostly without its values."""
+    """Look at the ids above a matrix and the text beside its rows, mostly without its values."""
     suffix = suffix_of(path)
     if suffix in (".h5ad", ".h5"):
         from expressionist.data.readers.hdf5 import open_h5ad, read_10x
@@ -351,6 +355,9 @@ def _view_sides(path: Path) -> tuple[list[str], pd.DataFrame]:
     file = open_table(path)
     rows = [row for row in file.peek(_N_PEEKED) if len(row) == len(file.header)]
     texts = [i for i in range(len(file.header)) if i == 0 or _is_text(file, rows, i)]
+    if 1 < len(texts) < len(file.header):
+        # Samples may be sorted by type, and the first rows then hold one only.
+        return file.header[1:], file.read(texts=texts, numbers=(), transposed=False)[0]
     beside = pd.DataFrame([[row[i] for i in texts] for row in rows], columns=[file.header[i] for i in texts])
     return file.header[1:], beside
 
@@ -363,11 +370,15 @@ def _is_text(file: TableFile, rows: Sequence[Sequence[str]], place: int) -> bool
 
 
 def _guess_sides(
-    above: list[str], beside: pd.DataFrame, table: pd.DataFrame | None, names: Nomenclature | None
+    above: list[str],
+    beside: pd.DataFrame,
+    table: pd.DataFrame | None,
+    names: Nomenclature | None,
+    label_column: str | None,
 ) -> tuple[dict[str, Any], list[str], list[str]]:
     """Guess where genes, samples and labels are, as options; say what they lack, and what is wrong.
 
-    `table` holds labels that are in a file of their own.
+    `table` holds labels that are in a file of their own; their column may be stated.
     """
     own = beside.loc[:, ~beside.columns.duplicated()].rename(columns=str)
     first = list(own.iloc[:, 0]) if len(own.columns) else []
@@ -376,10 +387,10 @@ def _guess_sides(
     is_labelled = 1 < len(own.columns) <= len(above)
     genes_in = _find_genes(above, symbols, names, labelled=is_labelled)
     if table is not None:
-        return _guess_from_table(above, beside, table, genes_in)
+        return _guess_from_table(above, beside, table, genes_in, label_column)
     if genes_in == "columns" and len(own.columns) > 1:
         sample_column = str(next((name for name in own if own[name].is_unique), own.columns[0]))
-        columns, lacking = choose_columns(own, sample_column)
+        columns, lacking = choose_columns(own, sample_column, label_column)
         return {"genes_in": "columns", "sample_column": sample_column, **columns}, lacking, []
     where = "in a second table" if genes_in == "rows" else "beside the samples or in a second table"
     lacking = [
@@ -411,7 +422,7 @@ def _find_genes(
 
 
 def _guess_from_table(
-    above: list[str], beside: pd.DataFrame, table: pd.DataFrame, genes_in: str
+    above: list[str], beside: pd.DataFrame, table: pd.DataFrame, genes_in: str, label_column: str | None
 ) -> tuple[dict[str, Any], list[str], list[str]]:
     """Find the column of the labels, and the side of the matrix, whose ids meet, or else another side."""
     found: list[tuple[float, bool, str, str, str]] = []
@@ -422,7 +433,7 @@ def _guess_from_table(
             ids = beside.iloc[:, list(beside.columns).index(own)].astype(str)
             found.append((_share(list(ids), known), genes_in == "columns", "columns", column, own))
     *_, side, sample_column, own = max(found, key=lambda each: each[:2])
-    columns, lacking = choose_columns(table, sample_column)
+    columns, lacking = choose_columns(table, sample_column, label_column)
     problems = [
         f"The first column must have the samples where no column is called {sample_column!r}, as they are in "
         f"the labels, but got them in {own!r}. Rename that column."
@@ -434,18 +445,26 @@ def _share(names: Sequence[str], known: Collection[str]) -> float:
     return sum(name in known for name in names) / max(1, len(names))
 
 
-def choose_columns(table: pd.DataFrame, sample_column: str) -> tuple[dict[str, Any], list[str]]:
-    """Choose the columns of tumour types and patients: by name, then by how many values they have."""
+def choose_columns(
+    table: pd.DataFrame, sample_column: str, label_column: str | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """Choose the columns of tumour types, unless it is stated, and patients: by name, then by values."""
     counts = {str(name): table[name].nunique() for name in table if name != sample_column}
+    if label_column is not None and label_column not in counts:
+        raise CohortError(
+            f"The column {label_column!r} must have the tumour types, but got {name_some(counts)}. Name one "
+            "of these."
+        )
     ranks = {name: next(k for k, names in enumerate(_LABELS) if names.search(name)) for name in counts}
     patients = [name for name in counts if _PATIENT.search(name) and ranks[name]]
-    # The first rows of a sorted file hold one type only, so that a sure name counts for more than the values.
+    # A sure name counts for more than the values.
     several = [name for name, n in counts.items() if 1 < n <= max(2, len(table) // 2)]
     labels = [name for name in counts if name not in patients and (name in several or not ranks[name])]
     labels.sort(key=lambda name: (ranks[name], name not in several, -counts[name]))
+    labels = labels if label_column is None else [label_column]
     problem = (
         "A column must have the tumour types, but got none that looks so "
-        f"({name_some(table.columns)}). State label_column."
+        f"({name_some(table.columns)}). Name it with --label-column, or state label_column."
     )
     columns = {"label_column": next(iter(labels), _UNKNOWN), "patient_column": next(iter(patients), None)}
     return columns, [] if labels else [problem]
