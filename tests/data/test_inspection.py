@@ -276,7 +276,9 @@ def test_aliquots_that_lack_what_that_source_needs_are_told_of(tmp_path):
     said = dict(found.facts)["TCGA"]
     assert "columns barcode and cancer_type, are read by source: tcga" in said
     assert "patient_column is empty" in said
-    assert (found.source, found.problems, found.options.missing) == ("table", (), "drop")
+    assert (found.source, found.options.missing) == ("table", "drop")
+    (refused,) = found.problems
+    assert "got 3 of normal tissue by their TCGA barcodes among BRCA, LUAD (TCGA-AA-0005-11A" in refused
 
 
 @pytest.fixture
@@ -342,3 +344,22 @@ def test_a_stated_label_column_is_taken_and_one_that_is_not_there_refused(call, 
     code, said, _ = call("inspect", *files, "--label-column", "grade")
     assert code == 1
     assert "The column 'grade' must have the tumour types, but got" in said
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("entity", ["LUAD", "normal"])
+def test_normal_tissue_under_a_tumours_name_is_refused(tmp_path, beside, entity):
+    """By their barcodes, whatever the columns are called; a type of their own is somebody's choice."""
+    codes = ["01"] * 10 + ["11"] * 2
+    names = pd.Index([f"TCGA-AB-{k:04}-{code}A" for k, code in enumerate(codes)], name="sample")
+    labels = pd.DataFrame({"entity": [*TYPES[:10], entity, entity]}, index=names)
+    matrix = draw().set_axis(names)
+    (labels.join(matrix) if beside else matrix).to_csv(tmp_path / "m.csv")
+    labels.to_csv(tmp_path / "labels.csv")
+    problems = inspect_files(tmp_path / "m.csv", None if beside else tmp_path / "labels.csv").problems
+    told = [said for said in problems if "normal tissue" in said]
+    if entity == "normal":
+        assert not told
+    else:
+        (said,) = told
+        assert "got 2 of normal tissue by their TCGA barcodes among LUAD (TCGA-AB-0010-11A, " in said

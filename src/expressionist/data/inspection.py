@@ -48,6 +48,7 @@ _LABELS = (
 )
 _PATIENT = re.compile(r"patient|donor|participant|individual|subject|^case", re.IGNORECASE)
 _ALIQUOT = re.compile(r"TCGA-\w{2}-\w{4}-\d{2}.*")
+_NORMAL = r"TCGA-\w{2}-\w{4}-1\d.*"
 # Of the names on a side, the share that HGNC must know for the genes to stand there, and of samples that of
 # aliquots.
 _MANY, _NEARLY_ALL = 0.5, 0.9
@@ -115,6 +116,7 @@ def inspect_files(
         facts += _describe_matrix(matrix, spread, f"{unit} ({reason})")
         facts += _describe_labels(own, matrix.columns if table is None else table)
         facts += _tell_aliquots(own, fit=tcga is not None) if are_aliquots else []
+        problems = problems if tcga else [*problems, *_find_normals(own, matrix, table)]
         if lacking:
             _check_values(own, matrix, path)
         elif not problems:
@@ -213,6 +215,24 @@ def _check_values(own: Options, matrix: Matrix, path: Path) -> None:
     """Refuse what would be wrong with the values whatever is filled in."""
     nobody = pd.Series("", index=matrix.columns.index)
     table_source.settle_expression(own, table_source.settle_gaps(own, matrix, nobody), path)
+
+
+def _find_normals(own: Options, matrix: Matrix, table: pd.DataFrame | None) -> list[str]:
+    """Say which samples are of normal tissue, by their barcodes, and yet have a type that tumours have."""
+    labels = matrix.columns if table is None else table.set_index(own.sample_column)
+    if own.label_column not in labels:
+        return []
+    types = labels.loc[labels.index.isin(matrix.columns.index), own.label_column]
+    is_normal = types.index.astype(str).str.fullmatch(_NORMAL)
+    mixed = types[is_normal & types.isin(types[~is_normal])]
+    if mixed.empty:
+        return []
+    return [
+        f"Samples of a tumour type must be tumours, but got {len(mixed)} of normal tissue by their TCGA "
+        f"barcodes among {name_some(sorted(set(mixed)))} ({name_some(mixed.index)}): they would be learned "
+        "as tumours. Take them out, or give them a type of their own. Or have genes in rows, and call the "
+        "labels' columns barcode and cancer_type: source: tcga sets normal tissue apart."
+    ]
 
 
 def _make_tcga(own: Options, unit: str) -> tcga_source.Options:
