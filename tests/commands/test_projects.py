@@ -166,6 +166,14 @@ def test_the_column_of_the_types_can_be_named(call, tmp_path: Path, matrix) -> N
     assert read_project_params(tmp_path / "study").cohort.options["label_column"] == "subtype"
 
 
+@pytest.mark.parametrize("option", ["--labels", "--label-column"])
+def test_labels_without_expression_make_no_project(call, tmp_path: Path, option: str) -> None:
+    code, _, said = call(tmp_path, "init", "study", option, "labels.csv")
+    assert code != 0
+    assert "Labels must come with --from" in said
+    assert not (tmp_path / "study").exists()
+
+
 def test_what_no_file_tells_is_to_be_filled_in(call, tmp_path: Path, matrix) -> None:
     matrix.to_csv(tmp_path / "m.csv")
     code, said, _ = call(tmp_path, "init", "study", "--from", "m.csv")

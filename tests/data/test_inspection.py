@@ -281,6 +281,15 @@ def test_aliquots_that_lack_what_that_source_needs_are_told_of(tmp_path):
     assert "got 3 of normal tissue by their TCGA barcodes among BRCA, LUAD (TCGA-AA-0005-11A" in refused
 
 
+@pytest.mark.parametrize(("column", "source"), [("cancer_type", "tcga"), ("subtype", "table")])
+def test_a_stated_label_column_is_not_left_aside_for_that_source(tmp_path, column, source):
+    write_aliquots(tmp_path, {})
+    path = tmp_path / "samples.tsv"
+    samples = pd.read_csv(path, sep="\t", dtype=str)
+    samples.assign(subtype=["basal", "luminal"] * (len(samples) // 2)).to_csv(path, sep="\t", index=False)
+    assert inspect_files(tmp_path / "m.tsv", path, label_column=column).source == source
+
+
 @pytest.fixture
 def call(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

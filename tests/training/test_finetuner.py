@@ -406,6 +406,8 @@ def test_the_gain_is_taught_by_types_of_training_samples_only_and_never_where_fo
     searched = [
         plan_search(make_tuner(tmp_path, gain=gain), toy.training_params(), SEARCH) for gain in (True, False)
     ]
+    without = make_tuner(tmp_path)
+    assert without.without_gain() is without, "nothing is built twice"
     for planned in searched:
         assert "gain" not in {layer.name for layer in planned.tuner.front.layers}
     assert len({planned.study for planned in searched}) == 1

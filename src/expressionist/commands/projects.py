@@ -91,7 +91,7 @@ def init(folder: Path, table: Path | None, labels: Path | None, label_column: st
 
     if folder.exists() and (not folder.is_dir() or {each.name for each in folder.iterdir()} - _NO_MATTER):
         raise ParamsError(f"A project must be made in a new or empty folder, but got {folder}. Name another.")
-    if labels and not table:
+    if (labels or label_column) and not table:
         raise ParamsError("Labels must come with --from, but got no file of expression. Name it.")
     given = _inspect(table, labels, label_column) if table else None
     said = list(given.said) if given else []

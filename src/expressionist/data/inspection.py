@@ -109,7 +109,7 @@ def inspect_files(
         if told := _tell_scaled(spread, parts):
             lacking, own = [*lacking, *told], replace(own, matrix=_UNKNOWN)
         are_aliquots = _are_aliquots(list(matrix.columns.index))
-        if are_aliquots and _fits_tcga(own, matrix, path, table, labels):
+        if are_aliquots and _fits_tcga(own, matrix, path, table, labels, label_column):
             tcga = _make_tcga(own, unit)
         # Gaps tell types apart as well as zeros in their places would.
         own = replace(own, unit=unit, missing="drop" if np.isnan(matrix.expression).any() else own.missing)
@@ -187,10 +187,18 @@ def _are_aliquots(samples: Sequence[str]) -> bool:
 
 
 def _fits_tcga(
-    own: Options, matrix: Matrix, path: Path, table: pd.DataFrame | None, labels: Path | None
+    own: Options,
+    matrix: Matrix,
+    path: Path,
+    table: pd.DataFrame | None,
+    labels: Path | None,
+    label_column: str | None,
 ) -> bool:
     """Say whether the source `tcga` reads these files, with what it asks for."""
     if table is None or labels is None or matrix.genes_in != "rows":
+        return False
+    # That source has no other column of types: one that is stated must not be left aside.
+    if label_column not in (None, "cancer_type"):
         return False
     are_texts = {suffix_of(path), suffix_of(labels)} <= {*DELIMITERS}
     return are_texts and own.sample_column == "barcode" and "cancer_type" in table

@@ -209,6 +209,8 @@ class FineTuner:
 
     def without_gain(self) -> "FineTuner":
         """Return a tuner of the same backbone, data and cache, which sees pixels as they are painted."""
+        if not self.network.gain:
+            return self
         network = replace(self.network, gain=False)
         given = (self.backbone, self.weights, self.weights_path, self.data, network, self._cache)
         return FineTuner(*given, weights_seed=self.weights_seed)
