@@ -31,11 +31,11 @@ ui:  ## Show runs and models in the browser (PORT=5000)
 	@test -f $(DATABASE) || { echo "There must be runs to show, but $(DATABASE) is not there. Run: make repro" >&2; exit 2; }
 	@echo "Runs of every cohort, best first (stop with Ctrl-C):"
 	@$(ENTER)python -c "from pathlib import Path; from expressionist.tracking.store import list_leaderboards, open_store; print(*list_leaderboards(open_store(Path()), 'http://127.0.0.1:$(PORT)'), sep='\n')"
-	@$(ENTER)MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///$(DATABASE) --host 127.0.0.1 --port $(PORT)
+	@$(ENTER)MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false exec mlflow ui --backend-store-uri sqlite:///$(DATABASE) --host 127.0.0.1 --port $(PORT)
 
 serve:  ## Answer tables over HTTP (MODEL=models:/tumour-type@staging SERVE_PORT=5001)
 	@echo "http://127.0.0.1:$(SERVE_PORT)/invocations  (see serving.md; stop with Ctrl-C)"
-	@$(ENTER)EXPRESSIONIST_MODEL=$(MODEL) uvicorn --factory expressionist.tracking.scoring_server:make_app --host 127.0.0.1 --port $(SERVE_PORT) --no-access-log
+	@$(ENTER)EXPRESSIONIST_MODEL=$(MODEL) exec uvicorn --factory expressionist.tracking.scoring_server:make_app --host 127.0.0.1 --port $(SERVE_PORT) --no-access-log
 
 experiments:  ## Show DVC's experiments: what was changed, who won, and how good it is
 	@$(ENTER)dvc exp show --only-changed --keep 'winner|f1_macro' --drop 'data/.*|src/.*|Created|State|Executor|accuracy|log_loss|.*baseline.*'

@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 
 from expressionist.evaluation.novelty import Novelty
-from expressionist.tracking.serving import NOVELTY_FILE, Served, seal, write_served
+from expressionist.tracking.model_folder import NOVELTY_FILE, seal
+from expressionist.tracking.serving import Served, write_served
 
 
 def seal_small_version(folder, genes, scale=1.0):

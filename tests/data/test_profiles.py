@@ -338,7 +338,7 @@ def test_counts_become_tpm_by_the_lengths_of_genes_whatever_they_are_called(tmp_
     beside = "\t7" if kind.startswith("f") else ""
     rows = [f"{name}.3\t{n}{beside}" for name, n in zip(known["ensembl"], lengths, strict=True)]
     (tmp_path / kind).write_text(LENGTHS[kind].format(rows="\n".join(rows[::-1])) + "\n")
-    path, knows = tmp_path / "counts.csv", lambda names: np.isin(names, known["symbol"])
+    path, knows = tmp_path / "counts.csv", lambda names: pd.Index(names).isin(known["symbol"])
     found = read_profiles(path, knows, "TPM", unit="counts", gene_lengths=tmp_path / kind)
     rates = counts[:, 100:] / lengths[100:]
     assert found.table.columns.tolist() == known["symbol"].iloc[100:].tolist()
@@ -362,7 +362,7 @@ def test_lengths_that_cannot_be_are_refused(tmp_path, many, content, said):
     with pytest.raises(CohortError) as refusal:
         read_profiles(
             tmp_path / "counts.csv",
-            lambda names: np.isin(names, known),
+            lambda names: pd.Index(names).isin(known),
             "TPM",
             unit="counts",
             gene_lengths=tmp_path / "lengths.tsv",

@@ -84,6 +84,10 @@ def test_accuracy_is_also_that_of_the_samples_answered() -> None:
     assert judge(["ACC"] * 2, abstain={0, 1})["answered"] == {"share": 0.0}
 
 
+def test_what_is_unlike_the_training_samples_is_not_answered() -> None:
+    assert judge(["ACC"] * 10, wrong={0, 1}, abstain={0, 2}, unlike={1, 2})["answered"]["share"] == 0.7
+
+
 def test_baseline_models_are_compared_on_the_same_samples() -> None:
     labels = ["ACC"] * 10 + ["KICH"]
     facts = judge(labels, wrong={0}, baselines={"linear_svm": predict(labels, {0, 1, 2, 3})})

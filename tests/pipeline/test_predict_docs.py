@@ -14,7 +14,7 @@ import pytest
 
 from expressionist.data.resources import read_resource
 from expressionist.files.store import read_json, read_table, write_json
-from expressionist.tracking.serving import seal
+from expressionist.tracking.model_folder import seal
 from expressionist.tracking.store import open_store
 from pipeline.checkout import finish, kill_when
 

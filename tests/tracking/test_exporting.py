@@ -10,7 +10,8 @@ from expressionist.errors import RegistryError
 from expressionist.evaluation.novelty import Novelty
 from expressionist.tracking.catalogue import Version
 from expressionist.tracking.exporting import export_version
-from expressionist.tracking.serving import NOVELTY_FILE, Served, load_model, seal, write_served
+from expressionist.tracking.model_folder import NOVELTY_FILE, seal
+from expressionist.tracking.serving import Served, load_model, write_served
 
 N_GENES = 40
 WITH_CONVERTER = importlib.util.find_spec("tf2onnx") is not None

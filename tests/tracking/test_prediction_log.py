@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from expressionist.errors import RegistryError
-from expressionist.tracking.prediction_log import append_log, log_once, read_log
+from expressionist.tracking.prediction_log import append_log, log_once, name_logged, read_log
 
 PREDICTIONS = pd.DataFrame(
     {
@@ -98,3 +98,8 @@ def test_a_table_is_logged_once(tmp_path: Path) -> None:
 def test_a_folder_without_a_log_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"must have predictions in files \*.jsonl"):
         read_log(tmp_path)
+
+
+def test_a_version_without_a_list_of_digests_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="must have digests.json, .* Run the stage register again"):
+        name_logged(tmp_path)

@@ -13,19 +13,16 @@ from expressionist.data.nomenclature import Nomenclature
 from expressionist.errors import RegistryError
 from expressionist.evaluation.novelty import Novelty
 from expressionist.files.store import write_json
+from expressionist.tracking.model_folder import DIGESTS_FILE, NOVELTY_FILE, check_list, seal
 from expressionist.tracking.serving import (
-    DIGESTS_FILE,
-    NOVELTY_FILE,
     OUTPUTS,
     Aligned,
     Served,
     align,
-    check_list,
     load_model,
     predict,
     prepare_table,
     read_served,
-    seal,
     write_served,
 )
 

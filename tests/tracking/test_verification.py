@@ -14,8 +14,8 @@ from expressionist.commands.models import MADE_FROM
 from expressionist.errors import RegistryError
 from expressionist.files.code_digest import digest_code
 from expressionist.files.digests import digest_file, md5
+from expressionist.tracking.model_folder import seal
 from expressionist.tracking.provenance import read_environment
-from expressionist.tracking.serving import seal
 from expressionist.tracking.store import Store, open_experiment, open_store
 from expressionist.tracking.verification import verify
 from pipeline.checkout import BACKBONE, read_options

@@ -58,10 +58,10 @@ def judge_external(
     -------
     dict
         ``counts`` of samples and patients; ``models``, by name (the network's is ``network``), with
-        ``scores``, ``intervals`` and, for baseline models, McNemar's test; ``answered``; ``flagged``: a row
-        for all known types, for all foreign ones and for each of these; ``reliability`` and ``coverage``;
-        ``confusion`` and ``per_type``. Where no type is known, ``models`` is empty and what needs the truth
-        is None.
+        ``scores``, ``intervals`` and, for baseline models, McNemar's test; ``answered``: samples of known
+        types that have neither mark; ``flagged``: a row for all known types, for all foreign ones and for
+        each of these; ``reliability`` and ``coverage``; ``confusion`` and ``per_type``. Where no type is
+        known, ``models`` is empty and what needs the truth is None.
 
     Raises
     ------
@@ -81,8 +81,9 @@ def judge_external(
     if not known.any():
         nothing = dict.fromkeys(("answered", "reliability", "coverage", "confusion", "per_type"))
         return facts | {"models": {}} | nothing
-    true, patients, sure = truth[known], cohort.patients[known], ~marks["abstain"].to_numpy(bool)[known]
-    ours = probabilities[known]
+    true, patients, ours = truth[known], cohort.patients[known], probabilities[known]
+    # As in the column `answer`, what is unlike the training samples has none, whatever its probability.
+    sure = ~(marks["abstain"] | marks["unlike_training"]).to_numpy(bool)[known]
     models = {"network": _score(ours, true, patients, evaluation)}
     for name, theirs in baselines.items():
         models[name] = _score(theirs[known], true, patients, evaluation) | _test(ours, theirs[known], true)

@@ -181,7 +181,7 @@ def doubt_novelty(n_validation: int | None, n_normals: int) -> str:
     if n_validation is not None and n_validation < _ENOUGH:
         doubts.append(f"on {n_validation} validation samples, where {_ENOUGH} or more are wanted")
     if not n_normals:
-        doubts.append("without any normal tissue")
+        doubts.append("without normal tissue of training patients")
     if not doubts:
         return ""
     return (

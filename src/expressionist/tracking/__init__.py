@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from expressionist.tracking.exporting import export_version
     from expressionist.tracking.gate import Waivers
     from expressionist.tracking.live import Live, LiveRun, open_live
+    from expressionist.tracking.model_folder import (
+        ANSWERS_FILE,
+        DIGESTS_FILE,
+        FOOTPRINT_FILE,
+        LINEAR_FILE,
+        NOVELTY_FILE,
+        seal,
+    )
     from expressionist.tracking.prediction_log import log_once, name_logged, read_log
     from expressionist.tracking.promotion import list_history, move_back, promote
     from expressionist.tracking.provenance import name_user, read_environment, read_provenance
@@ -41,11 +49,6 @@ if TYPE_CHECKING:
     )
     from expressionist.tracking.runs import Dataset, add_metrics, kill_orphans
     from expressionist.tracking.serving import (
-        ANSWERS_FILE,
-        DIGESTS_FILE,
-        FOOTPRINT_FILE,
-        LINEAR_FILE,
-        NOVELTY_FILE,
         Loaded,
         Served,
         find_profile,
@@ -53,7 +56,6 @@ if TYPE_CHECKING:
         predict,
         prepare_table,
         read_served,
-        seal,
         state_scope,
         write_served,
     )

@@ -19,7 +19,7 @@ import pandas as pd
 
 from expressionist.errors import RegistryError
 from expressionist.files import digest_file, write_whole
-from expressionist.tracking.serving import DIGESTS_FILE
+from expressionist.tracking.model_folder import find_digests
 
 # Of what `predict` gives, what is kept, with the kind it is read back as.
 _KEPT = {
@@ -36,7 +36,7 @@ _LOCK = Lock()
 
 def name_logged(folder: Path) -> str:
     """Name the model of a folder as the log does: by the digest of its list of digests."""
-    return digest_file(folder / DIGESTS_FILE)[:_N_DIGITS]
+    return digest_file(find_digests(folder))[:_N_DIGITS]
 
 
 def append_log(folder: Path, model: str, predictions: pd.DataFrame) -> None:

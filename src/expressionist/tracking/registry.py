@@ -16,8 +16,9 @@ import pandas as pd
 from expressionist.errors import RegistryError
 from expressionist.tracking.catalogue import Entry, Version, list_entries
 from expressionist.tracking.history import Move, describe, make_move, stamp
+from expressionist.tracking.model_folder import check_list
 from expressionist.tracking.runs import DIGEST_LENGTH, KEY, Run, is_number
-from expressionist.tracking.serving import OUTPUTS, check_list, read_served
+from expressionist.tracking.serving import OUTPUTS, read_served
 from expressionist.tracking.store import Experiment, Store, find_store, import_mlflow
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from pathlib import Path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expressionist.errors import Refusal
+from expressionist.tracking.model_folder import check_seal
 from expressionist.tracking.readiness import NOT_READY, Readiness
 from expressionist.tracking.registry import find_version
 from expressionist.tracking.sent_table import refuse_misread
-from expressionist.tracking.serving import check_seal, predict
+from expressionist.tracking.serving import predict
 from expressionist.tracking.store import Store, find_store, import_mlflow
 
 _MEGABYTE = 1_000_000

@@ -11,9 +11,9 @@ from pathlib import Path
 from expressionist.errors import RegistryError
 from expressionist.files import digest_code, digest_file, md5, read_json
 from expressionist.tracking.experiments import ask_git
+from expressionist.tracking.model_folder import DIGESTS_FILE
 from expressionist.tracking.provenance import ENVIRONMENT, LOCK, PACKAGE, read_environment
 from expressionist.tracking.registry import find_entry, find_files
-from expressionist.tracking.serving import DIGESTS_FILE
 from expressionist.tracking.store import Store, import_mlflow
 
 PRESENT, DIFFERS, GONE = "present", "differs", "gone"

@@ -23,7 +23,7 @@ def test_probabilities_are_put_into_plain_words() -> None:
     for words in ("divided by 1.25", "is 0.100; it was 0.200 before", "k nearest neighbours 0.123"):
         assert words in told
     assert "below 55.0% are marked abstain" in told
-    assert "75.0% are answered, 95.0% of these rightly" in told
+    assert "75.0% reach it, 95.0% of these rightly" in told
     assert "Of 3 test samples without an answer 2 get one by organ system" in told
     assert "threshold together: 1 rightly" in told
     assert "Of 18 test samples 1 is flagged" in told

@@ -57,7 +57,8 @@ def _tabulate_answers(facts: Mapping[str, Any]) -> Table:
         table.assign(right=table["right"].where(table["samples"] > 0)),
         "Answers, by how exact they are",
         "The type where its probability reaches the threshold; else the organ system where that of all its "
-        "types together does.",
+        "types together does. Of samples flagged as unlike the training cohort, which are given neither, "
+        "this table knows nothing.",
         formats={"share": ".1%", "right": ".1%"},
     )
 
@@ -92,7 +93,7 @@ def _tell_answers(facts: Mapping[str, Any]) -> str:
     if facts["test"]["answered_accuracy"] is None:
         return "No threshold reaches the wanted accuracy on validation samples: every prediction abstains."
     told = "; ".join(
-        f"of the {side} samples {facts[side]['answered']:.1%} are answered, "
+        f"of the {side} samples {facts[side]['answered']:.1%} reach it, "
         f"{facts[side]['answered_accuracy']:.1%} of these rightly"
         for side in ("validation", "test")
     )
