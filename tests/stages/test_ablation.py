@@ -129,24 +129,26 @@ def test_what_the_network_has_not_is_left_out_and_nothing_is_trained_twice(
         assert "sees nothing but the picture" in facts["said"]
 
 
-def test_broken_off_it_writes_nothing_and_goes_on_where_it_was(paths, monkeypatch, tmp_path):
-    told, advance = [], Progress.advance
-    undisturbed, _ = run({**paths, "out": tmp_path / "undisturbed", "cache": tmp_path / "other"}, **_BARE)
+@pytest.mark.parametrize("broken_at", [2, 8], ids=["the first", "the last of three"])
+def test_broken_off_it_writes_nothing_and_trains_no_epoch_again(paths, monkeypatch, tmp_path, broken_at):
+    told, advance, seen = [], Progress.advance, {"rank_units": 0}
+    undisturbed, _ = run({**paths, "out": tmp_path / "undisturbed", "cache": tmp_path / "other"}, **seen)
 
     def note(self, task, n=1):
         told.append(n)
-        if len(told) == 2:
+        if len(told) == broken_at:
             raise BrokenOff
         advance(self, task, n)
 
     monkeypatch.setattr(Progress, "advance", note)
     with pytest.raises(BrokenOff):
-        run(paths, **_BARE)
+        run(paths, **seen)
     assert not paths["out"].exists()
-    resumed, _ = run(paths, **_BARE)
-    # Of three epochs one was kept.
-    assert len(told) == 2 + 2
+    resumed, _ = run(paths, **seen)
+    # Three trainings of three epochs; the one that was broken off was not kept.
+    assert len(told) == 9 + 1
     assert resumed.drop(columns="seconds").equals(undisturbed.drop(columns="seconds"))
+    assert not list((paths["cache"] / "checkpoints").iterdir())
 
 
 def test_other_test_samples_move_no_validation_score(paths):

@@ -128,7 +128,7 @@ def _train(
     checkpoints: Path,
 ) -> dict[str, tuple[np.ndarray, dict[str, float]]]:
     """Train each on training samples; return the logits of those held out, and what it took."""
-    trained = {}
+    trained, kept = {}, []
     with Progress() as progress:
         told = f"{about['backbone']} at depth {about['depth']}, {len(variants)} variants: epochs"
         epochs = progress.add_task(told, total=sum(each.params.epochs for each in variants.values()))
@@ -145,11 +145,15 @@ def _train(
                 each.params,
                 checkpoints=checkpoints,
                 branches=each.branches,
+                keep=True,
                 on_epoch=show,
             )
+            kept.append(tuned)
             logits = predict_logits(each.tuner.assemble(tuned), expression, held_out)
             costs = (tuned.n_unfrozen_parameters, time.perf_counter() - clock)
             trained[name] = logits, dict(zip(_COSTS, costs, strict=True))
+    for each in kept:
+        each.forget()
     return trained
 
 
