@@ -82,7 +82,7 @@ def fit(log2: np.ndarray, types: np.ndarray, normals: np.ndarray | None, validat
     """Fit and calibrate; types are names."""
     _, codes = np.unique(types, return_inverse=True)
     novelty = Novelty.fit(log2, codes, normals, rng=np.random.default_rng(1))
-    return novelty.calibrate(validation, false_alarms=FALSE_ALARMS)
+    return novelty.calibrate(novelty.measure(validation), false_alarms=FALSE_ALARMS)
 
 
 def share(counts: list[tuple[int, int]]) -> str:
@@ -204,7 +204,7 @@ def score_left_out(
     found: dict[str, Scores] = {}
     for title, others in (("as built", shown), ("as built, no normal tissue shown", shown[:0])):
         novelty = Novelty.fit(train, types, others if len(others) else None, rng=np.random.default_rng(1))
-        novelty = novelty.calibrate(judged["known"], false_alarms=FALSE_ALARMS)
+        novelty = novelty.calibrate(novelty.measure(judged["known"]), false_alarms=FALSE_ALARMS)
         found[title] = {side: novelty.score(samples) for side, samples in judged.items()}
     centre, spread = train.mean(axis=0), train.std(axis=0) + 0.1
     scaled = {side: (samples - centre) / spread for side, samples in judged.items()}

@@ -72,7 +72,8 @@ def make_model(folder: Path) -> str:
     inner = folder / "model"
     inner.mkdir()
     network.save(inner / "model.keras")
-    novelty = Novelty.fit(log2, types, None, rng=rng).calibrate(log2[::7], false_alarms=0.01)
+    novelty = Novelty.fit(log2, types, None, rng=rng)
+    novelty = novelty.calibrate(novelty.measure(log2[::7]), false_alarms=0.01)
     np.savez(inner / NOVELTY_FILE, **novelty.to_arrays())
     genes = pd.DataFrame({"symbol": ids, "fill": np.exp2(log2.mean(axis=0)) - 1}, ids)
     names = tuple(f"T{number}" for number in range(N_TYPES))

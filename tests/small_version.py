@@ -24,7 +24,7 @@ def seal_network(folder, genes):
     """Seal the folder of a network of two types on three genes, with all that stands beside it."""
     log2 = np.random.default_rng(0).gamma(2, size=(20, 3)).astype(np.float32)
     novelty = Novelty.fit(log2, np.arange(20) % 2, None, rng=np.random.default_rng(0))
-    np.savez(folder / NOVELTY_FILE, **novelty.calibrate(log2, false_alarms=0.1).to_arrays())
+    np.savez(folder / NOVELTY_FILE, **novelty.calibrate(novelty.measure(log2), false_alarms=0.1).to_arrays())
     write_served(folder, Served(genes, ("A", "B"), "RSEM", 0.4, True, "RANDOM", "toy", {}))  # noqa: FBT003
     seal(folder)
     return folder

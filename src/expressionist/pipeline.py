@@ -149,9 +149,11 @@ def write_evaluation(
     temperature = fit_temperature(logits[held_out], truth[held_out])
     probabilities = softmax(logits / temperature, axis=1)
     systems = find_organ_systems(tumour_types, merged)
+    unlike = rows.index.isin(novelty["unlike"])
     facts = judge_probabilities(
-        logits, temperature, truth, held_out, evaluation.answered_accuracy, systems
-    ) | dict(novelty)
+        logits, temperature, truth, held_out, unlike, evaluation.answered_accuracy, systems
+    )
+    facts |= {name: fact for name, fact in novelty.items() if name != "unlike"}
     scores = score_subsets(rows, probabilities, truth, evaluation)
     counts = confusion(probabilities[~held_out], truth[~held_out])
     folder.mkdir(parents=True, exist_ok=True)

@@ -174,15 +174,24 @@ def test_labels_without_expression_make_no_project(call, tmp_path: Path, option:
     assert not (tmp_path / "study").exists()
 
 
-def test_what_no_file_tells_is_to_be_filled_in(call, tmp_path: Path, matrix) -> None:
+def test_expression_without_labels_makes_no_project(call, tmp_path: Path, matrix) -> None:
     matrix.to_csv(tmp_path / "m.csv")
-    code, said, _ = call(tmp_path, "init", "study", "--from", "m.csv")
+    code, printed, said = call(tmp_path, "init", "study", "--from", "m.csv")
+    assert (code, printed, said.count("\n")) == (2, "", 1)
+    assert "A cohort must have labels, beside the samples or in a second table" in said
+    assert not (tmp_path / "study").exists()
+
+
+def test_what_no_file_tells_is_to_be_filled_in(call, tmp_path: Path, matrix) -> None:
+    scaled = ((matrix - matrix.mean()) / matrix.std()).to_numpy()
+    data = anndata.AnnData(scaled, obs=SAMPLES.astype(str), var=pd.DataFrame(index=matrix.columns))
+    data.layers["counts"] = matrix.to_numpy()
+    data.write_h5ad(tmp_path / "m.h5ad")
+    code, said, _ = call(tmp_path, "init", "study", "--from", "m.h5ad")
     assert code == 0
-    assert "Fill in       A cohort must have labels, beside the samples or in a second table" in said
-    assert "Fill in, in params.yaml below cohort: table: labels, label_column." in said
-    assert read_project_params(tmp_path / "study").cohort.source == "table"
+    assert "First fill in, in params.yaml below cohort: table: matrix." in said
     written = (tmp_path / "study/params.yaml").read_text(encoding="utf-8")
-    assert "    label_column: tumour_type  # nothing in the file tells: fill in\n" in written
+    assert "# nothing in the file tells: fill in\n" in written
 
 
 def test_a_file_that_cannot_be_read_makes_no_project(call, tmp_path: Path) -> None:

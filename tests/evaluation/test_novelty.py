@@ -30,7 +30,7 @@ def draw(n_samples, seed=0, *, shift=0.0):
 def fit(*, normals=None, false_alarms=0.01, n_validation=400):
     log2, types = draw(600)
     novelty = Novelty.fit(log2, types, normals, rng=np.random.default_rng(0))
-    return novelty.calibrate(draw(n_validation, 1)[0], false_alarms=false_alarms)
+    return novelty.calibrate(novelty.measure(draw(n_validation, 1)[0]), false_alarms=false_alarms)
 
 
 @pytest.mark.parametrize("false_alarms", [0.01, 0.05, 0.2])
@@ -63,7 +63,7 @@ def test_a_type_that_was_left_out_is_flagged():
     (log2, types), (hidden, others) = draw(600), draw(600, 1)
     known = types < N_TYPES - 1
     novelty = Novelty.fit(log2[known], types[known], None, rng=np.random.default_rng(0))
-    novelty = novelty.calibrate(hidden[others < N_TYPES - 1], false_alarms=0.01)
+    novelty = novelty.calibrate(novelty.measure(hidden[others < N_TYPES - 1]), false_alarms=0.01)
     assert (novelty.score(hidden[others == N_TYPES - 1]) > 1).mean() > 0.95
 
 
@@ -106,7 +106,8 @@ def test_small_cohorts_and_constant_genes_can_be_scored(n_samples, n_genes):
     rng = np.random.default_rng(0)
     log2 = rng.gamma(2, size=(n_samples, n_genes)).astype(np.float32)
     log2[:, 3:4] = 5.0
-    novelty = Novelty.fit(log2, np.arange(n_samples) % 2, None, rng=rng).calibrate(log2, false_alarms=0.01)
+    novelty = Novelty.fit(log2, np.arange(n_samples) % 2, None, rng=rng)
+    novelty = novelty.calibrate(novelty.measure(log2), false_alarms=0.01)
     assert np.isfinite(novelty.score(log2)).all()
 
 
@@ -173,6 +174,28 @@ def test_normal_tissue_of_training_patients_alone_is_fitted(first, last, stays):
     expression[first:last, ::2] *= 7
     after, _ = judge(replace(NORMALS, expression=expression))
     assert all(np.array_equal(before[name], after[name]) for name in before) is stays
+
+
+def test_the_limit_of_a_small_cohort_is_set_on_unseen_training_samples_too():
+    """On 15 validation samples alone, a fifth to a third of the false alarms would be chance."""
+    _, facts = judge(None)
+    assert facts["n_limiting"] == 100 + 50
+    assert facts["flagged"]["validation"][0] + facts["flagged"]["test"][0] <= 0.05 * 100
+    many = TUMOURS.samples.assign(split=np.repeat(["train", "validation", "test"], [50, 100, 50]))
+    assert judge_novelty(TUMOURS, many, None, EVALUATION)[1]["n_limiting"] == 100
+    # A type that one patient has is unlike all others, and sets no limit.
+    alone = TUMOURS.samples.assign(split=np.repeat(["train", "validation", "test"], [100, 50, 50]))
+    alone["tumour_type"] = np.where(np.arange(200) == 7, "alone", "T")
+    assert judge_novelty(TUMOURS, alone, None, EVALUATION)[1]["n_limiting"] == 99 + 50
+
+
+def test_samples_that_are_flagged_are_named():
+    rows = TUMOURS.samples.assign(split=np.repeat(["train", "validation", "test"], [100, 50, 50]))
+    strange = TUMOURS.expression.copy()
+    strange[[120, 170], ::2] *= 1000
+    _, facts = judge_novelty(replace(TUMOURS, expression=strange), rows, None, EVALUATION)
+    assert "0-170" in facts["unlike"]
+    assert len(facts["unlike"]) == facts["flagged"]["validation"][0] + facts["flagged"]["test"][0]
 
 
 def test_a_few_normal_samples_are_not_learnt_from_but_counted():

@@ -59,7 +59,13 @@ def test_what_an_organ_system_saves_is_counted_among_what_has_no_answer():
     logits = np.log([sure, sure, wrong, sure, torn, torn, wrong, lost])
     truth = np.array([0, 0, 0, 0, 0, 1, 2, 0])
     validation = np.arange(8) < 3
-    facts = judge_probabilities(logits, 1.0, truth, validation, 1.0, SYSTEMS)
+    unlike = np.arange(8) == 7
+    facts = judge_probabilities(logits, 1.0, truth, validation, unlike, 1.0, SYSTEMS)
     assert facts["abstain_below"] == pytest.approx(0.98)
-    assert facts["validation"]["by_organ_system"] == {"n_abstained": 1, "n_answered": 1, "n_right": 1}
-    assert facts["test"]["by_organ_system"] == {"n_abstained": 4, "n_answered": 3, "n_right": 2}
+    assert facts["validation"]["by_organ_system"] == {"n_uncertain": 1, "n_answered": 1, "n_right": 1}
+    assert facts["test"]["by_organ_system"] == {"n_uncertain": 3, "n_answered": 3, "n_right": 2}
+    # What is unlike the training samples is counted apart, however sure the network is.
+    assert (facts["validation"]["n_unlike"], facts["test"]["n_unlike"]) == (0, 1)
+    sure_but_unlike = judge_probabilities(logits, 1.0, truth, validation, np.arange(8) == 3, 1.0, SYSTEMS)
+    assert sure_but_unlike["abstain_below"] == facts["abstain_below"]
+    assert (facts["test"]["answered"], sure_but_unlike["test"]["answered"]) == (0.2, 0.0)

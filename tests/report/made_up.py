@@ -23,6 +23,8 @@ TRIALS = [
     {"number": 0, "state": "COMPLETE", "depth": 0, "params": {"depth": 0, "dropout": 0.3}, "value": 0.6}
     | {
         "standard_error": 0.05,
+        "behind": 0.0,
+        "error": 0.0,
         "seconds": 2.0,
         "n_unfrozen_layers": 0,
         "n_unfrozen_parameters": 0,
@@ -95,13 +97,20 @@ def make_probabilities(**changes: object) -> dict[str, Any]:
     bins = {"confidence": [0.6], "share_right": [0.7], "n_samples": [9]}
     side = {"n_samples": 9, "ece_before": 0.2, "ece_after": 0.1}
     side |= {"log_loss_before": 0.9, "log_loss_after": 0.8, "answered": 0.75, "answered_accuracy": 0.95}
-    side |= {"reliability_before": bins, "reliability_after": bins}
-    side["by_organ_system"] = {"n_abstained": 3, "n_answered": 2, "n_right": 1}
+    side |= {"n_unlike": 1, "reliability_before": bins, "reliability_after": bins}
+    side["by_organ_system"] = {"n_uncertain": 3, "n_answered": 2, "n_right": 1}
     facts = {"temperature": 1.25, "abstain_below": 0.55, "validation": side, "test": side}
     facts |= {"coverage": {"threshold": [0.6], "coverage": [1.0], "accuracy": [0.7]}, "false_alarms": 0.05}
     flagged = {"validation": [0, 9], "test": [1, 18], "normal": [4, 5]}
     flagged |= dict.fromkeys(["shuffled", "linear"], [18, 18])
-    return {**facts, "flagged": flagged, "flagged_normals": {"T0": [4, 5]}, "n_normals_shown": 30, **changes}
+    return {
+        **facts,
+        "flagged": flagged,
+        "flagged_normals": {"T0": [4, 5]},
+        "n_normals_shown": 30,
+        "n_limiting": 9,
+        **changes,
+    }
 
 
 def make_gaps() -> pd.DataFrame:

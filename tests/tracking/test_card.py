@@ -33,7 +33,7 @@ def test_it_tells_the_facts() -> None:
         "Research use only",
         "which of 2 tumour types",
         "in TPM with at least 95% of its 2,000 genes",
-        "less than 0.6 probability",
+        "less than 60.0% probability",
         "1,234 test samples",
         "| accuracy | 0.900 | 0.850 to 0.950 |",
         "| ACC | 20 | 0.50 | 0.25 | 0.10 |",

@@ -40,7 +40,7 @@ def loaded():
     novelty = Novelty.fit(log2, np.arange(60) % 3, None, rng=np.random.default_rng(0))
     network = make_network(toy.make_layout(N_GENES, SHAPE), toy.make_scale(N_GENES))
     served = Served(genes=genes, tumour_types=TYPES, about={}, **facts)
-    return served, network, novelty.calibrate(log2, false_alarms=0.05)
+    return served, network, novelty.calibrate(novelty.measure(log2), false_alarms=0.05)
 
 
 def explain(loaded, table, **options):

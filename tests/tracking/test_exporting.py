@@ -39,7 +39,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Version:
     genes = pd.DataFrame({"symbol": ids, "fill": 1.0}, index=pd.Index(ids, name="gene"))
     log2 = rng.gamma(2, size=(20, N_GENES)).astype(np.float32)
     novelty = Novelty.fit(log2, np.arange(20) % 2, None, rng=rng)
-    np.savez(folder / NOVELTY_FILE, **novelty.calibrate(log2, false_alarms=0.1).to_arrays())
+    np.savez(folder / NOVELTY_FILE, **novelty.calibrate(novelty.measure(log2), false_alarms=0.1).to_arrays())
     served = Served(genes, ("A", "B"), "RSEM", 0.4, True, "RANDOM", "toy", {}, temperature=3.0)  # noqa: FBT003
     write_served(folder, served)
     seal(folder)

@@ -229,7 +229,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> object:
     network.save(folder / "model.keras")
     log2 = np.log2(np.random.default_rng(0).gamma(2, size=(60, 5)).astype(np.float32) + 1)
     novelty = Novelty.fit(log2, np.arange(60) % 3, None, rng=np.random.default_rng(0))
-    np.savez(folder / NOVELTY_FILE, **novelty.calibrate(log2, false_alarms=0.05).to_arrays())
+    np.savez(folder / NOVELTY_FILE, **novelty.calibrate(novelty.measure(log2), false_alarms=0.05).to_arrays())
     write_served(
         folder,
         Served(

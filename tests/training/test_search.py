@@ -24,7 +24,8 @@ def train(choice, report):
     value = 1 - abs(choice["depth"] - 2) / 10 - choice.get("dropout", 0) / 100
     history = [{"epoch": epoch, "validation_f1_macro": value * epoch / 3} for epoch in (1, 2, 3)]
     pruned = any([report(row) for row in history])
-    return Outcome(value, history, {"n_unfrozen_parameters": 10 * choice["depth"]}, pruned)
+    facts = {"n_unfrozen_parameters": 10 * choice["depth"], "folds": [value] * 2}
+    return Outcome(value, history, facts, pruned)
 
 
 def run(storage, *, space=None, train=train, name="study", **changes):
@@ -149,7 +150,7 @@ def run_prunable(storage, n_depths, *, prune):
             if report(history[-1]):
                 pruned.append(choice["depth"])
                 return Outcome(value, history, {"cut": "x"}, pruned=True)
-        return Outcome(value, history, {"cut": "x"})
+        return Outcome(value, history, {"cut": "x", "folds": [value] * 2})
 
     return run(storage, space=Space(tuple(range(n_depths))), train=train, prune=prune), pruned
 
@@ -276,30 +277,49 @@ def test_another_space_or_other_facts_give_another_study():
 
 
 def find_best(objective, *trials):
-    """Return the number of the best of these trials: depth, value and state."""
-    names = ("depth", "value", "state")
-    known = [dict(zip(names, trial, strict=True)) | {"number": n} for n, trial in enumerate(trials)]
+    """Return the number of the best of these trials: depth, values of two folds, and state."""
+    known = [
+        {"number": number, "depth": depth, "value": sum(folds) / 2, "folds": folds, "state": state}
+        for number, (depth, folds, state) in enumerate(trials)
+    ]
     return find_best_trial(known, objective)["number"]
 
 
 @pytest.mark.parametrize(("objective", "expected"), [("f1_macro", 1), ("accuracy", 1), ("log_loss", 2)])
 def test_the_best_trial_follows_the_objectives_direction(objective, expected):
-    assert find_best(objective, (3, 0.5, "COMPLETE"), (2, 0.9, "COMPLETE"), (1, 0.1, "COMPLETE")) == expected
+    values = {3: 0.5, 2: 0.9, 1: 0.1}
+    assert find_best(objective, *((depth, [n] * 2, "COMPLETE") for depth, n in values.items())) == expected
+
+
+def test_depths_are_told_apart_fold_by_fold_though_folds_differ_more():
+    folds = {0: [0.20, 0.60], 1: [0.23, 0.61], 2: [0.22, 0.63]}
+    # Depth 0 is behind the best, 2, in either fold; 1 is ahead in one and behind in the other.
+    assert find_best("f1_macro", *((depth, values, "COMPLETE") for depth, values in folds.items())) == 1
 
 
 @pytest.mark.parametrize("objective", ["f1_macro", "log_loss"])
 def test_of_equals_the_cheaper_is_best_then_the_earlier(objective):
-    assert find_best(objective, *((depth, 0.5, "COMPLETE") for depth in (3, 1, 2, 1))) == 1
+    assert find_best(objective, *((depth, [0.5] * 2, "COMPLETE") for depth in (3, 1, 2, 1))) == 1
+
+
+def test_what_is_gained_for_sure_may_be_too_little_for_a_layer():
+    folds = {0: [0.5004, 0.6004], 1: [0.5002, 0.6002], 2: [0.5, 0.6]}
+    assert find_best("log_loss", *((depth, values, "COMPLETE") for depth, values in folds.items())) == 0
+    folds[0] = [0.503, 0.603]
+    assert find_best("log_loss", *((depth, values, "COMPLETE") for depth, values in folds.items())) == 1
 
 
 def test_what_was_pruned_or_killed_is_never_best():
-    assert find_best("f1_macro", (0, 0.99, "PRUNED"), (1, None, "FAIL"), (2, 0.2, "COMPLETE")) == 2
+    assert (
+        find_best("f1_macro", (0, [0.99] * 2, "PRUNED"), (1, [0.9] * 2, "FAIL"), (2, [0.2] * 2, "COMPLETE"))
+        == 2
+    )
 
 
 def test_log_loss_is_searched_downwards(storage):
     def train(choice, report):
         report({"epoch": 1, "validation_log_loss": choice["depth"] + 1.0})
-        return Outcome(choice["depth"] + 1.0, [])
+        return Outcome(choice["depth"] + 1.0, [], {"folds": [choice["depth"] + 1.0] * 2})
 
     trials = run(storage, train=train, objective="log_loss")
     assert find_best_trial(trials, "log_loss")["depth"] == 0

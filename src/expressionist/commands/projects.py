@@ -14,6 +14,7 @@ import click
 
 from expressionist.commands.options import PARAMS, PATH, read_project_params
 from expressionist.commands.terminal import say
+from expressionist.data import UNKNOWN
 from expressionist.errors import CohortError, ParamsError, name_some
 
 # Where a wheel has the template; a checkout is its own.
@@ -65,7 +66,7 @@ class _Given:
     @property
     def unknown(self) -> list[str]:
         """The options that nothing in the files told."""
-        return [key for key, value in self.options.items() if value == "?"]
+        return [key for key, value in self.options.items() if value == UNKNOWN]
 
 
 def read_file(name: str) -> str:
@@ -119,9 +120,10 @@ def _inspect(table: Path, labels: Path | None, label_column: str | None) -> _Giv
     from expressionist.data import describe_inspection, inspect_files
 
     found = inspect_files(table, labels, label_column=label_column)
-    if found.problems:
+    unlabelled = found.lacking if asdict(found.options).get("label_column") == UNKNOWN else ()
+    if refused := [*found.problems, *unlabelled]:
         hints = [said for heading, said in found.facts if heading == "TCGA"]
-        raise CohortError(" ".join([found.problems[0], "No project was made.", *hints]))
+        raise CohortError(" ".join([refused[0], "No project was made.", *hints]))
     files = {table.name: table}
     if labels:
         files[labels.name if labels.name != table.name else f"labels-{labels.name}"] = labels
@@ -161,7 +163,7 @@ def _write_line(key: str, value: object, was: str, comment: str) -> str:
     """Write a line as DVC would; what is unknown stays as it was, and says so."""
     import yaml
 
-    if value == "?":
+    if value == UNKNOWN:
         written, comment = was, "# nothing in the file tells: fill in"
     else:
         written = yaml.safe_dump(value, allow_unicode=True, width=10_000).removesuffix("...\n").strip()
@@ -188,7 +190,7 @@ def _describe(folder: Path, given: _Given | None, backbones: Sequence[str]) -> I
     called = "This folder" if folder == Path() else folder
     yield f"{called} is a project. params.yaml says what a run does, and {_INCOMING} takes raw files."
     if given and given.unknown:
-        yield f"Fill in, in params.yaml below cohort: {given.source}: {', '.join(given.unknown)}."
+        yield f"First fill in, in params.yaml below cohort: {given.source}: {', '.join(given.unknown)}."
     weights = folder / "data/weights"
     lacking = [name for name in backbones if not any(map(Path.is_file, list_weights(name, weights)))]
     if lacking:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         fit_shares,
         fit_temperature,
         flatten_facts,
+        format_threshold,
         judge_probabilities,
     )
     from expressionist.evaluation.comparison import CHOSEN_BY, SPREAD, compare_models, name_model

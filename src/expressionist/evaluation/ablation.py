@@ -103,7 +103,7 @@ def _state_lead(lead: float, low: float, high: float, level: float) -> str:
 
 def _state_losses(change: float, low: float, high: float, level: float) -> str:
     if abs(change) < _VISIBLE:
-        return "the log-loss is the same with it"
+        return "the log-loss changes by less than 0.001"
     side = "better" if change < 0 else "worse"
     return (
         f"with it the log-loss is {side} by {abs(change):.3f} ({level:.0%} interval of the change, which is "

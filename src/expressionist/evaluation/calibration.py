@@ -1,5 +1,6 @@
 """Probabilities that mean something: temperature, reliability, and when to give no answer."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,14 +73,16 @@ def judge_probabilities(
     temperature: float,
     truth: np.ndarray,
     validation: np.ndarray,
+    unlike: np.ndarray,
     accuracy: float,
     organ_systems: Sequence[str],
 ) -> dict[str, Any]:
     """Say what the probabilities are worth, before and after scaling, and choose when to abstain.
 
     The samples are those for `validation`, where that is true, and for test. On the former the confidence is
-    set below which no answer is given, so that answers reach the wanted `accuracy`. `organ_systems` are those
-    of the types: by them some of what is not answered can be.
+    set below which no answer is given, so that answers reach the wanted `accuracy`. Where `unlike` is true
+    none is given either, whatever the confidence. `organ_systems` are those of the types: by them some of
+    what is not answered can be.
     """
     before, after = softmax(logits, axis=1), softmax(logits / temperature, axis=1)
     threshold = choose_threshold(after[validation], truth[validation], accuracy)
@@ -87,7 +90,8 @@ def judge_probabilities(
     for subset, chosen in (("validation", validation), ("test", ~validation)):
         raw, scaled, true = before[chosen], after[chosen], truth[chosen]
         raw_scores, scores = score(raw, true), score(scaled, true)
-        answered, right = scaled.max(axis=1) >= threshold, scaled.argmax(axis=1) == true
+        answered = (scaled.max(axis=1) >= threshold) & ~unlike[chosen]
+        right, left = scaled.argmax(axis=1) == true, ~answered & ~unlike[chosen]
         facts[subset] = {
             "n_samples": int(chosen.sum()),
             "ece_before": raw_scores["ece"],
@@ -96,7 +100,8 @@ def judge_probabilities(
             "log_loss_after": scores["log_loss"],
             "answered": float(answered.mean()),
             "answered_accuracy": float(right[answered].mean()) if answered.any() else None,
-            "by_organ_system": _count_by_organ(scaled[~answered], true[~answered], organ_systems, threshold),
+            "n_unlike": int(unlike[chosen].sum()),
+            "by_organ_system": _count_by_organ(scaled[left], true[left], organ_systems, threshold),
             "reliability_before": bin_reliability(raw, true, _N_BINS).to_dict("list"),
             "reliability_after": bin_reliability(scaled, true, _N_BINS).to_dict("list"),
         }
@@ -107,11 +112,11 @@ def judge_probabilities(
 def _count_by_organ(
     probabilities: np.ndarray, truth: np.ndarray, organ_systems: Sequence[str], threshold: float
 ) -> dict[str, int]:
-    """Count samples without an answer: all, those answered by organ system, and those rightly."""
+    """Count samples too uncertain to name a type: all, those answered by organ system, those rightly."""
     found = answer_by_organ(probabilities, organ_systems, organ_systems, threshold)
     given = (found["answer"] != ABSTAIN).to_numpy()
     right = given & (found["organ_system"].to_numpy() == np.asarray(organ_systems, dtype=object)[truth])
-    return {"n_abstained": len(given), "n_answered": int(given.sum()), "n_right": int(right.sum())}
+    return {"n_uncertain": len(given), "n_answered": int(given.sum()), "n_right": int(right.sum())}
 
 
 def flatten_facts(facts: dict[str, Any]) -> dict[str, float]:
@@ -149,6 +154,18 @@ def choose_threshold(probabilities: np.ndarray, truth: np.ndarray, accuracy: flo
     enough = curve[curve["accuracy"] >= accuracy]
     # Even where all may be answered, what is less sure than each of these was tried on none.
     return 1.0 if enough.empty else float(enough["threshold"].iloc[-1])
+
+
+def format_threshold(probability: float) -> str:
+    """Write a threshold in per cent: never above what it is, and not as 100% where it lies below.
+
+    >>> format_threshold(0.7961), format_threshold(0.99998), format_threshold(1.0)
+    ('79.6%', '99.998%', '100.0%')
+    """
+    below = 1 - probability
+    digits = max(1, math.ceil(-math.log10(below)) - 2) if below > 0 else 1
+    scale = 10**digits
+    return f"{math.floor(100 * probability * scale + 1e-6) / scale:.{digits}f}%"
 
 
 def _rank(probabilities: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

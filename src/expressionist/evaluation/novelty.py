@@ -10,7 +10,7 @@
 Everything fitted is an array: the registered model scores without scikit-learn, and is stored without pickle.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import ThreadpoolController
 
-from expressionist.data import AS_IS_UNIT, Cohort, to_log2
+from expressionist.data import AS_IS_UNIT, Cohort, deal_folds, to_log2
 from expressionist.params import EvaluationParams
 
 _N_COMPONENTS = 100
@@ -42,8 +42,9 @@ _SHARES = (0.1, 0.9)
 _ROUNDING = 1e-4
 # A handful of normal samples says more about their patients than about normal tissue.
 _FEWEST_NORMALS = 10
-# What one false alarm in a hundred takes.
+# What one false alarm in a hundred takes; and folds of training samples, where validation samples are fewer.
 _ENOUGH = 100
+_N_FOLDS = 5
 # Samples that are measured at once: what they take stays in the processor's cache.
 _BLOCK = 32
 
@@ -62,7 +63,8 @@ class Novelty:
     >>> rng = np.random.default_rng(0)
     >>> types = np.arange(120) % 2
     >>> log2 = (6 * types[:, None] + rng.normal(size=(120, 30))).astype("float32")
-    >>> novelty = Novelty.fit(log2[:80], types[:80], None, rng=rng).calibrate(log2[80:], false_alarms=0.05)
+    >>> novelty = Novelty.fit(log2[:80], types[:80], None, rng=rng)
+    >>> novelty = novelty.calibrate(novelty.measure(log2[80:]), false_alarms=0.05)
     >>> bool(novelty.score(log2[:1] + 40)[0] > 1), float((novelty.score(log2[80:]) > 1).mean()) <= 0.05
     (True, True)
     """
@@ -83,7 +85,8 @@ class Novelty:
     # Weights of the regressions on types and on being normal tissue, (n_features, n_types) and (..., 0 or 1).
     by_type: np.ndarray
     by_normal: np.ndarray
-    # Median of every measure over validation samples, and its distance to what is out of distribution.
+    # Median of every measure over samples that were not fitted on, and its distance to what is out of
+    # distribution.
     middle: np.ndarray
     reach: np.ndarray
 
@@ -131,9 +134,11 @@ class Novelty:
         )
         return np.column_stack([np.log(np.maximum(outside, 1e-6)), foreign]).astype(np.float64)
 
-    def calibrate(self, log2: np.ndarray, *, false_alarms: float) -> "Novelty":
-        """Set what is out of distribution, so that at most a given share of validation samples is flagged."""
-        measures = self.measure(log2)
+    def calibrate(self, measures: np.ndarray, *, false_alarms: float) -> "Novelty":
+        """Set what is out of distribution: at most a share of samples that measure so is flagged.
+
+        `measures`, from `measure`, are of samples that the score was not fitted on.
+        """
         middle = np.median(measures, axis=0)
         limits = [
             np.quantile(measure, 1 - false_alarms * share)
@@ -147,7 +152,7 @@ class Novelty:
         return replace(self, middle=middle, reach=reach * max(float(limit), 1e-9) * (1 + _ROUNDING))
 
     def score(self, log2: np.ndarray) -> np.ndarray:
-        """Score samples: 0 is as far out as the median validation sample, above 1 is flagged."""
+        """Score samples: 0 is as far out as the median sample not fitted on, above 1 is flagged."""
         return np.asarray(((self.measure(log2) - self.middle) / self.reach).max(axis=1))
 
     def to_arrays(self) -> Mapping[str, np.ndarray]:
@@ -155,13 +160,13 @@ class Novelty:
         return asdict(self)
 
 
-def doubt_novelty(n_validation: int | None, n_normals: int) -> str:
+def doubt_novelty(n_limiting: int | None, n_normals: int) -> str:
     """Say in a sentence how little it proves that a sample is not flagged.
 
     Parameters
     ----------
-    n_validation : int, optional
-        Validation samples that set the limit of the score, if known.
+    n_limiting : int, optional
+        Samples that set the limit of the score, if known.
     n_normals : int
         Samples of normal tissue that the score was shown.
 
@@ -175,11 +180,11 @@ def doubt_novelty(n_validation: int | None, n_normals: int) -> str:
     >>> doubt_novelty(400, 20)
     ''
     >>> doubt_novelty(15, 20)  # doctest: +ELLIPSIS
-    'Novelty limit set on 15 validation samples, where 100 or more are wanted: tumours of types ...'
+    'Novelty limit set on 15 samples, where 100 or more are wanted: tumours of types that the model ...'
     """
     doubts = []
-    if n_validation is not None and n_validation < _ENOUGH:
-        doubts.append(f"on {n_validation} validation samples, where {_ENOUGH} or more are wanted")
+    if n_limiting is not None and n_limiting < _ENOUGH:
+        doubts.append(f"on {n_limiting} samples, where {_ENOUGH} or more are wanted")
     if not n_normals:
         doubts.append("without normal tissue of training patients")
     if not doubts:
@@ -299,8 +304,9 @@ def judge_novelty(
     """Fit the score of novelty, and count what it flags among test samples, as they are and spoilt.
 
     It is fitted on training samples of the painted genes, whose rows of the split table are given too, and
-    its limit is set on validation samples. Of `normals`, normal tissue, it learns from those of patients on
-    the training side; those of others are only judged.
+    its limit is set on validation samples; where these are few, also on training samples, each measured by a
+    score that was fitted to other patients'. Of `normals`, normal tissue, it learns from those of patients
+    on the training side; those of others are only judged.
     """
     subsets = rows["split"].to_numpy()
     log2 = to_log2(cohort.expression, cohort.unit)
@@ -309,8 +315,13 @@ def judge_novelty(
     tissue, types, hidden = _align_normals(normals, cohort, rows, train.mean(axis=0))
     shown = tissue[~hidden] if (~hidden).sum() >= _FEWEST_NORMALS else tissue[:0]
     rng = np.random.default_rng(evaluation.seed)
-    novelty = Novelty.fit(train, truth[subsets == "train"], shown if len(shown) else None, rng=rng)
-    novelty = novelty.calibrate(validation, false_alarms=evaluation.false_alarms)
+    taught = rows[subsets == "train"].assign(type=truth[subsets == "train"])
+    novelty = Novelty.fit(train, taught["type"].to_numpy(), shown if len(shown) else None, rng=rng)
+    measures = [novelty.measure(validation)]
+    if len(validation) < _ENOUGH:
+        measures += _measure_unseen(train, taught, shown, rng)
+    limiting = np.concatenate(measures)
+    novelty = novelty.calibrate(limiting, false_alarms=evaluation.false_alarms)
     shuffled = np.random.default_rng(evaluation.seed).permuted(test, axis=1)
     unlike = {"validation": validation, "test": test, "shuffled": shuffled}
     if cohort.unit != AS_IS_UNIT:
@@ -322,10 +333,32 @@ def judge_novelty(
     facts = {
         "false_alarms": evaluation.false_alarms,
         "n_normals_shown": len(shown),
+        "n_limiting": len(limiting),
         "flagged": {name: [int(flags.sum()), len(flags)] for name, flags in flagged.items()},
         "flagged_normals": {str(name): row.tolist() for name, row in counts.iterrows()},
+        "unlike": [
+            str(name)
+            for subset in ("validation", "test")
+            for name in rows.index[subsets == subset][flagged[subset]]
+        ],
     }
     return novelty, facts
+
+
+def _measure_unseen(
+    log2: np.ndarray, rows: pd.DataFrame, normals: np.ndarray, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Measure training samples, fold by fold, by scores that the other patients' were fitted to."""
+    types, n_folds = rows["type"].to_numpy(), min(_N_FOLDS, rows["patient"].nunique())
+    fold_of = deal_folds(types, rows["patient"].to_numpy(), n_folds, rng)
+    for fold in range(n_folds):
+        known = fold_of != fold
+        # Of a type that one patient has, the others teach nothing.
+        judged = ~known & np.isin(types, types[known])
+        if judged.any():
+            present = np.unique(types[known], return_inverse=True)[1]
+            other = Novelty.fit(log2[known], present, normals if len(normals) else None, rng=rng)
+            yield other.measure(log2[judged])
 
 
 def _align_normals(

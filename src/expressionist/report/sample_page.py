@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from expressionist.data import LINEAR_UNITS
-from expressionist.evaluation import Footprint
+from expressionist.evaluation import Footprint, format_threshold
 from expressionist.painting import Layout
 from expressionist.report.content import Marks, Part, Picture, ReportContent, Table, Verdict
 from expressionist.report.figures.sample import draw_genes, draw_pictures
 from expressionist.report.glossary import link_genes, spell_types
 from expressionist.report.page import build_page
-from expressionist.report.words import count, format_threshold, join
+from expressionist.report.words import count, join
 
 _N_TYPES, _N_NEAREST = 5, 3
 _LEAST = 1e-30  # of probabilities whose logarithm tells something

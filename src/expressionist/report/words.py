@@ -42,18 +42,6 @@ def count(n: int, thing: str) -> str:
     return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
 
 
-def format_threshold(probability: float) -> str:
-    """Write a threshold in per cent: never above what it is, and not as 100% where it lies below.
-
-    >>> format_threshold(0.7961), format_threshold(0.99998), format_threshold(1.0)
-    ('79.6%', '99.998%', '100.0%')
-    """
-    below = 1 - probability
-    digits = max(1, math.ceil(-math.log10(below)) - 2) if below > 0 else 1
-    scale = 10**digits
-    return f"{math.floor(100 * probability * scale + 1e-6) / scale:.{digits}f}%"
-
-
 def spell(column: str) -> str:
     """Turn the name of a column or key into a heading.
 

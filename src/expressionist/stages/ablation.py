@@ -152,8 +152,8 @@ def _train(
             logits = predict_logits(each.tuner.assemble(tuned), expression, held_out)
             costs = (tuned.n_unfrozen_parameters, time.perf_counter() - clock)
             trained[name] = logits, dict(zip(_COSTS, costs, strict=True))
-    for each in kept:
-        each.forget()
+    for tuned in kept:
+        tuned.forget()
     return trained
 
 

@@ -85,6 +85,7 @@ def _describe(
             "members": training.get("members", 0),
             "merged": about["merged"],
             "flagged": {name: calibration["flagged"][name] for name in ("validation", "test")},
+            "n_limiting": calibration["n_limiting"],
             **told,
         },
     )

@@ -31,6 +31,7 @@ from expressionist.training import (
     Outcome,
     Train,
     Workspace,
+    compare_trials,
     find_best_trial,
     join_search,
     open_tuner,
@@ -72,7 +73,8 @@ def run(
             on_trial=lambda trial: live.tell(partial(publish_trial, trial=trial, **told)),
             on_progress=_tell_once("Waiting for {} trials of other workers"),
         )
-        found = {"trials": trials, "best": find_best_trial(trials, search.objective)}
+        best = find_best_trial(trials, search.objective)
+        found = {"trials": compare_trials(trials, search.objective), "best": best}
         write_json(out, record | found)
         live.tell(partial(publish_search, **(told | {"search": told["search"] | found})))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from expressionist.evaluation import format_threshold
 from expressionist.tracking.serving import Served
 
 CARD_FILE = "card.md"
@@ -51,8 +52,8 @@ def write_card(served: Served, metrics: Mapping[str, Any], by_type: pd.DataFrame
         "",
         f"Research on which of {n_types} tumour types a sample of bulk RNA-Seq is most like. It takes a "
         f"table of samples × genes in {_plain(served.unit)} with at least {least:.0%} of its "
-        f"{len(served.genes):,} genes. Answers of less than {served.abstain_below:.5g} probability are "
-        "marked `abstain`, and samples unlike its training samples `unlike_training`.",
+        f"{len(served.genes):,} genes. Answers of less than {format_threshold(served.abstain_below)} "
+        "probability are marked `abstain`, and samples unlike its training samples `unlike_training`.",
         "",
         "## Data",
         "",

@@ -169,7 +169,7 @@ def _compare_with(present: Candidate, challenger: Candidate, gate: GateParams, *
     beside = f"beside version {present.version}"
     if differing:
         what = " and ".join(differing)
-        reason = f"Version {present.version} was tested on another {what}: scores cannot be compared."
+        reason = f"Version {present.version} has another {what}, by digest: scores cannot be compared."
         return _refuse_comparison(beside, f"another {what}", reason, across_data=across_data)
     if gate.paired is None:
         least = present.f1_macro - gate.worse_than_staging

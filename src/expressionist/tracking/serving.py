@@ -364,7 +364,7 @@ def _refuse_columns(table: pd.DataFrame, bad: np.ndarray, must: str, got: str, m
 
 
 def state_scope(served: Served, novelty: Novelty) -> str:
-    """Say what probabilities are among, and how little it proves that a sample is not flagged.
+    """Say what probabilities are among, and how little it proves that a sample is, or is not, flagged.
 
     Parameters
     ----------
@@ -374,12 +374,16 @@ def state_scope(served: Served, novelty: Novelty) -> str:
     Returns
     -------
     str
-        One or two sentences.
+        One to three sentences.
     """
     scope = f"Probabilities are among the {len(served.tumour_types)} types that the model knows."
     # Versions registered before do not say.
-    n_validation = served.about.get("flagged", {}).get("validation", (None, None))[1]
-    return f"{scope} {doubt_novelty(n_validation, novelty.by_normal.shape[1])}".strip()
+    flagged = served.about.get("flagged")
+    if flagged:
+        n, total = flagged["test"]
+        are = "is" if n == 1 else "are"
+        scope += f" Of its own {total:,} test samples {n:,} {are} flagged as unlike the training samples."
+    return f"{scope} {doubt_novelty(served.about.get('n_limiting'), novelty.by_normal.shape[1])}".strip()
 
 
 def _run(network: "Model", expression: np.ndarray) -> np.ndarray:

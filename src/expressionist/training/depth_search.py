@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import sem
 
 from expressionist.files import digest_code
 from expressionist.params import NetworkParams, SearchParams, TrainingParams
@@ -94,7 +95,7 @@ class DepthSearch:
             "n_unfrozen_parameters": tuned.n_unfrozen_parameters,
             "cut": tuned.cut,
             "folds": values,
-            "standard_error": _measure_error(values),
+            "standard_error": float(sem(values)) if len(values) > 1 else None,
         }
         return Outcome(float(np.mean(values)), _count_on(trained), facts, tuned.fit.stopped)
 
@@ -117,11 +118,6 @@ def _place(epoch: Epoch, before: Sequence[FineTuned]) -> Epoch:
 def _count_on(trained: Sequence[FineTuned]) -> list[Epoch]:
     """Put the epochs of all folds one after the other."""
     return [_place(row, trained[:n]) for n, each in enumerate(trained) for row in each.fit.history]
-
-
-def _measure_error(values: Sequence[float]) -> float | None:
-    """Measure the standard error of a mean over folds; unknown of one."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
 
 def plan_search(tuner: FineTuner, training: TrainingParams, search: SearchParams) -> DepthSearch:

@@ -12,7 +12,7 @@ def describe(**changes: object) -> str:
         make_run(probabilities=make_probabilities(**changes), scores=table, explanation=make_explanation())
     )
     assert len(part.pictures) == 3
-    assert part.tables[0].rows["samples"].tolist() == [6, 2, 1] * 2
+    assert part.tables[0].rows["samples"].tolist() == [5, 2, 1, 1] * 2
     assert part.tables[-1].rows["genes missing"].tolist() == [0, 2, 12]
     assert part.tables[-1].title == "Accuracy on 9 validation samples, by the share of genes missing"
     return " ".join(part.sentences)
@@ -23,8 +23,8 @@ def test_probabilities_are_put_into_plain_words() -> None:
     for words in ("divided by 1.25", "is 0.100; it was 0.200 before", "k nearest neighbours 0.123"):
         assert words in told
     assert "below 55.0% are marked abstain" in told
-    assert "75.0% reach it, 95.0% of these rightly" in told
-    assert "Of 3 test samples without an answer 2 get one by organ system" in told
+    assert "75.0% are answered, 95.0% of these rightly" in told
+    assert "Of 3 test samples too uncertain to name a type 2 get an answer by organ system" in told
     assert "threshold together: 1 rightly" in told
     assert "Of 18 test samples 1 is flagged" in told
     assert "shown 30 normal samples" in told

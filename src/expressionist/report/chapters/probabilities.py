@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from expressionist.evaluation import doubt_novelty
+from expressionist.evaluation import doubt_novelty, format_threshold
 from expressionist.report.content import Part, Picture, Table
 from expressionist.report.figures.probabilities import draw_coverage, draw_flagged, draw_reliability
 from expressionist.report.finished_run import FinishedRun
-from expressionist.report.words import count, format_threshold, join, name
+from expressionist.report.words import count, join, name
 
 # Kinds of samples, as the stage `evaluate` counts them: what to call them, and whether to flag them.
 _KINDS = {
@@ -45,20 +45,20 @@ def _tabulate_answers(facts: Mapping[str, Any]) -> Table:
     rows = []
     for side in ("validation", "test"):
         n, told = facts[side]["n_samples"], facts[side]["by_organ_system"]
-        n_sure = n - told["n_abstained"]
-        n_by_organ, n_none = told["n_answered"], told["n_abstained"] - told["n_answered"]
+        n_unlike, n_by_organ = facts[side]["n_unlike"], told["n_answered"]
+        n_sure, n_none = n - n_unlike - told["n_uncertain"], told["n_uncertain"] - n_by_organ
         rows += [
             (f"{side}: tumour type", n_sure, n_sure / n, facts[side]["answered_accuracy"]),
             (f"{side}: organ system", n_by_organ, n_by_organ / n, told["n_right"] / max(n_by_organ, 1)),
-            (f"{side}: none", n_none, n_none / n, None),
+            (f"{side}: none, too uncertain", n_none, n_none / n, None),
+            (f"{side}: none, unlike training", n_unlike, n_unlike / n, None),
         ]
     table = pd.DataFrame(rows, columns=["answer", "samples", "share", "right"])
     return Table(
         table.assign(right=table["right"].where(table["samples"] > 0)),
         "Answers, by how exact they are",
         "The type where its probability reaches the threshold; else the organ system where that of all its "
-        "types together does. Of samples flagged as unlike the training cohort, which are given neither, "
-        "this table knows nothing.",
+        "types together does. A sample that is flagged as unlike the training cohort is given neither.",
         formats={"share": ".1%", "right": ".1%"},
     )
 
@@ -83,7 +83,8 @@ def _tell_calibration(run: FinishedRun) -> str:
     beside = ", ".join(f"{name(str(model))} {ece:.3f}" for model, ece in others.items())
     return (
         f"The network's logits are divided by {facts['temperature']:.2f}, the temperature of least log-loss "
-        "on validation samples. It changes no predicted type. On test samples the expected calibration error "
+        "on validation samples, held near 1 where these are few. It changes no predicted type. On test "
+        "samples the expected calibration error "
         f"is {test['ece_after']:.3f}; it was {test['ece_before']:.3f} before."
         + (f" The baseline models', scaled likewise, on training patients alone: {beside}." if beside else "")
     )
@@ -93,36 +94,51 @@ def _tell_answers(facts: Mapping[str, Any]) -> str:
     if facts["test"]["answered_accuracy"] is None:
         return "No threshold reaches the wanted accuracy on validation samples: every prediction abstains."
     told = "; ".join(
-        f"of the {side} samples {facts[side]['answered']:.1%} reach it, "
+        f"of the {side} samples {facts[side]['answered']:.1%} are answered, "
         f"{facts[side]['answered_accuracy']:.1%} of these rightly"
         for side in ("validation", "test")
     )
     least = format_threshold(facts["abstain_below"])
-    return f"Predictions with a probability below {least} are marked abstain: {told}."
+    return (
+        f"Predictions with a probability below {least} are marked abstain{_explain(facts)}, and samples "
+        f"unlike the training cohort get no answer either: {told}."
+    )
+
+
+def _explain(facts: Mapping[str, Any]) -> str:
+    """Say where the threshold is from if no validation sample was wrong: nothing is weighed then."""
+    if any(share < 1 for share in facts["validation"]["reliability_after"]["share_right"]):
+        return ""
+    return " (all validation samples were right: it is the probability of the least sure of them)"
 
 
 def _tell_organs(facts: Mapping[str, Any]) -> list[str]:
     told = facts["test"]["by_organ_system"]
-    if not told["n_abstained"]:
+    if not told["n_uncertain"]:
         return []
-    among = f"Of {count(told['n_abstained'], 'test sample')} without an answer"
+    among = f"Of {count(told['n_uncertain'], 'test sample')} too uncertain to name a type"
     if not told["n_answered"]:
         return [
-            f"Test samples left without a tumour type: {told['n_abstained']:,}. None of them gets an organ "
-            "system instead, as no system's types reach the threshold together."
+            f"{among} none gets an organ system instead, as no system's types reach the threshold together."
         ]
     return [
-        f"{among} {told['n_answered']:,} get one by organ system, whose types reach the threshold together: "
-        f"{told['n_right']:,} rightly."
+        f"{among} {told['n_answered']:,} get an answer by organ system, whose types reach the threshold "
+        f"together: {told['n_right']:,} rightly."
     ]
 
 
 def _tell_flags(facts: Mapping[str, Any]) -> str:
     n, total = facts["flagged"]["test"]
+    n_limiting, n_validation = facts["n_limiting"], facts["validation"]["n_samples"]
+    more = (
+        f" ({n_validation:,} validation samples, which are few, and {n_limiting - n_validation:,} training "
+        "samples, each judged by a score fitted without its fifth of the patients)"
+    )
     told = (
         "A sample is flagged as unlike the training cohort where its novelty score is above 1, which at most "
-        f"{facts['false_alarms']:.1%} of the validation samples reach. Of {count(total, 'test sample')} "
-        f"{n:,} {'is' if n == 1 else 'are'} flagged."
+        f"{facts['false_alarms']:.1%} of {n_limiting:,} samples reach that it was not fitted to"
+        f"{more if n_limiting > n_validation else ', those of validation'}. "
+        f"Of {count(total, 'test sample')} {n:,} {'is' if n == 1 else 'are'} flagged."
     )
     n_shown = facts["n_normals_shown"]
     if n_shown:
@@ -130,7 +146,7 @@ def _tell_flags(facts: Mapping[str, Any]) -> str:
             f" The score was shown {count(n_shown, 'normal sample')} of training patients; those it is "
             "tested on are of other patients."
         )
-    return f"{told} {doubt_novelty(facts['validation']['n_samples'], n_shown)}".strip()
+    return f"{told} {doubt_novelty(n_limiting, n_shown)}".strip()
 
 
 def _state_wanted(shown: Iterable[tuple[str, bool]]) -> str:

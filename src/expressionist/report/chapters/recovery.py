@@ -61,14 +61,12 @@ def _judge_control(control: str, row: pd.Series) -> str:
     n_unlike = int(row["n_fewer"] + row["n_more"])
     if row["sign_p_value"] >= _LEVEL:
         outcome = "cannot be told apart from"
+    told = f"({row['n_found']:.0f} of {row['n_markers']:.0f})"
+    types = f"more in {count(int(row['n_fewer']), 'type')}, fewer in {row['n_more']:.0f}"
     # Of both ways in which all types could be on one side.
-    short = n_unlike > 0 and 2 * 0.5**n_unlike >= _LEVEL
-    few = f"; of {count(n_unlike, 'type')} no less is possible" if short else ""
-    return (
-        f"It {outcome} {RANKINGS[control]} ({row['n_found']:.0f} of {row['n_markers']:.0f}): more in "
-        f"{count(int(row['n_fewer']), 'type')}, fewer in {row['n_more']:.0f} (sign test p = "
-        f"{row['sign_p_value']:.2g}{few})."
-    )
+    if n_unlike and 2 * 0.5**n_unlike >= _LEVEL:
+        return f"Beside {RANKINGS[control]} {told} it finds {types}: too few that differ for a test."
+    return f"It {outcome} {RANKINGS[control]} {told}: {types} (sign test p = {row['sign_p_value']:.2g})."
 
 
 def compare_rankings(found: pd.DataFrame) -> pd.DataFrame:

@@ -26,8 +26,8 @@ def describe(run: FinishedRun) -> Part:
             draw_search(every, objective),
             f"Mean {objective} over folds of every trial by depth, a panel per backbone",
             "A trial trains head and unfrozen layers once for each fold of the training and validation "
-            "patients, on the other folds; depth 0 trains the head alone. Bars: standard error of the mean "
-            "over folds. "
+            "patients, on the other folds; depth 0 trains the head alone. Bars: standard error of the "
+            "difference from the best trial, fold by fold; those that reach the best cannot be told from it. "
             "Pruned trials were stopped early because they trailed behind, so their values are not final.",
             backbones=run.searches,
         ),
@@ -43,7 +43,7 @@ def describe(run: FinishedRun) -> Part:
 
 def _tabulate_trials(record: Mapping[str, Any]) -> pd.DataFrame:
     # A failed trial knows nothing but its number and what was to be tried.
-    measured = [*_WHOLE, "value", "standard_error", "seconds"]
+    measured = [*_WHOLE, "value", "standard_error", "behind", "error", "seconds"]
     rows = [
         {"number": trial["number"], "state": trial["state"], **trial["params"]}
         | {key: trial.get(key) for key in measured}
@@ -65,15 +65,22 @@ def _show_trials(backbone: str, trials: pd.DataFrame, objective: str) -> Table:
     opened = [column for column in ("learning_rate", "dropout") if column in trials]
     # Most backbones have a weighted layer per step of depth; the same number need not stand there twice.
     sizes = [size for size in _WHOLE[1:] if not trials[size].equals(trials["depth"])]
-    columns = ["number", "depth", *opened, "state", "value", "standard_error", *sizes, "epochs", "seconds"]
+    scores = ["value", "standard_error", "behind", "error"]
+    columns = ["number", "depth", *opened, "state", *scores, *sizes, "epochs", "seconds"]
     rows = trials.assign(state=trials["state"].map(_STATES))[columns]
     return Table(
         rows.astype(dict.fromkeys(["depth", *sizes], "Int64")),
         f"Trials of {backbone}",
-        "In bold: the chosen trial, the shallowest within one standard error of the best (Breiman et al. "
-        "1984).",
+        "In bold: the chosen trial, the shallowest that is behind the best by no more than one standard "
+        "error of that difference, fold by fold (after Breiman et al. 1984), or by 0.001, which is not worth "
+        "a layer.",
         best=trials.index[trials["best"]][0],
-        headings={"value": f"Mean {objective} over folds", "standard_error": "Its standard error"},
+        headings={
+            "value": f"Mean {objective} over folds",
+            "standard_error": "Its standard error",
+            "behind": "Behind the best",
+            "error": "Standard error of that",
+        },
         formats={"seconds": ".1f", "learning_rate": ".2g", "dropout": ".2f"},
         folded=len(trials) > 8,
     )
