@@ -14,7 +14,7 @@ from expressionist.report.content import Marks, Part, Picture, ReportContent, Ta
 from expressionist.report.figures.sample import draw_genes, draw_pictures
 from expressionist.report.glossary import link_genes, spell_types
 from expressionist.report.page import build_page
-from expressionist.report.words import count, join
+from expressionist.report.words import count, format_value, join
 
 _N_TYPES, _N_NEAREST = 5, 3
 _LEAST = 1e-30  # of probabilities whose logarithm tells something
@@ -173,7 +173,7 @@ def _declare(found: ExplainedSample) -> Verdict:
     headline = {
         "Most probable type": found.tumour_type,
         "Calibrated probability": _format(probability),
-        "Novelty (unlike above 1)": f"{float(found.prediction['novelty']):.2f}",
+        "Novelty (unlike above 1)": format_value(float(found.prediction["novelty"]), spec=".2f"),
         "Genes missing": f"{int(found.prediction['n_missing_genes']):,} of {len(found.log2):,}",
     }
     told = [

@@ -15,7 +15,7 @@ from expressionist.report.figures.scores import draw_confusion
 from expressionist.report.figures.validation import draw_bins, draw_cohorts, draw_shift, draw_travel
 from expressionist.report.glossary import spell_types
 from expressionist.report.page import build_page
-from expressionist.report.words import count, join, name
+from expressionist.report.words import EXACT, count, join, name
 
 _N_GENES = 20
 # Shown beside what they are on the version's own test samples.
@@ -165,13 +165,13 @@ def _describe_scores(found: FinishedValidation) -> Part | None:
     picture = found.show(
         draw_travel(rows, facts["level"]),
         "Accuracy of every model on this cohort and on its own test samples",
-        f"Lines: {facts['level']:.0%} bootstrap interval over patients.",
+        f"Lines: {facts['level']:.0%} bootstrap interval over patients{EXACT}.",
     )
     table = Table(
         rows.drop(columns=["kind"]),
         "All models that travel",
-        "Small numbers: bootstrap interval over patients. McNemar's test is of the network and this model on "
-        "the samples that one of them alone has right.",
+        f"Small numbers: bootstrap interval over patients{EXACT}. McNemar's test is of the network and this "
+        "model on the samples that one of them alone has right.",
         best=0,
         headings={
             "tested_accuracy": "Accuracy, own test samples",
@@ -179,7 +179,8 @@ def _describe_scores(found: FinishedValidation) -> Part | None:
             "only_network_right": "Only network right",
             "only_this_right": "Only this model right",
         },
-        formats=dict.fromkeys([*METRICS, *(f"tested_{metric}" for metric in _BESIDE)], ".3f"),
+        formats=dict.fromkeys([*METRICS, *(f"tested_{metric}" for metric in _BESIDE)], ".3f")
+        | dict.fromkeys(["only_network_right", "only_this_right"], ".0f"),
     )
     return Part(sentences, pictures=[picture], tables=[table])
 
@@ -264,7 +265,7 @@ def _describe_confusions(found: FinishedValidation) -> Part | None:
     picture = found.show(
         draw_confusion(shown, names),
         "Confusion matrix: true type by predicted type",
-        "Numbers are samples of known types; a hatched row is a type that is predicted and has no sample.",
+        "Numbers are samples of known types; a hatched row, if any, is a type predicted that has no sample.",
     )
     ranked = rank_confusions(shown, names)
     headings = {"type": "True type", "predicted": "Taken for"}

@@ -58,11 +58,17 @@ def is_missing(value: object) -> bool:
     return nothing or (isinstance(value, Real) and math.isnan(value))
 
 
+# Said of bootstrap intervals, which have no width there.
+EXACT = " (the exact bound where all are right)"
+
+
 def format_value(value: object, column: str = "", spec: str | None = None) -> str:
     """Write a value the way its column asks for, or a number by a format spec; a dash if it is missing.
 
     >>> format_value(20531), format_value(100130426, "gene"), format_value(0.00001, "p_value")
     ('20,531', '100130426', '< 0.001')
+    >>> format_value(-0.0004, spec=".1%")  # no minus before a zero
+    '0.0%'
     """
     if is_missing(value):
         return "–"
@@ -71,7 +77,7 @@ def format_value(value: object, column: str = "", spec: str | None = None) -> st
     if not isinstance(value, Real):
         return str(value)
     if spec is not None:
-        return format(value, spec).replace("-", "\u2212")
+        return format(value, spec if spec.startswith("+") else f"z{spec}").replace("-", "\u2212")
     if column in _NAMING:
         return f"{float(value):.0f}" if float(value).is_integer() else str(value)
     if isinstance(value, Integral) or (column.startswith("n_") and float(value).is_integer()):

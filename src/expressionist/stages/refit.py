@@ -192,8 +192,12 @@ def _compare(registered: Path, baseline: Path, evaluation: EvaluationParams) -> 
     said = (
         "Registered is the network trained again, on training and validation patients, with a macro-F1 of "
         f"{mine:.3f} on test samples; {name_model(baseline.stem)}, the best baseline model on validation "
-        f"samples, trained again likewise, has {other:.3f} ({evaluation.level:.0%} interval of the network's "
-        f"lead: {low:+.3f} to {high:+.3f})"
-    ).replace(" -", " \u2212")
-    said += "." if low > 0 or high < 0 else ": 0 is in it, so that no lead is shown."
+        f"samples, trained again likewise, has {other:.3f}"
+    )
+    if low == high == lead == 0:
+        said += ". Both have the same test samples right, which tell of no lead."
+    else:
+        span = f"{low:+.3f} to {high:+.3f}".replace("-", "\u2212")
+        said += f" ({evaluation.level:.0%} interval of the network's lead: {span})"
+        said += "." if low > 0 or high < 0 else ": 0 is in it, so that no lead is shown."
     return {**scores, "lead": lead, "lead_interval": [low, high], "said": said}

@@ -175,7 +175,7 @@ def _decide_by_genes(
         )
     if n_above > n_beside:
         return "columns", f"{n_above} names in the header are genes"
-    return "rows", f"{n_beside} names beside the rows are genes"
+    return "rows", f"{n_beside:,} names beside the rows are genes"
 
 
 def _decide_by_labels(

@@ -8,7 +8,7 @@ from expressionist.evaluation import SPREAD, add_reference
 from expressionist.report.content import Part, Table, Verdict
 from expressionist.report.figures.scores import draw_forest
 from expressionist.report.finished_run import FinishedRun
-from expressionist.report.words import count, join, name
+from expressionist.report.words import EXACT, count, join, name
 
 # What the verdict rests on, and what is further known of a model.
 _DECISIVE = ("accuracy", "f1_macro", "log_loss", "ece")
@@ -36,8 +36,8 @@ def declare(run: FinishedRun) -> Verdict:
     if as_good:
         told = join(f"{name(str(model))} ({reached[model]:.3f})" for model in as_good)
         sentences.append(
-            f"On the test samples the macro-F1 of {told} is as high as that of {run.winner} "
-            f"({reached[run.winner]:.3f}), or higher; choosing by test samples would flatter it."
+            f"On the test samples the macro-F1 of {told} is no lower than that of {run.winner} "
+            f"({reached[run.winner]:.3f}); choosing by test samples would flatter it."
         )
     return Verdict(facts["verdict"], part=Part(sentences, tables=[_tabulate_verdict(run, baseline)]))
 
@@ -56,7 +56,7 @@ def _tabulate_verdict(run: FinishedRun, baseline: str) -> Table:
         rows,
         caption="Both as they were compared, trained on training patients alone. Macro-F1: recall and "
         "precision in one number, averaged over the types. Small numbers: "
-        f"{run.evaluation.level:.0%} bootstrap interval. Log-loss and calibration "
+        f"{run.evaluation.level:.0%} bootstrap interval{EXACT}. Log-loss and calibration "
         "error (mean gap between confidence and share right) are better the lower they are. McNemar's test "
         f"weighs the samples that one of the two alone has right: the network {only:,}, the baseline model "
         f"{other:,} (p = {run.comparison['p_value']:.2g}).",
@@ -127,7 +127,7 @@ def _tabulate_scores(rows: pd.DataFrame, run: FinishedRun) -> Table:
         beside[["model", "kind", *_bound(_DECISIVE), "p_value"]],
         "All models on the test samples",
         "All are trained on training patients alone. Small numbers: "
-        f"{run.evaluation.level:.0%} bootstrap interval over test patients. In bold: the "
+        f"{run.evaluation.level:.0%} bootstrap interval over test patients{EXACT}. In bold: the "
         "network chosen on validation samples. Calibration error: mean gap between confidence and share "
         f"right. McNemar p compares each model with {name(run.comparison['best_baseline'])}, the best "
         "baseline model on validation samples, on the test samples that exactly one of the two classifies "

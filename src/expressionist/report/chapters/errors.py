@@ -24,7 +24,7 @@ def describe(run: FinishedRun) -> Part:
         run.show_winners(
             draw_confusion(counts, tumour_types),
             "Confusion matrix: true type by predicted type",
-            "Numbers are samples; a hatched row has no test sample.",
+            "Numbers are samples; where a row is hatched, its type has no test sample.",
         ),
         run.show_winners(
             draw_recalls(run.per_type),

@@ -5,7 +5,7 @@ import pandas as pd
 from expressionist.evaluation import PICTURE, REFERENCE, WHOLE, share_by_branch
 from expressionist.report.content import Part, Table
 from expressionist.report.finished_run import FinishedRun
-from expressionist.report.words import join
+from expressionist.report.words import EXACT, join
 
 _SEEN = {
     WHOLE: "all of it",
@@ -52,7 +52,7 @@ def _tabulate(run: FinishedRun) -> Table:
         "reference): the last map averaged over places, a dense head, and rates of its own. Macro: the mean "
         "over tumour types, which count alike whatever their number of samples; macro-recall is the balanced "
         "accuracy of the other tables. "
-        f"Small numbers: {run.evaluation.level:.0%} bootstrap interval over test patients.",
+        f"Small numbers: {run.evaluation.level:.0%} bootstrap interval over test patients{EXACT}.",
         best=WHOLE,
         formats=dict.fromkeys(_SHOWN, ".3f"),
         headings={"sees": "What it sees", **_RECALL},

@@ -52,7 +52,7 @@ def _describe_type(run: FinishedRun, place: int, tumour_type: str) -> TypePart:
         f"positive: share of the {samples} in which the gene speaks for the type. {change}: training "
         "samples of the type against all others.",
         headings={"speaks_by_being": "Speaks by being", "log2_fold_change": change},
-        formats={"score": ".2f", "share_positive": ".0%", "log2_fold_change": ".2f"},
+        formats={"score": ".3g", "share_positive": ".0%", "log2_fold_change": ".2f"},
     )
     named = ", ".join(genes.head(_N_NAMED)["symbol"].astype(str))
     summary = " · ".join([named, samples, *tell_stability(run.types, tumour_type)])

@@ -12,6 +12,7 @@ from expressionist.evaluation import name_model
 from expressionist.report.figures.drawing import (
     add_key,
     add_share_bar,
+    cut,
     name_bars,
     name_cells,
     new_axes,
@@ -42,7 +43,9 @@ def draw_confusion(counts: np.ndarray, tumour_types: Sequence[str]) -> Figure:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     size = min(max(0.27 * len(names), 2.6), 12)
-    figure, axes = new_axes(size + 1.2, size + 0.5, grid="", x="predicted type", y="true type")
+    # Codes of four letters fit; what names are longer by would be taken from the matrix.
+    room = 0.075 * max(len(max(cut(names), key=len, default="")) - 4, 0)
+    figure, axes = new_axes(size + room + 1.2, size + room + 0.5, grid="", x="predicted type", y="true type")
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     between = np.arange(len(names) - 1) + 0.5
     axes.set_xticks(between, minor=True)

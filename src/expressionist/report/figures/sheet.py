@@ -14,8 +14,8 @@ from expressionist.report.figures.drawing import cut, keep_plain
 from expressionist.report.figures.style import DPI, INK, PADDING
 
 _MARGIN, _GAP, _TITLE, _FOOT = 14, 12, 34, 74
-# Of a title, on average.
-_LETTER = 10.5
+# Of a title, in figure pixels, where letters are wide.
+_LETTER = 12.2
 
 
 def colour_map(name: str) -> Colormap:
