@@ -432,7 +432,7 @@ def predict(
         ``sample``, ``tumour_type``, ``probability``, ``abstain`` (the probability is too low to answer),
         ``organ_system``, ``organ_system_probability`` and ``answer`` (see `answer_by_organ`; none where the
         sample is unlike the training cohort),
-        ``novelty`` (above 1: farther out than nearly all validation samples), ``unlike_training`` (it is),
+        ``novelty`` (above 1: farther out than nearly all samples that set it), ``unlike_training`` (it is),
         ``n_missing_genes``, ``n_genes_by_symbol``, ``n_ambiguous_columns`` (see `Aligned`), and
         ``p_<tumour type>`` for every tumour type. The type is given whatever the marks say.
 

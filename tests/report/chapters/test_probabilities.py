@@ -32,7 +32,8 @@ def test_probabilities_are_put_into_plain_words() -> None:
 
 def test_probabilities_say_when_all_or_none_are_answered_and_when_no_normal_tissue_was_there() -> None:
     side = make_probabilities()["test"] | {"answered": 0.0, "answered_accuracy": None}
-    assert "every prediction abstains" in describe(abstain_below=1.0, test=side)
+    assert "every prediction abstains" in describe(abstain_below=1.0, validation=side, test=side)
+    assert "; of the test samples 0.0% are answered." in describe(test=side)
     flagged = {"validation": [0, 9], "test": [1, 18], "shuffled": [18, 18]}
     assert "and normal tissue hardly ever is." in describe(
         n_normals_shown=0, flagged=flagged, flagged_normals={}

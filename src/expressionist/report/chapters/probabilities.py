@@ -91,18 +91,20 @@ def _tell_calibration(run: FinishedRun) -> str:
 
 
 def _tell_answers(facts: Mapping[str, Any]) -> str:
-    if facts["test"]["answered_accuracy"] is None:
+    if facts["validation"]["answered_accuracy"] is None:
         return "No threshold reaches the wanted accuracy on validation samples: every prediction abstains."
-    told = "; ".join(
-        f"of the {side} samples {facts[side]['answered']:.1%} are answered, "
-        f"{facts[side]['answered_accuracy']:.1%} of these rightly"
-        for side in ("validation", "test")
-    )
+    told = "; ".join(_tell_share(side, facts[side]) for side in ("validation", "test"))
     least = format_threshold(facts["abstain_below"])
     return (
         f"Predictions with a probability below {least} are marked abstain{_explain(facts)}, and samples "
         f"unlike the training cohort get no answer either: {told}."
     )
+
+
+def _tell_share(side: str, facts: Mapping[str, Any]) -> str:
+    right = facts["answered_accuracy"]
+    told = f"of the {side} samples {facts['answered']:.1%} are answered"
+    return told if right is None else f"{told}, {right:.1%} of these rightly"
 
 
 def _explain(facts: Mapping[str, Any]) -> str:
