@@ -230,8 +230,9 @@ def _state_novelty(found: ExplainedSample) -> str:
     if score > 1:
         return (
             f"Its novelty is {score:.2f}: farther from the training samples than nearly all samples of known "
-            "types that it was tried on. It may be of a type that the model does not know, normal tissue, or measured or "
-            "processed in another way; then the probabilities mean nothing, as they are among known types."
+            "types that it was tried on. It may be of a type that the model does not know, normal tissue, or "
+            "measured or processed in another way; then the probabilities mean nothing, as they are among "
+            "known types."
         )
     return f"Its novelty is {score:.2f}, below 1: nothing marks it as unlike the training samples."
 
