@@ -2,13 +2,22 @@ import inspect
 from collections import Counter
 from datetime import datetime, timedelta
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 import toy
 from expressionist.training import search
-from expressionist.training.search import Outcome, Space, describe, find_best_trial, name_study, run_search
+from expressionist.training.search import (
+    Outcome,
+    Space,
+    compare_trials,
+    describe,
+    find_best_trial,
+    name_study,
+    run_search,
+)
 
 DEPTHS = (0, 1, 2, 3)
 RANGES = {"learning_rate": (1e-4, 1e-2), "dropout": (0.1, 0.6)}
@@ -293,20 +302,30 @@ def test_the_best_trial_follows_the_objectives_direction(objective, expected):
 
 def test_depths_are_told_apart_fold_by_fold_though_folds_differ_more():
     folds = {0: [0.20, 0.60], 1: [0.23, 0.61], 2: [0.22, 0.63]}
-    # Depth 0 is behind the best, 2, in either fold; 1 is ahead in one and behind in the other.
-    assert find_best("f1_macro", *((depth, values, "COMPLETE") for depth, values in folds.items())) == 1
+    trials = [
+        {"number": n, "depth": n, "value": sum(values) / 2, "folds": values, "state": "COMPLETE"}
+        for n, values in folds.items()
+    ]
+    found = compare_trials([*trials, {"number": 3, "state": "FAIL"}], "f1_macro")
+    np.testing.assert_allclose([each["behind"] for each in found[:3]], [0.025, 0.005, 0], atol=1e-9)
+    np.testing.assert_allclose([each["error"] for each in found[:3]], [0.005, 0.015, 0], atol=1e-9)
+    assert found[3] == {"number": 3, "state": "FAIL"}
+
+
+def test_the_shallowest_within_one_standard_error_of_the_best_is_chosen():
+    trials = [
+        {"number": n, "depth": n, "value": value, "folds": [value] * 2, "standard_error": 0.02}
+        for n, value in enumerate([0.90, 0.93, 0.94])
+    ]
+    trials = [trial | {"state": "COMPLETE"} for trial in trials]
+    assert find_best_trial(trials, "f1_macro")["depth"] == 1
+    trials[2]["standard_error"] = 0.05
+    assert find_best_trial(trials, "f1_macro")["depth"] == 0
 
 
 @pytest.mark.parametrize("objective", ["f1_macro", "log_loss"])
 def test_of_equals_the_cheaper_is_best_then_the_earlier(objective):
     assert find_best(objective, *((depth, [0.5] * 2, "COMPLETE") for depth in (3, 1, 2, 1))) == 1
-
-
-def test_what_is_gained_for_sure_may_be_too_little_for_a_layer():
-    folds = {0: [0.5004, 0.6004], 1: [0.5002, 0.6002], 2: [0.5, 0.6]}
-    assert find_best("log_loss", *((depth, values, "COMPLETE") for depth, values in folds.items())) == 0
-    folds[0] = [0.503, 0.603]
-    assert find_best("log_loss", *((depth, values, "COMPLETE") for depth, values in folds.items())) == 1
 
 
 def test_what_was_pruned_or_killed_is_never_best():

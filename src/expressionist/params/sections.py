@@ -260,8 +260,7 @@ class SearchParams:
     epochs: int = key("Of each training of a trial.", ge=1)
     folds: int = key(
         "Folds of the training and validation patients: a trial trains once for each, on the others, and its "
-        "value is the mean over folds. The shallowest depth is chosen that is behind the best by no more "
-        "than one standard error of the difference, fold by fold, or by 0.001.",
+        "value is the mean over folds. The shallowest depth within one standard error of the best is chosen.",
         ge=2,
         le=20,
     )

@@ -22,8 +22,6 @@ _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 # Kept with a trial: whose it is, and how long it took; and with a study: how far it is to be taken.
 _WORKER, _SECONDS, _TERMS = "worker", "seconds", "terms"
 _SECONDS_BETWEEN_LOOKS = 1.0
-# However sure it is: less than shows in three decimals.
-_NOT_WORTH_A_LAYER = 1e-3
 # All other metrics are shares.
 _LOWER_IS_BETTER = ("log_loss", "ece")
 
@@ -357,13 +355,14 @@ def compare_trials(trials: Sequence[dict[str, Any]], objective: str) -> list[dic
 
 
 def find_best_trial(trials: Sequence[dict[str, Any]], objective: str) -> dict[str, Any]:
-    """Return the shallowest complete trial within one standard error of the best (after Breiman et al. 1984).
+    """Return the shallowest complete trial within one standard error of the best (Breiman et al. 1984).
 
-    The error is that of the difference, from `compare_trials`, and at least what is not worth a layer. Of one
-    depth it is the best; of equals the first.
+    That is the error of the best one's mean over folds: what other patients would move it by is worth no
+    layer. Of one depth it is the best; of equals the first.
     """
-    complete = filter(_is_complete, compare_trials(trials, objective))
-    near = [trial for trial in complete if trial["behind"] <= max(trial["error"], _NOT_WORTH_A_LAYER)]
+    complete = [trial for trial in compare_trials(trials, objective) if _is_complete(trial)]
+    best = min(complete, key=lambda trial: trial["behind"])
+    near = [trial for trial in complete if trial["behind"] <= (best.get("standard_error") or 0)]
     return min(near, key=lambda trial: (trial["depth"], trial["behind"], trial["number"]))
 
 

@@ -60,7 +60,7 @@ def count_colour(pixels: np.ndarray, colour: str) -> int:
 
 def make_trials(values: list[float], states: list[str], best: int) -> pd.DataFrame:
     trials = pd.DataFrame({"depth": [0, 1, 2], "value": values, "state": states})
-    return trials.assign(backbone="vgg19", best=trials.index == best, error=[0.01, 0.02, None])
+    return trials.assign(backbone="vgg19", best=trials.index == best, standard_error=[0.01, 0.02, None])
 
 
 def draw_every() -> dict[str, Figure]:
@@ -228,7 +228,7 @@ def test_the_chosen_trial_is_ringed_even_if_a_pruned_one_was_higher() -> None:
     assert ring.get_offsets().tolist() == [[1, 0.7]]
 
 
-def test_a_finished_trial_has_a_bar_of_one_standard_error_of_its_difference_either_way() -> None:
+def test_a_finished_trial_has_a_bar_of_one_standard_error_either_way() -> None:
     axes = learning.draw_search(make_trials([0.5, 0.7, 0.9], ["COMPLETE"] * 3, best=1), "macro-F1").axes[0]
     (bars,) = axes.containers[0].get_children()[-1:]
     ends = [segment[:, 1].tolist() for segment in bars.get_segments()]

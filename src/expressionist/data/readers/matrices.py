@@ -16,7 +16,7 @@ import pandas as pd
 from expressionist.data.names import refuse_names
 from expressionist.data.nomenclature import UNKNOWN, Nomenclature, load_nomenclature
 from expressionist.data.quality import count_dropped
-from expressionist.data.readers.damage import is_number
+from expressionist.data.readers.damage import MISSING_WORDS, is_number
 from expressionist.data.readers.file_content import suffix_of
 from expressionist.data.readers.formats import TABLE_FORMATS, TableFile, open_table
 from expressionist.data.readers.gene_ids import (
@@ -257,9 +257,11 @@ def _read_columns(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     need_columns(path, header, stated.text_columns, mend)
     names = [header[place or 0], *stated.text_columns]
     texts = [header.index(name) for name in dict.fromkeys(names)]
-    is_gene = np.ones(len(header), bool)
-    if stated.knows is not None:
+    if stated.knows is None:
+        is_gene, reason = ~_find_words(file), "column of words, which is no gene's"
+    else:
         is_gene = stated.knows(header) | are_genes(header, stated.nomenclature)
+        reason = "column whose name is that of no gene today"
     if stated.knows is not None and is_gene[place or 0]:
         raise CohortError(
             f"{path} must have sample ids in its first column, but got the gene {names[0]}. Add them."
@@ -272,10 +274,24 @@ def _read_columns(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     genes = [header[i] for i in numbers]
     ids = _identify(genes, source, path, stated, lambda n: f"column {numbers[n] + 1}")
     if others := [name for i, name in enumerate(header) if i not in texts and not is_gene[i]]:
-        rule = count_dropped("column whose name is that of no gene today", others)
-        ids = replace(ids, rules=[*ids.rules, rule])
+        ids = replace(ids, rules=[*ids.rules, count_dropped(reason, others)])
     matrix = Matrix(_take(source, ids), columns, ids, *side, {}, file.describe())
     return join_replicates(matrix, stated, path)
+
+
+def _find_words(file: TableFile) -> np.ndarray:
+    """Mark columns of words, such as a sex, by the first rows; what begins like a number is none."""
+    rows = file.peek(_N_PEEKED)
+    # Rows and a header that do not fit each other are refused when they are read.
+    if any(len(row) != len(file.header) for row in rows):
+        return np.zeros(len(file.header), bool)
+
+    def is_words(place: int) -> bool:
+        words = [row[place] for row in rows if row[place] not in MISSING_WORDS]
+        begin = all(word.strip()[:1].isalpha() for word in words)
+        return bool(words) and begin and not any(is_number(word, file.decimal) for word in words)
+
+    return np.array([name != "" and is_words(place) for place, name in enumerate(file.header)], bool)
 
 
 def _read_rows(file: TableFile, stated: Sides, side: _Side) -> Matrix:

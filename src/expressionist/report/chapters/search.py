@@ -26,8 +26,8 @@ def describe(run: FinishedRun) -> Part:
             draw_search(every, objective),
             f"Mean {objective} over folds of every trial by depth, a panel per backbone",
             "A trial trains head and unfrozen layers once for each fold of the training and validation "
-            "patients, on the other folds; depth 0 trains the head alone. Bars: standard error of the "
-            "difference from the best trial, fold by fold; those that reach the best cannot be told from it. "
+            "patients, on the other folds; depth 0 trains the head alone. Bars: standard error of the mean "
+            "over folds. "
             "Pruned trials were stopped early because they trailed behind, so their values are not final.",
             backbones=run.searches,
         ),
@@ -71,9 +71,9 @@ def _show_trials(backbone: str, trials: pd.DataFrame, objective: str) -> Table:
     return Table(
         rows.astype(dict.fromkeys(["depth", *sizes], "Int64")),
         f"Trials of {backbone}",
-        "In bold: the chosen trial, the shallowest that is behind the best by no more than one standard "
-        "error of that difference, fold by fold (after Breiman et al. 1984), or by 0.001, which is not worth "
-        "a layer.",
+        "In bold: the chosen trial, the shallowest within one standard error of the best (Breiman et al. "
+        "1984). Behind the best: the mean difference from it, fold by fold. That may be sure, as all depths "
+        "are tried on the same folds, and still less than other patients would move either by.",
         best=trials.index[trials["best"]][0],
         headings={
             "value": f"Mean {objective} over folds",

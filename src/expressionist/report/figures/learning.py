@@ -37,10 +37,10 @@ def draw_training(histories: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def draw_search(trials: pd.DataFrame, objective: str) -> Figure:
-    """Draw the mean `objective` over folds of every trial that has one by its depth.
+    """Draw the mean `objective` over folds, and its standard error, of every trial that has one by its depth.
 
-    Bars are the standard ``error`` of the difference from the best. There is a panel per backbone. The
-    ``best`` is ringed; a line runs through the medians of those whose ``state`` is COMPLETE.
+    There is a panel per backbone. The ``best`` is ringed; a line runs through the medians of those whose
+    ``state`` is COMPLETE.
     """
     backbones = trials["backbone"].unique()
     figure = new_figure(max(2.2 * len(backbones), 4.4) + 0.8, 3.2)
@@ -61,7 +61,7 @@ def _draw_trials(axes: Axes, rows: pd.DataFrame) -> None:
     if len(finished):
         middle = finished.groupby("depth")["value"].median()
         axes.plot(middle.index, middle, color=RULE, linewidth=1.6, zorder=1)
-        errors = finished["error"].fillna(0)
+        errors = finished["standard_error"].fillna(0)
         axes.errorbar(
             finished["depth"], finished["value"], errors, fmt="none", ecolor=BLUE, capsize=3, zorder=2
         )
