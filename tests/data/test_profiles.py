@@ -166,7 +166,7 @@ def test_a_total_needs_genes_that_the_model_does_not_know(tmp_path):
     found = read(tmp_path / "t.csv", "RPM", unit="counts")
     assert found.table[GENES].to_numpy().tolist() == [[10_000, 20_000, 30_000]]
     assert "1 samples × 4 genes" in found.said
-    assert "column whose name is that of no gene today (left out): 1" in found.said
+    assert "column whose name is that of no gene today, nor of the model (left out): 1" in found.said
 
 
 def test_reads_without_a_gene_are_no_part_of_a_total(tmp_path):

@@ -35,7 +35,7 @@ def finish(labels: list[str], **changes: object) -> FinishedValidation:
         "n_trained": 0,
         "n_tested": 0,
         "level": 0.9,
-        "shift": {"n_matched": 2, "shift": 0.31, "share_shifted": 0.02, "share_outside": 0.5},
+        "shift": {"n_matched": 2, "shift": 0.31, "n_shifted": 2, "share_outside": 0.5},
     }
     genes = {name: np.arange(30.0) for name in ("low", "median", "high", "trained_low", "trained_median")}
     shift = pd.DataFrame({"gene": [f"g{k}" for k in range(30)], "symbol": ["?"] * 30, **genes}).assign(

@@ -14,7 +14,6 @@ import click
 
 from expressionist.commands.options import PARAMS, PATH, read_project_params
 from expressionist.commands.terminal import say
-from expressionist.data import UNTOLD
 from expressionist.errors import CohortError, ParamsError, name_some
 
 # Where a wheel has the template; a checkout is its own.
@@ -51,6 +50,8 @@ _OF_TCGA = ("expression", "samples", "unit")
 _COMMENT = 28
 # What a folder may hold already: its git, and what was left of this command where it was killed.
 _NO_MATTER = {".git", ".partial", ".partial-.partial"}
+# What `inspect` writes for an option that nothing in the files tells.
+_UNTOLD = "?"
 _NO_GIT = "[core]\n    no_scm = true\n"
 
 
@@ -66,7 +67,7 @@ class _Given:
     @property
     def unknown(self) -> list[str]:
         """The options that nothing in the files told."""
-        return [key for key, value in self.options.items() if value == UNTOLD]
+        return [key for key, value in self.options.items() if value == _UNTOLD]
 
 
 def read_file(name: str) -> str:
@@ -120,7 +121,7 @@ def _inspect(table: Path, labels: Path | None, label_column: str | None) -> _Giv
     from expressionist.data import describe_inspection, inspect_files
 
     found = inspect_files(table, labels, label_column=label_column)
-    unlabelled = found.lacking if asdict(found.options).get("label_column") == UNTOLD else ()
+    unlabelled = found.lacking if asdict(found.options).get("label_column") == _UNTOLD else ()
     if refused := [*found.problems, *unlabelled]:
         hints = [said for heading, said in found.facts if heading == "TCGA"]
         raise CohortError(" ".join([refused[0], "No project was made.", *hints]))
@@ -163,7 +164,7 @@ def _write_line(key: str, value: object, was: str, comment: str) -> str:
     """Write a line as DVC would; what is unknown stays as it was, and says so."""
     import yaml
 
-    if value == UNTOLD:
+    if value == _UNTOLD:
         written, comment = was, "# nothing in the file tells: fill in"
     else:
         written = yaml.safe_dump(value, allow_unicode=True, width=10_000).removesuffix("...\n").strip()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from expressionist.data.gene_list import keep_listed, name_copy
     from expressionist.data.gene_match import BY_FORMER_NAME, BY_ID, BY_SYMBOL, GeneMatch, match_genes
     from expressionist.data.gene_sets import assign_sets, read_gene_sets
-    from expressionist.data.inspection import UNTOLD, describe_inspection, inspect_files
+    from expressionist.data.inspection import describe_inspection, inspect_files
     from expressionist.data.merged_types import rename_labels
     from expressionist.data.nomenclature import AMBIGUOUS, Nomenclature
     from expressionist.data.profiles import Profiles, read_profiles

@@ -37,7 +37,7 @@ _WIDTH = 14
 _PLAIN = re.compile(r"[A-Za-z][\w./-]*")
 _YAML_WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 # What stands in place of an option that must be stated.
-UNTOLD = "?"
+_UNKNOWN = "?"
 # Columns of text are told by the first rows, so that a file is not read as text from end to end.
 _N_PEEKED = 50
 # Names of columns of tumour types, the surer ones first: a `sample_type` tells tumours from normals.
@@ -107,7 +107,7 @@ def inspect_files(
         unit, reason = _look_past_correction(unit, reason, matrix, path)
         facts += [("Parts", f"{name_some(parts)}; X is read")] if parts else []
         if told := _tell_scaled(spread, parts):
-            lacking, own = [*lacking, *told], replace(own, matrix=UNTOLD)
+            lacking, own = [*lacking, *told], replace(own, matrix=_UNKNOWN)
         are_aliquots = _are_aliquots(list(matrix.columns.index))
         if are_aliquots and _fits_tcga(own, matrix, path, table, labels, label_column):
             tcga = _make_tcga(own, unit)
@@ -137,19 +137,19 @@ def _begin_options(path: Path, labels: Path | None, nomenclature: Path | None) -
         genes_in="auto",
         ids="auto",
         labels=name(labels),
-        sample_column=UNTOLD,
-        label_column=UNTOLD,
+        sample_column=_UNKNOWN,
+        label_column=_UNKNOWN,
         patient_column=None,
         positions=None,
-        unit=UNTOLD,
+        unit=_UNKNOWN,
         smallest_type=5,
         nomenclature=name(nomenclature),
     )
 
 
 def _state_sides(options: Options, table: pd.DataFrame | None) -> Sides:
-    columns = [options.label_column, options.patient_column or UNTOLD]
-    beside = [name for name in columns if name != UNTOLD] if table is None else []
+    columns = [options.label_column, options.patient_column or _UNKNOWN]
+    beside = [name for name in columns if name != _UNKNOWN] if table is None else []
     # Without labels nothing is read but the matrix, so that its values can be told.
     labelled = frozenset[str]() if table is None else frozenset(table[options.sample_column])
     return Sides(options.genes_in, options.ids, options.sample_column, beside, None if beside else labelled)
@@ -301,7 +301,7 @@ def describe_inspection(found: Inspection) -> list[str]:
     told += [("Fill in", each) for each in found.lacking]
     options = asdict(found.options)
     files = [options.get(name) for name in ("expression", "labels", "samples", "nomenclature")]
-    near = [file for file in files if file not in (None, UNTOLD) and not Path(file).is_absolute()]
+    near = [file for file in files if file not in (None, _UNKNOWN) and not Path(file).is_absolute()]
     folder = f"  folder: data/incoming  # put {' and '.join(near)} there"
     lines = [f"{heading:<{_WIDTH}}{said}" for heading, said in told]
     lines += ["", "cohort:", f"  source: {found.source}", folder, f"  {found.source}:"]
@@ -426,8 +426,8 @@ def _guess_sides(
         f"{genes_in}). Name the table with --labels. To predict none are needed: `expressionist predict` "
         "reads the file as it is."
     ]
-    sample_column = UNTOLD if genes_in == "rows" else next(iter(own.columns), UNTOLD)
-    return {"genes_in": genes_in, "labels": UNTOLD, "sample_column": sample_column}, lacking, []
+    sample_column = _UNKNOWN if genes_in == "rows" else next(iter(own.columns), _UNKNOWN)
+    return {"genes_in": genes_in, "labels": _UNKNOWN, "sample_column": sample_column}, lacking, []
 
 
 def _find_genes(
@@ -494,7 +494,7 @@ def choose_columns(
         "A column must have the tumour types, but got none that looks so "
         f"({name_some(table.columns)}). Name it with --label-column, or state label_column."
     )
-    columns = {"label_column": next(iter(labels), UNTOLD), "patient_column": next(iter(patients), None)}
+    columns = {"label_column": next(iter(labels), _UNKNOWN), "patient_column": next(iter(patients), None)}
     return columns, [] if labels else [problem]
 
 

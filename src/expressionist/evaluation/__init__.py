@@ -34,6 +34,6 @@ if TYPE_CHECKING:
     from expressionist.evaluation.organ_systems import ABSTAIN, answer_by_organ, find_organ_systems
     from expressionist.evaluation.paired import compare_answers
     from expressionist.evaluation.predictions import read_predictions, tabulate_predictions, write_predictions
-    from expressionist.evaluation.shift import align_ranks, tabulate_shift
+    from expressionist.evaluation.shift import LEAST_RANGE, align_ranks, tabulate_shift
 else:
     __getattr__ = lend(__name__, __file__)

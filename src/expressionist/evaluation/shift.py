@@ -10,7 +10,7 @@ from expressionist.evaluation.footprint import LEVELS, Footprint
 
 _SIDES = ("low", "median", "high")
 # In log2(x+1): genes that hardly vary in training samples must not lead the list by rounding.
-_LEAST_SPREAD = 0.5
+LEAST_RANGE = 0.5
 
 
 def tabulate_shift(
@@ -36,17 +36,17 @@ def tabulate_shift(
     -------
     table : pandas.DataFrame of length n_genes
         ``gene``, ``symbol``, quantiles (5, 50 and 95%) of both cohorts, ``shift`` in log2, and ``spreads``:
-        the shift in units of the training samples' 5 to 95% range.
+        the shift in units of the training samples' 5 to 95% range, or of `LEAST_RANGE` where that is wider.
     facts : dict
         ``n_matched``: samples whose type was taken into account; ``shift``: the median gene's without its
-        sign; ``share_shifted``: genes shifted by half of their range or more; ``share_outside``: genes whose
+        sign; ``n_shifted``: genes shifted by half of their range or more; ``share_outside``: genes whose
         median lies outside the range, for which the cohort's types suffice as a reason.
     """
     here, trained = np.quantile(log2, LEVELS, axis=0), footprint.quantiles
     expected = footprint.means[truth[truth >= 0]]
     matched = np.isfinite(expected[:, 0])
     shift = (log2[truth >= 0] - expected)[matched].mean(axis=0) if matched.any() else here[1] - trained[1]
-    spreads = shift / np.maximum(trained[2] - trained[0], _LEAST_SPREAD)
+    spreads = shift / np.maximum(trained[2] - trained[0], LEAST_RANGE)
     columns = {f"trained_{side}": row for side, row in zip(_SIDES, trained, strict=True)}
     columns |= dict(zip(_SIDES, here, strict=True))
     about = {"gene": genes.index.astype(str), "symbol": genes["symbol"].astype(str).to_numpy()}
@@ -54,7 +54,7 @@ def tabulate_shift(
     facts = {
         "n_matched": int(matched.sum()),
         "shift": float(np.median(np.abs(shift))),
-        "share_shifted": float((np.abs(spreads) >= 0.5).mean()),
+        "n_shifted": int((np.abs(spreads) >= 0.5).sum()),
         "share_outside": float(((here[1] < trained[0]) | (here[1] > trained[2])).mean()),
     }
     order = np.argsort(-np.abs(spreads), kind="stable")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from expressionist.evaluation import METRICS
+from expressionist.evaluation import LEAST_RANGE, METRICS
 from expressionist.report.chapters.errors import rank_confusions
 from expressionist.report.content import Marks, Part, Picture, ReportContent, Table, Verdict
 from expressionist.report.figures.probabilities import draw_flagged
@@ -110,8 +110,8 @@ def _describe_run(facts: Mapping[str, Any]) -> Part:
         "Model": f"{model['name']} version {model['version']} ({model['backbone']})",
         "Trained on": model["cohort"],
         "Samples": f"{counts['n_samples']:,} from {count(counts['n_patients'], 'patient')}",
-        "Of types the model knows": f"{counts['n_known']:,} of {count(counts['n_known_types'], 'type')}",
-        "Of other types": f"{counts['n_foreign']:,} of {count(counts['n_foreign_types'], 'type')}",
+        "Of types the model knows": f"{counts['n_known']:,} ({count(counts['n_known_types'], 'type')})",
+        "Of other types": f"{counts['n_foreign']:,} ({count(counts['n_foreign_types'], 'type')})",
     }
     return Part([*facts["said"], *(f"Warning: {each}" for each in facts["warnings"])], facts=shown)
 
@@ -285,7 +285,8 @@ def _describe_shift(found: FinishedValidation) -> Part:
     )
     sentences = [
         f"{matched} In the median gene it is {facts['shift']:.2f} (log₂, without its sign); "
-        f"{facts['share_shifted']:.1%} of the genes are shifted by half of their 5 to 95% range or more.",
+        f"{facts['n_shifted']:,} of {len(found.shift):,} genes are shifted by half of their 5 to 95% range, "
+        f"or of {LEAST_RANGE} where that is wider, or more.",
         f"Of the genes' medians {facts['share_outside']:.1%} lie outside the training samples' 5 to 95% "
         "range. "
         "A cohort of few types, or few samples, lies outside in many genes by that alone.",
@@ -307,7 +308,8 @@ def _describe_shift(found: FinishedValidation) -> Part:
     table = Table(
         top[columns],
         "Genes that shift most",
-        "Shift in log₂, and in units of the training samples' 5 to 95% range.",
+        "Shift in log₂, and in units of the training samples' 5 to 95% range, or of "
+        f"{LEAST_RANGE} where that is wider.",
         headings={"trained_median": "Median, training", "median": "Median, here", "spreads": "Shift / range"},
         formats={"shift": "+.2f", "spreads": "+.2f"},
         folded=True,

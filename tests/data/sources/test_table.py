@@ -200,6 +200,23 @@ def test_labels_may_say_more_and_name_more_samples(tmp_path):
     assert quality["samples"]["rules"][0]["examples"] == ["s9"]
 
 
+def test_columns_of_words_beside_the_genes_are_left_out_and_counted(tmp_path):
+    more = LABELS.assign(site=["Bonn", None, "Köln", "Bonn"], batch=["b1", "b2", "b1", ""])
+    more.join(frame()).rename_axis("sample").to_csv(tmp_path / "expression.csv")
+    cohort, quality = read(tmp_path, patient_column="who")
+    assert list(cohort.genes.index) == ["7157", "1956", "10357"]
+    np.testing.assert_array_equal(cohort.expression, VALUES)
+    rule = next(each for each in quality["genes"]["rules"] if "words" in each["rule"])
+    assert rule["examples"] == ["site", "batch"]
+
+
+@pytest.mark.parametrize("cells", [["one", "2", "3", "4"], ["1,5", "2,5", "3", "4"], ["-", "-", "-", "-"]])
+def test_what_may_be_a_gene_with_wrong_cells_is_refused(tmp_path, cells):
+    LABELS.assign(g=cells).join(frame()).rename_axis("sample").to_csv(tmp_path / "expression.csv")
+    with pytest.raises(CohortError, match="column 'g' of row 's1' must be a number"):
+        read(tmp_path, patient_column="who")
+
+
 def test_small_types_are_dropped_and_counted(tmp_path):
     (tmp_path / "expression.csv").write_text(GOOD + "s5,C,9,9\n")
     cohort, quality = read(tmp_path, smallest_type=2)

@@ -261,7 +261,7 @@ def _read_columns(file: TableFile, stated: Sides, side: _Side) -> Matrix:
         is_gene, reason = ~_find_words(file), "column of words, which is no gene's"
     else:
         is_gene = stated.knows(header) | are_genes(header, stated.nomenclature)
-        reason = "column whose name is that of no gene today"
+        reason = "column whose name is that of no gene today, nor of the model"
     if stated.knows is not None and is_gene[place or 0]:
         raise CohortError(
             f"{path} must have sample ids in its first column, but got the gene {names[0]}. Add them."

@@ -20,8 +20,8 @@ def describe(run: FinishedRun) -> list[str]:
     n_validation = int((run.split["split"] == "validation").sum())
     if n_validation < _FEW_TO_CHOOSE_ON:
         limits.append(
-            f"Whatever was chosen (network, hyper-parameters, temperature, the confidence below which "
-            f"no answer is given) rests on {count(n_validation, 'validation sample')}, and may be chance."
+            "What validation samples chose (network, the baseline models' hyper-parameters, temperature, "
+            f"the confidence below which no answer is given) rests on {n_validation}, and may be chance."
         )
     if not run.explanation["complete"]:
         limits.append(state_completeness(run))

@@ -65,7 +65,10 @@ def _judge_control(control: str, row: pd.Series) -> str:
     types = f"more in {count(int(row['n_fewer']), 'type')}, fewer in {row['n_more']:.0f}"
     # Of both ways in which all types could be on one side.
     if n_unlike and 2 * 0.5**n_unlike >= _LEVEL:
-        return f"Beside {RANKINGS[control]} {told} it finds {types}: too few that differ for a test."
+        return (
+            f"Beside {RANKINGS[control]} {told} it finds {types} (sign test p = {row['sign_p_value']:.2g}; "
+            f"{count(n_unlike, 'type')} that differ allow none below {_LEVEL})."
+        )
     return f"It {outcome} {RANKINGS[control]} {told}: {types} (sign test p = {row['sign_p_value']:.2g})."
 
 
@@ -126,7 +129,8 @@ def tabulate_rankings(found: pd.DataFrame) -> Table:
         "Markers found, by ranking",
         f"Beyond chance: types in which so many are found at random with p < {_LEVEL} (hypergeometric). "
         f"Finds more, fewer: types in which a ranking finds more or fewer markers than {RANKINGS[TESTED]}, "
-        "with an exact two-sided sign test.",
+        "with an exact two-sided sign test. Shares are of all types' markers together; the figure's bars are "
+        "means over types.",
         headings={
             "share_found": "Markers found",
             "n_found": "Number",
