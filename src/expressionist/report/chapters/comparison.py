@@ -37,7 +37,7 @@ def declare(run: FinishedRun) -> Verdict:
         told = join(f"{name(str(model))} ({reached[model]:.3f})" for model in as_good)
         sentences.append(
             f"On the test samples the macro-F1 of {told} is no lower than that of {run.winner} "
-            f"({reached[run.winner]:.3f}); choosing by test samples would flatter it."
+            f"({reached[run.winner]:.3f}). No model is chosen by that: test samples would flatter it."
         )
     return Verdict(facts["verdict"], part=Part(sentences, tables=[_tabulate_verdict(run, baseline)]))
 
