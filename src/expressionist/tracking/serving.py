@@ -381,8 +381,8 @@ def state_scope(served: Served, novelty: Novelty) -> str:
     flagged = served.about.get("flagged")
     if flagged:
         n, total = flagged["test"]
-        are = "is" if n == 1 else "are"
-        scope += f" Of its own {total:,} test samples {n:,} {are} flagged as unlike the training samples."
+        are = {0: "none is", 1: "1 is"}.get(n, f"{n:,} are")
+        scope += f" Of its own {total:,} test samples {are} flagged as unlike the training samples."
     return f"{scope} {doubt_novelty(served.about.get('n_limiting'), novelty.by_normal.shape[1])}".strip()
 
 

@@ -174,7 +174,7 @@ def _decide_by_genes(
             f"({name_some(beside[:2])}). Name genes by Entrez or Ensembl id or by symbol."
         )
     if n_above > n_beside:
-        return "columns", f"{n_above} names in the header are genes"
+        return "columns", f"{n_above:,} names in the header are genes"
     return "rows", f"{n_beside:,} names beside the rows are genes"
 
 
