@@ -81,6 +81,6 @@ def _show_trials(backbone: str, trials: pd.DataFrame, objective: str) -> Table:
             "behind": "Behind the best",
             "error": "Standard error of that",
         },
-        formats={"seconds": ".1f", "learning_rate": ".2g", "dropout": ".2f"},
+        formats={"seconds": ".1f", "learning_rate": ".2g", "dropout": ".2f", "behind": ".4f", "error": ".4f"},
         folded=len(trials) > 8,
     )
