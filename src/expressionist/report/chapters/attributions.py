@@ -75,7 +75,7 @@ def state_completeness(run: FinishedRun) -> str:
     if run.explanation["complete"]:
         return f"The attributions are complete as asked: {reached}."
     return (
-        f"The attributions are NOT as complete as asked: {reached}. More steps (`max_steps` in "
+        f"The attributions are NOT as complete as asked: {reached}. More steps (max_steps in "
         "params.yaml) are needed before the size of an attribution can be relied on."
     )
 

@@ -23,7 +23,7 @@ MATCHED = {
     "map of markers, and attributions cannot be scored against known markers.",
     "unnamed": "Established marker genes are known for tumour types under TCGA’s study codes, such as "
     "UVM, and no type here is called so: there is no map of markers, and attributions cannot be scored "
-    "against known ones. `cohort.merge_types` gives types these names.",
+    "against known ones. cohort.merge_types in params.yaml gives types these names.",
 }
 _TOLD = set(
     "method shape unit cohort synthetic merged n_genes n_genes_of_cohort n_without_position score".split()
