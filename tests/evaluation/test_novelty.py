@@ -189,6 +189,20 @@ def test_the_limit_of_a_small_cohort_is_set_on_unseen_training_samples_too():
     assert judge_novelty(TUMOURS, alone, None, EVALUATION)[1]["n_limiting"] == 99 + 50
 
 
+def test_normal_tissue_of_a_patient_does_not_judge_that_patients_tumour(monkeypatch):
+    """Of few validation samples: each fold's score is shown other patients' normal tissue alone."""
+    seen, fit = [], Novelty.fit.__func__
+
+    def note(cls, log2, types, normals, *, rng):
+        seen.append((len(log2), len(normals)))
+        return fit(cls, log2, types, normals, rng=rng)
+
+    monkeypatch.setattr(Novelty, "fit", classmethod(note))
+    judge(NORMALS)
+    # Patients 0 to 99 have a training tumour and normal tissue each.
+    assert seen == [(100, 100), *[(80, 80)] * 5]
+
+
 def test_samples_that_are_flagged_are_named():
     rows = TUMOURS.samples.assign(split=np.repeat(["train", "validation", "test"], [100, 50, 50]))
     strange = TUMOURS.expression.copy()

@@ -312,14 +312,15 @@ def judge_novelty(
     log2 = to_log2(cohort.expression, cohort.unit)
     train, validation, test = (log2[subsets == subset] for subset in ("train", "validation", "test"))
     truth = np.unique(rows["tumour_type"], return_inverse=True)[1]
-    tissue, types, hidden = _align_normals(normals, cohort, rows, train.mean(axis=0))
-    shown = tissue[~hidden] if (~hidden).sum() >= _FEWEST_NORMALS else tissue[:0]
+    tissue, types, owners, hidden = _align_normals(normals, cohort, rows, train.mean(axis=0))
+    learned = ~hidden & ((~hidden).sum() >= _FEWEST_NORMALS)
+    shown = tissue[learned]
     rng = np.random.default_rng(evaluation.seed)
     taught = rows[subsets == "train"].assign(type=truth[subsets == "train"])
     novelty = Novelty.fit(train, taught["type"].to_numpy(), shown if len(shown) else None, rng=rng)
     measures = [novelty.measure(validation)]
     if len(validation) < _ENOUGH:
-        measures += _measure_unseen(train, taught, shown, rng)
+        measures += _measure_unseen(train, taught, shown, owners[learned], rng)
     limiting = np.concatenate(measures)
     novelty = novelty.calibrate(limiting, false_alarms=evaluation.false_alarms)
     shuffled = np.random.default_rng(evaluation.seed).permuted(test, axis=1)
@@ -346,27 +347,30 @@ def judge_novelty(
 
 
 def _measure_unseen(
-    log2: np.ndarray, rows: pd.DataFrame, normals: np.ndarray, rng: np.random.Generator
+    log2: np.ndarray, rows: pd.DataFrame, normals: np.ndarray, owners: np.ndarray, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Measure training samples, fold by fold, by scores that the other patients' were fitted to."""
-    types, n_folds = rows["type"].to_numpy(), min(_N_FOLDS, rows["patient"].nunique())
-    fold_of = deal_folds(types, rows["patient"].to_numpy(), n_folds, rng)
+    """Measure training samples, fold by fold, by scores fitted to other patients' tumours and normals."""
+    types, patients = rows["type"].to_numpy(), rows["patient"].to_numpy(str)
+    n_folds = min(_N_FOLDS, len(np.unique(patients)))
+    fold_of = deal_folds(types, patients, n_folds, rng)
     for fold in range(n_folds):
         known = fold_of != fold
         # Of a type that one patient has, the others teach nothing.
         judged = ~known & np.isin(types, types[known])
         if judged.any():
             present = np.unique(types[known], return_inverse=True)[1]
-            other = Novelty.fit(log2[known], present, normals if len(normals) else None, rng=rng)
+            tissue = normals[~np.isin(owners, patients[judged])]
+            other = Novelty.fit(log2[known], present, tissue if len(tissue) else None, rng=rng)
             yield other.measure(log2[judged])
 
 
 def _align_normals(
     normals: Cohort | None, cohort: Cohort, rows: pd.DataFrame, means: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return normal tissue as log2(x+1) in the cohort's genes, its types, and whether training hides it."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return normal tissue as log2(x+1) in the cohort's genes, its types, patients, and which is hidden."""
     if normals is None:
-        return np.zeros((0, len(means)), np.float32), np.array([], str), np.array([], bool)
+        nothing = np.array([], str)
+        return np.zeros((0, len(means)), np.float32), nothing, nothing, np.array([], bool)
     places = normals.genes.index.get_indexer(cohort.genes.index)
     # As the registered model does it: a gene that is not there has the mean of the training samples.
     log2 = np.tile(means.astype(np.float32), (len(normals.samples), 1))
@@ -376,5 +380,6 @@ def _align_normals(
     return (
         log2,
         normals.samples["tumour_type"].to_numpy(str),
+        normals.samples["patient"].to_numpy(str),
         normals.samples["patient"].isin(known).to_numpy(),
     )
