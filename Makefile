@@ -20,7 +20,7 @@ include project.mk
 repro ui serve experiments: .venv/.done
 
 setup: .venv/.done  ## Make .venv with exactly the packages of requirements.lock
-	@echo "Enter it: . $(BIN)/activate    Run the pipeline: make repro"
+	@echo "Enter it: . $(BIN)/activate    Then: make repro, or with a table of your own: expressionist init ../study --from FILE"
 
 .venv/.done: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) must be installed, but is not there. Install it, or name another: make PYTHON=..." >&2; exit 2; }
