@@ -202,9 +202,9 @@ def _sum_up(marks: pd.DataFrame) -> str:
     """Say how many samples have no answer, and why, in a sentence."""
     unlike, unsure = marks["unlike_training"], marks["abstain"] & ~marks["unlike_training"]
     told = [f"{len(marks):,} samples"]
-    others = "others " if unlike.any() else ""
-    marks_said = ((unlike, "unlike the training samples"), (unsure, f"{others}too uncertain to name a type"))
-    for marked, said in marks_said:
+    further = "further " if unlike.any() else ""
+    reasons = ((unlike, "unlike the training samples"), (unsure, f"{further}too uncertain to name a type"))
+    for marked, said in reasons:
         told += (
             [f"{int(marked.sum()):,} {said}: {name_some(marks['sample'][marked])}"] if marked.any() else []
         )

@@ -316,11 +316,11 @@ def judge_novelty(
     learned = ~hidden & ((~hidden).sum() >= _FEWEST_NORMALS)
     shown = tissue[learned]
     rng = np.random.default_rng(evaluation.seed)
-    taught = rows[subsets == "train"].assign(type=truth[subsets == "train"])
-    novelty = Novelty.fit(train, taught["type"].to_numpy(), shown if len(shown) else None, rng=rng)
+    taught, patients = truth[subsets == "train"], rows["patient"].to_numpy(str)[subsets == "train"]
+    novelty = Novelty.fit(train, taught, shown, rng=rng)
     measures = [novelty.measure(validation)]
     if len(validation) < _ENOUGH:
-        measures += _measure_unseen(train, taught, shown, owners[learned], rng)
+        measures += _measure_unseen(train, taught, patients, shown, owners[learned], rng)
     limiting = np.concatenate(measures)
     novelty = novelty.calibrate(limiting, false_alarms=evaluation.false_alarms)
     shuffled = np.random.default_rng(evaluation.seed).permuted(test, axis=1)
@@ -347,10 +347,14 @@ def judge_novelty(
 
 
 def _measure_unseen(
-    log2: np.ndarray, rows: pd.DataFrame, normals: np.ndarray, owners: np.ndarray, rng: np.random.Generator
+    log2: np.ndarray,
+    types: np.ndarray,
+    patients: np.ndarray,
+    normals: np.ndarray,
+    owners: np.ndarray,
+    rng: np.random.Generator,
 ) -> Iterator[np.ndarray]:
     """Measure training samples, fold by fold, by scores fitted to other patients' tumours and normals."""
-    types, patients = rows["type"].to_numpy(), rows["patient"].to_numpy(str)
     n_folds = min(_N_FOLDS, len(np.unique(patients)))
     fold_of = deal_folds(types, patients, n_folds, rng)
     for fold in range(n_folds):
@@ -359,8 +363,8 @@ def _measure_unseen(
         judged = ~known & np.isin(types, types[known])
         if judged.any():
             present = np.unique(types[known], return_inverse=True)[1]
-            tissue = normals[~np.isin(owners, patients[judged])]
-            other = Novelty.fit(log2[known], present, tissue if len(tissue) else None, rng=rng)
+            others = ~np.isin(owners, patients[judged])
+            other = Novelty.fit(log2[known], present, normals[others], rng=rng)
             yield other.measure(log2[judged])
 
 

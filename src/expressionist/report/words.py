@@ -12,6 +12,8 @@ from expressionist.evaluation import name_model
 # Numbers that name something are no quantities: no thousands separator, and they are not rounded.
 _NAMING = frozenset({"gene", "entrez", "pixel", "row", "column", "number", "start", "seed"})
 _METRICS = {"f1_macro": "macro-F1", "log_loss": "log-loss", "ece": "calibration error"}
+# Said of bootstrap intervals, which have no width there.
+EXACT = " (the exact bound where all are right)"
 
 
 def name(code: str) -> str:
@@ -56,10 +58,6 @@ def is_missing(value: object) -> bool:
     """Tell whether a cell holds nothing."""
     nothing = value is None or value is pd.NaT or value is pd.NA
     return nothing or (isinstance(value, Real) and math.isnan(value))
-
-
-# Said of bootstrap intervals, which have no width there.
-EXACT = " (the exact bound where all are right)"
 
 
 def format_value(value: object, column: str = "", spec: str | None = None) -> str:

@@ -262,10 +262,10 @@ def _read_columns(file: TableFile, stated: Sides, side: _Side) -> Matrix:
     else:
         is_gene = stated.knows(header) | are_genes(header, stated.nomenclature)
         reason = "column whose name is that of no gene today, nor of the model"
-    if stated.knows is not None and is_gene[place or 0]:
-        raise CohortError(
-            f"{path} must have sample ids in its first column, but got the gene {names[0]}. Add them."
-        )
+        if is_gene[place or 0]:
+            raise CohortError(
+                f"{path} must have sample ids in its first column, but got the gene {names[0]}. Add them."
+            )
     numbers = [i for i in range(len(header)) if i not in texts and is_gene[i]]
     if not numbers:
         raise CohortError(f"{path} must have columns of genes, but got only {name_some(header)}. Add them.")
